@@ -1,0 +1,77 @@
+# Two commands: `make book` and `make test`. They need Python 3.11 or newer and the package index;
+# everything else is installed into .venv. Neither does anything twice.
+
+# The workload: smoke, laptop, cifar or paper (notebooks/scales/*.yaml).
+SCALE    ?= laptop
+# A YAML file of parameters laid over the scale's, e.g. notebooks/scales/overrides/cpu.yaml.
+OVERRIDE ?=
+# Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
+JOBS     ?= all
+PROFILE  ?=
+# More arguments for pytest, e.g. ARGS="tests/unit -x".
+ARGS     ?=
+
+PYTHON   ?= python3
+VENV     ?= .venv
+UV       := 0.13.8
+
+BIN      := $(VENV)/bin
+STAMP    := $(VENV)/.installed
+WORKFLOW := $(BIN)/python workflow/run.py
+SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)"
+
+# What is installed decides, not what a shell happens to point at.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONNOUSERSITE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install book run reference test lint lock clean clean-runs
+
+help: ## list these targets
+	@echo "make book    render the book into _build/html, running every notebook first"
+	@echo "make test    run the whole test suite"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "SCALE=$(SCALE) (smoke, laptop, cifar, paper)  OVERRIDE=file.yaml  JOBS=$(JOBS)  PROFILE=folder"
+
+install: $(STAMP) ## create .venv with the locked packages
+
+# uv installs in seconds what takes pip minutes; where it is not to be had, pip does the same.
+# The stamp is written last, so an installation that was cut off is done again.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@if $(BIN)/python -m pip install --quiet uv==$(UV) \
+	    && $(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock; then :; else \
+	  echo "uv did not do it; installing with pip, which takes longer"; \
+	  $(BIN)/python -m pip install --quiet -r requirements.lock; fi
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+book: $(STAMP) ## run the workflow at SCALE and render the book
+	@$(WORKFLOW) book $(SELECT)
+
+run: $(STAMP) ## run the workflow at SCALE, without the book
+	@$(WORKFLOW) sections $(SELECT)
+
+reference: run ## run at SCALE, then keep the results in data/results/SCALE
+	@$(BIN)/python workflow/reference.py --scale "$(SCALE)"
+
+test: $(STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style (make test does, too)
+	@$(BIN)/ruff check .
+
+lock: $(STAMP) ## make requirements.lock again from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --extra test \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --output-file requirements.lock pyproject.toml
+
+clean: ## delete the rendered book and its intermediate files
+	rm -rf _build
+
+clean-runs: ## delete what was trained and computed at SCALE
+	rm -rf "data/runs/$(SCALE)"

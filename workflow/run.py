@@ -1,0 +1,72 @@
+"""Run the workflow so that it goes on by itself after anything, a ``kill -9`` included.
+
+Snakemake marks its working folder as locked and refuses to start there until somebody who knows
+that nobody is at work says so. This script knows (see locks.py), says so, and becomes Snakemake.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import locks
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("target", help="what to make: a rule of the Snakefile, or a file")
+    parser.add_argument("--scale", default="laptop", help="a file of notebooks/scales")
+    parser.add_argument("--override", default="", help="a YAML file laid over the scale's")
+    parser.add_argument("--jobs", default="all", help="cores to use")
+    parser.add_argument("--profile", default="", help="a Snakemake profile, for a cluster")
+    arguments, more = parser.parse_known_args()
+
+    os.chdir(ROOT)
+    check(arguments.scale, arguments.override)
+    snakemake = [sys.executable, "-m", "snakemake"]
+    where = ["--profile", arguments.profile] if arguments.profile else ["--cores", cores(arguments)]
+    config = ["--config", f"scale={arguments.scale}", f"override={arguments.override}"]
+
+    # Never closed: the Snakemake that this process becomes inherits it.
+    makes = locks.hold(locks.MAKE, waiting="another make is at work here; waiting for it ...")
+    jobs = locks.hold(
+        locks.JOBS,
+        waiting="a job of an earlier run is still at work; waiting for it ...",
+    )
+    if jobs is not None:
+        os.close(jobs)
+        if makes is not None and any(Path(".snakemake/locks").glob("*")):
+            print("an earlier run was cut off; going on from there", flush=True)
+            subprocess.run([*snakemake, "--unlock", *where, *config], check=True)
+
+    sys.stdout.flush()
+    os.execv(sys.executable, [*snakemake, arguments.target, *where, *more, *config])
+
+
+def check(scale: str, override: str) -> None:
+    """Refuse parameters of no use in one line; from within a Snakefile they come with twenty."""
+    sys.path.insert(0, str(ROOT))  # the invlib of this folder, wherever another one is installed
+    from invlib.experiments import SECTIONS, ParameterError, load_scale
+
+    try:
+        parameters = load_scale(scale, override or None)
+        for section in SECTIONS.values():
+            section.from_parameters(parameters)
+    except ParameterError as error:
+        sys.exit(str(error))
+
+
+def cores(arguments: argparse.Namespace) -> str:
+    if arguments.jobs != "all":
+        return arguments.jobs
+    try:  # what this process may use, which a container or a batch system may have limited
+        return str(len(os.sched_getaffinity(0)))
+    except AttributeError:
+        return "all"
+
+
+if __name__ == "__main__":
+    main()
