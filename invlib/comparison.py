@@ -1,0 +1,290 @@
+"""A comparison of two models as one Dataset, from which every quantity of paper A follows.
+
+Each (model, layer, seed) is inverted once, all layers in one batch. A whole (ref_layer, layer)
+matrix then falls out of one forward pass per inverted set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from invlib.cache import cached_invert
+from invlib.datasets import ImageSet
+from invlib.inversion import Inversion, check_images, frozen, start_images
+from invlib.models import StagedModel, check_layers
+from invlib.provenance import provenance
+from invlib.similarity import (
+    cka_from_grams,
+    cka_matrix_from_grams,
+    gram,
+    principal_directions,
+    subspace_from_directions,
+)
+
+__all__ = ["compare", "layer_grams", "stack"]
+
+ESTIMATORS = ("biased", "debiased")
+_OF_FINETUNED = {"ft", "accuracy", "test"}  # words in the name of a variable that involves it
+_MATRIX = ("estimator", "seed", "ref_layer", "layer")
+
+
+def compare(
+    pretrained: StagedModel,
+    finetuned: StagedModel,
+    pool: ImageSet | Tensor,
+    *,
+    n: int = 500,
+    seeds: Iterable[int] = (0, 1, 2),
+    layers: Iterable[int] | None = None,
+    stir: bool = True,
+    iterations: int = 50,
+    optimizer: str = "ngd",
+    step: float | None = None,
+    init: str = "noise",
+    subspace_k: int = 10,
+    cache: bool | str | Path = True,
+    chunk: int | None = None,
+    examples: int = 8,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Measure what two models share, layer by layer: STIR in all four directions, CKA, subspaces.
+
+    Parameters
+    ----------
+    pretrained, finetuned
+        Two models with the same layers and image size.
+    pool
+        Where images come from: an `ImageSet`, or floats (N, 3, H, W) in [0, 1].
+    n
+        Images per seed (paper A: 500). The debiased estimator needs at least 4.
+    seeds
+        A seed draws the `n` images *and* the starting noise, as the paper resamples X.
+    layers
+        Default all.
+    stir
+        False computes CKA and subspace similarity only, without inverting anything.
+    iterations, optimizer, step, init, chunk
+        As in `invert`; the defaults are the paper's recipe.
+    subspace_k
+        Principal directions that span a layer's subspace; at most n − 1.
+    cache
+        Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
+    examples
+        Images and their inversions, of the first seed, that ride along as uint8.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of kind ``comparison``, schema version 1. ``stir_ft_pt`` is STIR(ft[layer] | pt[ref_layer]):
+        the CKA that fine-tuned layers assign to X and to X′, when X′ inverts the pretrained model.
+
+    Raises
+    ------
+    ValueError
+        Models that cannot be compared, too few images, or as `invert` and the similarity kernels.
+
+    Examples
+    --------
+    >>> from invlib import load_images, load_model
+    >>> pt, ft = (load_model("vit_pico_patch8_32", seed=seed) for seed in (0, 1))
+    >>> pool = load_images("digits", "test", n=16)
+    >>> ds = compare(pt, ft, pool, n=6, seeds=[0], iterations=2, subspace_k=3, cache=False)
+    >>> dict(ds.stir_ft_pt.sizes)
+    {'estimator': 2, 'seed': 1, 'ref_layer': 4, 'layer': 4}
+    """
+    started = time.perf_counter()
+    seeds, layers = [int(seed) for seed in seeds], check_layers(pretrained, layers)
+    if len(pretrained.stages) != len(finetuned.stages) or pretrained.img_size != finetuned.img_size:
+        raise ValueError(
+            f"pretrained is {pretrained!r}, finetuned {finetuned!r}; "
+            "a comparison needs the same layers and image size"
+        )
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
+    recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
+    models = {"pt": pretrained, "ft": finetuned}
+    per_seed = []
+    for seed in tqdm(
+        seeds, desc="compare", unit="seed", leave=False,
+        disable=None if progress is None else not progress,
+    ):
+        images = _draw(pool, n, seed, pretrained)
+        inversions = {
+            short: cached_invert(
+                model, images, cache=cache, layers=layers, seed=seed, chunk=chunk,
+                progress=progress, **recipe,
+            )
+            for short, model in models.items()
+        } if stir else {}
+        ds = _measure(models, images, inversions, layers, init, seed, subspace_k)
+        if inversions and seed == seeds[0] and examples:
+            ds = ds.merge(_examples(images, inversions, min(examples, n)))
+        per_seed.append(ds)
+    out = _stack_seeds(per_seed, seeds, layers, pretrained)
+    parameters = recipe | dict(
+        model=pretrained.name, img_size=pretrained.img_size, n=n, layers=layers,
+        subspace_k=subspace_k, pool=getattr(pool, "name", "tensor"),
+    )
+    out.attrs = {"kind": "comparison"} | provenance(
+        parameters=parameters, seeds=seeds, device=pretrained.device,
+        wall_time=time.perf_counter() - started,
+        command=f"invlib.compare(pretrained, finetuned, pool, n={n}, seeds={seeds})",
+    )
+    return out
+
+
+def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False) -> xr.Dataset:
+    """Join comparisons along a new dim, whose coordinate is the keys of `parts`.
+
+    With ``shared=True`` the parts are of one pretrained model and one set of images (several tasks,
+    or epochs): what does not involve the fine-tuned model is the same in all, and stays without
+    the dim.
+
+    Raises
+    ------
+    ValueError
+        If with ``shared=True`` something about the pretrained model differs after all.
+
+    Examples
+    --------
+    >>> toy = xr.Dataset({"stir_pt_pt": 1.0, "stir_ft_pt": 0.5})
+    >>> both = stack({"classification": toy, "reconstruction": toy}, "task", shared=True)
+    >>> both.stir_pt_pt.dims, both.stir_ft_pt.dims
+    ((), ('task',))
+    """
+    first, *others = parts.values()
+    once = [name for name in first if shared and not set(str(name).split("_")) & _OF_FINETUNED]
+    for other in others:
+        for name in once:
+            if not first[name].identical(other[name]):
+                raise ValueError(f"{name} differs along {dim!r}: not the same pretrained model")
+    varying = xr.concat(
+        [ds.drop_vars(once) for ds in parts.values()], xr.Variable(dim, list(parts)), join="exact"
+    )
+    return varying.merge(first[once]).assign_attrs(first.attrs)
+
+
+@torch.no_grad()
+def layer_grams(
+    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None, batch: int = 128
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the Gram matrix of every layer, (L, n, n) float64, and top-`k` directions if asked.
+
+    Stage by stage over all images: only one layer's representations are held at a time.
+    """
+    grams, directions = [], []
+    h = images.to(model.device)
+    with frozen(model):
+        for stage in range(max(layers) + 1):
+            h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
+            if stage in layers:
+                if not bool(h.isfinite().all()):
+                    name = model.layer_names[stage]
+                    raise ValueError(f"layer {stage} ({name}) of {model.name} is not finite")
+                grams.append(gram(h))
+                if k is not None:
+                    directions.append(principal_directions(h, k))
+    order = [sorted(layers).index(layer) for layer in layers]
+    return torch.stack(grams)[order], [directions[i] for i in order] if k is not None else []
+
+
+def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
+    if n < 4 or n > len(pool):
+        raise ValueError(
+            f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
+            f"{len(pool)} in the pool"
+        )
+    if isinstance(pool, Tensor):
+        images = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
+    else:
+        images = pool.sample(n, seed).tensor(model.img_size)
+    check_images(model, images)
+    return images.to(model.device)
+
+
+def _measure(
+    models: dict[str, StagedModel],
+    images: Tensor,
+    inversions: dict[str, Inversion],
+    layers: list[int],
+    init: str,
+    seed: int,
+    k: int,
+) -> xr.Dataset:
+    """All similarities of one seed, as a Dataset without the seed dim."""
+    grams, directions = {}, {}
+    for short, model in models.items():
+        grams[short], directions[short] = layer_grams(model, images, layers, k=k)
+
+    def both(function, a: Tensor, b: Tensor) -> np.ndarray:  # (estimator, …)
+        values = [function(a, b, debiased=name == "debiased") for name in ESTIMATORS]
+        return torch.stack(values).cpu().numpy()
+
+    matrix, row = ("estimator", "ref_layer", "layer"), ("estimator", "layer")
+    out = {
+        "cka_ft_pt": (matrix, both(cka_matrix_from_grams, grams["pt"], grams["ft"])),
+        "cka_pt_pt": (matrix, both(cka_matrix_from_grams, grams["pt"], grams["pt"])),
+    }
+    if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
+        v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
+        overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
+        out["subspace_ft_pt"] = (matrix[1:], overlap.cpu().numpy())
+    if not inversions:
+        return xr.Dataset(out)
+
+    start = start_images(images, init, seed)
+    for target, model in models.items():
+        control = layer_grams(model, start, layers)[0]
+        out[f"stir_control_{target}"] = (row, both(cka_from_grams, grams[target], control))
+        for reference, inversion in inversions.items():
+            # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
+            seen = torch.stack([layer_grams(model, x, layers)[0] for x in inversion.images])
+            values = both(cka_from_grams, grams[target][None], seen)
+            out[f"stir_{target}_{reference}"] = (matrix, values)
+    for short, inversion in inversions.items():
+        out[f"inversion_loss_{short}"] = ("ref_layer", inversion.best.mean(1).cpu().numpy())
+        history = inversion.loss.cpu().numpy()
+        out[f"inversion_history_{short}"] = (("ref_layer", "iteration"), history)
+    return xr.Dataset(out)
+
+
+def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> xr.Dataset:
+    def pixels(x: Tensor) -> np.ndarray:  # (…, 3, H, W) floats -> (…, H, W, 3) uint8
+        return (x[..., :count, :, :, :] * 255).round().byte().movedim(-3, -1).cpu().numpy()
+
+    dims = ("example", "y", "x", "channel")
+    out = {"example_images": (dims, pixels(images))}
+    for short, inversion in inversions.items():
+        out[f"example_inverted_{short}"] = (("ref_layer", *dims), pixels(inversion.images))
+    size = images.shape[-1]
+    coords = dict(
+        example=range(count), y=range(size), x=range(size), channel=["red", "green", "blue"]
+    )
+    return xr.Dataset(out, coords)
+
+
+def _stack_seeds(
+    per_seed: list[xr.Dataset], seeds: list[int], layers: list[int], model: StagedModel
+) -> xr.Dataset:
+    """Join the seeds, sort the layers, give every dim its coordinates and every variable its dims in order."""
+    pictures = [name for name in per_seed[0] if str(name).startswith("example")]
+    stacked = xr.concat([ds.drop_vars(pictures, errors="ignore") for ds in per_seed], "seed")
+    out = stacked.merge(per_seed[0][pictures])
+    out = out.assign_coords(
+        estimator=list(ESTIMATORS), seed=seeds, layer=layers, ref_layer=layers,
+        layer_name=("layer", [model.layer_names[k] for k in layers]),
+        depth=("layer", model.depth[layers]),
+    )
+    if "iteration" in out.dims:
+        out = out.assign_coords(iteration=range(out.sizes["iteration"]))
+    out = out.sortby(["layer", "ref_layer"])
+    tail = [d for d in out.dims if d not in (*_MATRIX, "example", "y", "x", "channel")]
+    return out.transpose(*_MATRIX, *tail, "example", "y", "x", "channel", missing_dims="ignore")

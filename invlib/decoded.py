@@ -1,0 +1,232 @@
+"""Images decoded once and kept as memory-mapped arrays, until the files they came from change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from invlib.paths import cache_root
+
+__all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
+
+# Part of every key. Raise it when the same source would be decoded to other pixels.
+_DECODER = 1
+# The sides that image files are brought to: 224 for photographs, less where the files have less.
+_SIDES = (224, 128, 96, 64, 32)
+_BLOCK = 256  # image files decoded at a time
+
+
+class Pixels(NamedTuple):
+    """What decoding a source gives; `blocks` are consecutive images, made one block at a time."""
+
+    shape: tuple[int, int, int, int]  # (N, H, W, 3)
+    blocks: Iterable[np.ndarray]  # uint8 (n, H, W, 3)
+    labels: np.ndarray  # (N,)
+    class_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One split that can be decoded.
+
+    `identity` is JSON of whatever decides the pixels (files with their sizes and times, options):
+    while it stays the same, `read` is not called again.
+    """
+
+    name: str
+    split: str
+    identity: object
+    read: Callable[[], Pixels]
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """One split with a file per image, whose labels are known before any file is decoded.
+
+    Each image is resized (bicubic) until its shorter side fits, then cropped to the centre
+    square. The side is the largest of 224, 128, 96, 64 and 32 that the median file fills, so it
+    depends on the data set but not on which of its images are asked for.
+    """
+
+    name: str
+    split: str
+    paths: Sequence[Path]
+    labels: np.ndarray  # (N,)
+    class_names: tuple[str, ...]
+
+    def source(self, indices: np.ndarray | None = None) -> Source:
+        """Return the chosen images, in that order, or all; only they are ever decoded."""
+        chosen = np.arange(len(self.paths)) if indices is None else indices
+        paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
+        side = self._side()
+        return Source(
+            name=self.name,
+            split=self.split,
+            identity=[side, [file_stamp(p) for p in paths], labels.tolist(), self.class_names],
+            read=lambda: Pixels(
+                (len(paths), side, side, 3), _decode_files(paths, side), labels, self.class_names
+            ),
+        )
+
+    def _side(self) -> int:
+        sample = self.paths[:: max(1, len(self.paths) // 50)]
+        median = np.median([min(_open_image(path).size) for path in sample])
+        return next((side for side in _SIDES if side <= median), _SIDES[-1])
+
+
+def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return the images (a read-only memory map), labels and class names of a source.
+
+    They lie in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``, ``labels.npy``
+    and ``classes.json``. An entry appears whole or not at all, one process decodes while others
+    wait, and any entry may be deleted at any time.
+
+    Raises
+    ------
+    OSError
+        Where the cache cannot be written, naming the folder and ``INVLIB_CACHE``.
+    """
+    identity = json.dumps([_DECODER, source.name, source.split, source.identity])
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    root = cache_root() / "images"
+    entry = root / f"{source.name}-{source.split}-{key}"
+    if (found := _open(entry)) is not None:
+        return found
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / f".{entry.name}.lock").acquire()
+    except OSError as error:
+        raise OSError(
+            f"decoded images cannot be kept in {root} ({error}); "
+            "let INVLIB_CACHE name a folder that can be written"
+        ) from error
+    with lock:
+        if (found := _open(entry)) is None:
+            shutil.rmtree(entry, ignore_errors=True)  # damaged from outside
+            _write(entry, source.read())
+            found = _open(entry)
+    return found
+
+
+def file_stamp(path: Path) -> tuple[str, int, int]:
+    """Return what tells a file from a changed one, without reading it: path, bytes, time."""
+    stat = path.stat()
+    return str(path.absolute()), stat.st_size, stat.st_mtime_ns
+
+
+def validate(
+    images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None, what: str
+) -> None:
+    """Raise unless images are uint8 (N, H, W, 3) and labels N integers, in [0, K) of K classes.
+
+    `what` names the data in the message; None for `class_names` allows any integers.
+
+    Raises
+    ------
+    TypeError
+        For a wrong dtype.
+    ValueError
+        For a wrong shape, a label without a class, or images and labels that do not pair up.
+
+    Examples
+    --------
+    >>> validate(np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("a", "b"), "mine.npz")
+    Traceback (most recent call last):
+        ...
+    ValueError: mine.npz: images have shape (2, 8, 8), not (N, H, W, 3) with N, H, W > 0
+    """
+    if images.dtype != np.uint8:
+        raise TypeError(f"{what}: images are {images.dtype}, not uint8 (0 to 255)")
+    if images.ndim != 4 or images.shape[-1] != 3 or not images.size:
+        raise ValueError(
+            f"{what}: images have shape {images.shape}, not (N, H, W, 3) with N, H, W > 0"
+        )
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"{what}: labels are {labels.dtype}, not integers")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"{what}: labels have shape {labels.shape}, but there are {len(images)} images"
+        )
+    low, high = labels.min(), labels.max()
+    if class_names is not None and not 0 <= low <= high < len(class_names):
+        raise ValueError(
+            f"{what}: labels run from {low} to {high}, but there are {len(class_names)} classes"
+        )
+
+
+def _open(entry: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
+    """Return an entry of the cache; None where it is absent or damaged."""
+    try:
+        images = np.load(entry / "images.npy", mmap_mode="r")
+        labels = np.load(entry / "labels.npy")
+        class_names = tuple(json.loads((entry / "classes.json").read_text(encoding="utf-8")))
+        validate(images, labels, class_names, str(entry))
+    except (OSError, ValueError, TypeError, EOFError):
+        return None
+    return images, labels, class_names
+
+
+def _write(entry: Path, pixels: Pixels) -> None:
+    """Write an entry beside its place and move it there when it is complete."""
+    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f".{entry.name}-") as folder:
+        made = Path(folder, "entry")  # inside, for `folder` itself only its owner may read
+        made.mkdir()
+        with open(made / "images.npy", "wb") as file:
+            _write_blocks(file, pixels)
+        np.save(made / "labels.npy", np.asarray(pixels.labels, np.int64))
+        text = json.dumps(list(pixels.class_names), ensure_ascii=False)
+        (made / "classes.json").write_text(text, encoding="utf-8")
+        made.rename(entry)
+
+
+def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
+    # Plain writes, because a full disk under a writable memory map kills the process.
+    header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for block in pixels.blocks:
+        file.write(np.ascontiguousarray(block, np.uint8).data)
+    file.flush()
+    os.fsync(file.fileno())  # or a power cut could leave the right size without the pixels
+
+
+def _decode_files(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
+    """Yield blocks of square images; Pillow decodes outside the interpreter lock."""
+    decode = partial(_decode_file, side=side)
+    with (
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+        tqdm(total=len(paths), desc="decoding", unit="img", disable=None) as bar,
+    ):
+        for start in range(0, len(paths), _BLOCK):
+            block = list(pool.map(decode, paths[start : start + _BLOCK]))
+            bar.update(len(block))
+            yield np.stack(block)
+
+
+def _decode_file(path: Path, *, side: int) -> np.ndarray:
+    try:
+        with _open_image(path) as image:
+            fitted = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+    except (OSError, SyntaxError) as error:  # Pillow's complaint about a broken PNG
+        raise ValueError(f"{path} is not a complete image ({error})") from error
+    return np.asarray(fitted)
+
+
+def _open_image(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except OSError as error:
+        raise ValueError(f"{path} is not an image ({error})") from error

@@ -1,0 +1,262 @@
+"""The sections of paper A (Merlin et al. 2023): which runs and comparisons each of them needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from invlib.runs import AUGMENTATIONS, OPTIMIZERS, TASKS, TrainingRun
+
+from .section import (
+    REFERENCE_SCALE,
+    Name,
+    Names,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Section,
+    Several,
+    one_of,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from invlib.checkpoints import Trained
+    from invlib.models import StagedModel
+
+__all__ = ["FinetuningTask", "MerlinSection", "WhatIsAnInversion"]
+
+RECIPES = ("adam", "fast", "ngd")
+
+
+class MerlinSection(Section):
+    """What every section of paper A is run with. The defaults are those of the laptop scale.
+
+    Parameters
+    ----------
+    n : int
+        Images that are inverted, for each seed.
+    iterations, recipe, step
+        How they are inverted: ``"ngd"`` is the paper's, ``"adam"`` gets further in 50 iterations;
+        the step is the recipe's own where it is null.
+    model, img_size
+        Name for `load_model`, and the side of the images in pixels (null: the model's own).
+    weights : str or None
+        Where the pretrained model comes from: ``"timm"``, a path to safetensors, or null to
+        train it here from a random start, as the ``pretraining_`` parameters say.
+    datasets, tasks
+        What it is fine-tuned to, all pairs of the two.
+    finetuning_n, finetuning_test_n : int or None
+        Images drawn from the training and test split; null is all.
+    batch_size, augmentation
+        Of both trainings.
+    subspace_k : int
+        Directions that the subspace similarity compares.
+    train_seed : int
+        Of both trainings.
+    """
+
+    n: Positive = 64
+    iterations: Positive = 50
+    recipe: one_of(*RECIPES) = "adam"
+    step: PositiveFloat | None = None
+    subspace_k: Positive = 10
+
+    model: Name = "vit_nano_patch8_32"
+    img_size: Positive | None = None
+    weights: Name | None = None
+
+    pretraining_dataset: Name = "shapes"
+    pretraining_n: Positive | None = 10000
+    pretraining_epochs: Natural = 6
+    pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
+    pretraining_lr: PositiveFloat = 0.001
+
+    datasets: Names = ("digits",)
+    tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = ("classification", "reconstruction")
+    finetuning_n: Positive | None = None
+    finetuning_test_n: Positive | None = None
+    finetuning_epochs: Natural = 10
+    finetuning_optimizer: one_of(*OPTIMIZERS) = "adamw"
+    finetuning_lr: PositiveFloat = 0.0005
+
+    batch_size: Positive = 128
+    augmentation: one_of(*AUGMENTATIONS) = "merlin"
+    train_seed: Natural = 0
+
+    def pretraining_run(self) -> TrainingRun | None:
+        """Return the run that makes the pretrained model, or None where `weights` are given."""
+        if self.weights is not None:
+            return None
+        return TrainingRun(
+            model=self.model,
+            img_size=self.img_size,
+            dataset=self.pretraining_dataset,
+            n_train=self.pretraining_n,
+            epochs=self.pretraining_epochs,
+            optimizer=self.pretraining_optimizer,
+            lr=self.pretraining_lr,
+            batch_size=self.batch_size,
+            augmentation=self.augmentation,
+            seed=self.train_seed,
+            keep="ends",  # only its last epoch is ever a starting point
+        )
+
+    def finetuning_run(self, dataset: str, task: str) -> TrainingRun:
+        """Return the run that fine-tunes the pretrained model to one task on one data set."""
+        return TrainingRun(
+            model=self.model,
+            img_size=self.img_size,
+            weights=self.pretraining_run() or self.weights,
+            dataset=dataset,
+            task=task,
+            n_train=self.finetuning_n,
+            n_test=self.finetuning_test_n,
+            epochs=self.finetuning_epochs,
+            optimizer=self.finetuning_optimizer,
+            lr=self.finetuning_lr,
+            batch_size=self.batch_size,
+            augmentation=self.augmentation,
+            seed=self.train_seed,
+        )
+
+    def pretrained_model(self) -> StagedModel:
+        """Return the model that fine-tuning starts from."""
+        from invlib import load_model, train
+
+        if run := self.pretraining_run():
+            return train(run, root=self.training_root).model()
+        return load_model(self.model, weights=self.weights, img_size=self.img_size)
+
+    def compare(self, pretrained: StagedModel, trained: Trained, epoch: int = -1) -> xr.Dataset:
+        """Compare the pretrained model with a fine-tuned one, on its own data set's test images."""
+        import torch
+
+        from invlib import compare, load_images
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        ds = compare(
+            pretrained.to(device),
+            trained.model(epoch).to(device),
+            load_images(trained.run.dataset, "test"),
+            n=self.n,
+            seeds=self.seeds,
+            iterations=self.iterations,
+            optimizer=self.recipe,
+            step=self.step,
+            subspace_k=self.subspace_k,
+            cache=self.cache and self.output.parent / "inversions",
+        )
+        log = trained.log.isel(epoch=epoch, drop=True)
+        names = [name for name in ("test_loss", "test_accuracy") if name in log]
+        return ds.assign({name: log[name] for name in names})
+
+    def beside_reference(self, ds: xr.Dataset) -> dict[str, xr.Dataset]:
+        """Return this run's Dataset and, where they come with the project, the reference results.
+
+        The keys say which is which and at what scale it was made.
+        """
+        from invlib import open_results
+
+        shown = {f"this run: {self.scale}": ds}
+        if self.reference.exists():
+            shown[f"reference: {REFERENCE_SCALE}"] = open_results(self.reference)
+        return shown
+
+    @staticmethod
+    def rows(shown: dict[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
+        """Yield (title, Dataset) for every run and data set shown, `select` applied to each."""
+        for title, ds in shown.items():
+            for dataset in ds["dataset"].values:
+                yield f"{title}\n{dataset}", ds.sel(dataset=dataset, **select)
+
+
+class FinetuningTask(MerlinSection):
+    """Section 4.1: what is learnt and forgotten, layer by layer, for two kinds of task.
+
+    Examples
+    --------
+    >>> section = FinetuningTask.from_parameters({"datasets": ["digits"], "n": 8})
+    >>> for name in section.runs():
+    ...     print(name)
+    pretraining on shapes
+    digits: classification
+    digits: reconstruction
+    """
+
+    name = "finetuning_task"
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the pretraining, where there is one, and a fine-tuning for each pair."""
+        pretraining = self.pretraining_run()
+        runs = {f"pretraining on {pretraining.dataset}": pretraining} if pretraining else {}
+        for dataset in self.datasets:
+            for task in self.tasks:
+                runs[f"{dataset}: {task}"] = self.finetuning_run(dataset, task)
+        return runs
+
+    def dataset(self) -> xr.Dataset:
+        """Train, invert and compare; dims dataset and task stand in front."""
+        from invlib import save_results, train
+        from invlib.comparison import stack
+        from invlib.provenance import provenance
+
+        started = time.perf_counter()
+        pretrained = self.pretrained_model()
+        by_dataset = {}
+        for dataset in self.datasets:
+            by_task = {}
+            for task in self.tasks:
+                trained = train(self.finetuning_run(dataset, task), root=self.training_root)
+                by_task[task] = self.compare(pretrained, trained)
+            by_dataset[dataset] = stack(by_task, "task", shared=True)
+        ds = stack(by_dataset, "dataset")
+        ds.attrs = {"kind": "comparison"} | provenance(
+            parameters=self, seeds=self.seeds, device=pretrained.device, command=self.command,
+            wall_time=time.perf_counter() - started,
+        )
+        save_results(ds, self.output)
+        return ds
+
+
+class WhatIsAnInversion(MerlinSection):
+    """The introduction's pictures: images inverted at every layer, seen by an untrained model too.
+
+    Examples
+    --------
+    >>> list(WhatIsAnInversion.from_parameters({}).runs())
+    ['pretraining on shapes']
+    """
+
+    name = "what_is_an_inversion"
+
+    gallery: Positive = 8  # images: enough for a page, few enough for seconds
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the pretraining, where there is one."""
+        run = self.pretraining_run()
+        return {f"pretraining on {run.dataset}": run} if run else {}
+
+    def dataset(self) -> xr.Dataset:
+        """Compare the pretrained model with an untrained one of the same architecture."""
+        from invlib import compare, load_images, load_model, save_results
+
+        pretrained = self.pretrained_model()
+        untrained = load_model(self.model, img_size=pretrained.img_size, seed=self.train_seed + 1)
+        ds = compare(
+            pretrained,
+            untrained,
+            load_images(self.datasets[0], "test"),
+            n=max(4, self.gallery),
+            seeds=self.seeds[:1],
+            iterations=self.iterations,
+            optimizer=self.recipe,
+            step=self.step,
+            subspace_k=min(self.subspace_k, max(4, self.gallery) - 1),
+            cache=self.cache and self.output.parent / "inversions",
+        )
+        ds.attrs |= {"parameters": self.model_dump_json(), "command": self.command}
+        save_results(ds, self.output)
+        return ds

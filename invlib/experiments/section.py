@@ -1,0 +1,265 @@
+"""The parameters of a notebook: read from its namespace, checked before any work starts.
+
+Papermill passes text where a list was meant and only logs a name that does not exist; both would
+show up minutes later, or never. So the first cell after the injected one builds a `Section`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+
+from invlib.errors import choices, nearest
+from invlib.paths import results_root, runs_root
+
+from .scales import ParameterError, load_scale
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from invlib.runs import TrainingRun
+
+__all__ = ["Section", "one_of"]
+
+# The committed results of one scale stand beside every reader's own run.
+REFERENCE_SCALE = "cifar"
+
+# Left in a namespace that was checked once, see `Section.from_namespace`.
+_CHECKED = "_invlib_parameters_checked"
+
+_WANTED = {
+    "bool": "true or false",
+    "dict": "a mapping",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "string": "text",
+    "tuple": "a list",
+}
+
+
+def one_of(*allowed: str) -> Any:
+    """Return the type of a text parameter with these values, for the annotation of a field."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        return choices(info.field_name, value, allowed)
+
+    return Annotated[str, AfterValidator(check)]
+
+
+def _distinct(values: tuple) -> tuple:
+    if len(set(values)) != len(values):
+        raise ValueError("the same value twice")
+    return values
+
+
+Natural = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Name = Annotated[str, Field(min_length=1)]
+Several = (Field(min_length=1), AfterValidator(_distinct))  # what a list must be, at least
+Names = Annotated[tuple[Name, ...], *Several]
+Seeds = Annotated[tuple[Natural, ...], *Several]
+
+
+class Section(BaseModel):
+    """What the notebook of one section of a paper is run with, and what it needs.
+
+    A subclass adds its parameters as fields and says `name`, `runs` and `dataset`. Types are
+    those of JSON and strict: a list becomes a tuple, but text never becomes a number.
+
+    Parameters
+    ----------
+    scale : str
+        The workload, a file of ``notebooks/scales``: where results are kept, and what a figure
+        says about itself.
+    seeds : tuple of int
+        Each draws the images that are inverted *and* the noise the inversion starts from.
+    cache : bool
+        Reuse inversions kept on disk.
+
+    Raises
+    ------
+    ParameterError
+        From `from_namespace` and `from_parameters`, one line for each parameter.
+
+    Examples
+    --------
+    >>> class Toy(Section):
+    ...     name = "toy"
+    ...     n: int = 64
+    >>> Toy.from_parameters({"seeds": [0, 1], "n": 8})
+    Toy(scale='laptop', seeds=(0, 1), cache=True, n=8)
+    >>> Toy.from_parameters({"sedes": 3})
+    Traceback (most recent call last):
+        ...
+    invlib.experiments.scales.ParameterError: toy: unknown parameter 'sedes'; did you mean 'seeds'?
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
+
+    # becomes a folder name
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"
+    seeds: Seeds = (0, 1, 2)
+    cache: bool = True
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the training runs this section needs, by a name for people. Imports no torch."""
+        return {}
+
+    def dataset(self) -> xr.Dataset:
+        """Compute the section's results and write them to `output`."""
+        raise NotImplementedError(f"section {self.name!r} does not say how it is computed")
+
+    @classmethod
+    def from_namespace(cls, namespace: dict[str, Any]) -> Self:
+        """Build the section from a notebook's ``globals()``.
+
+        What notebooks define besides parameters (modules, functions, arrays, IPython's own names)
+        is passed over. So is, when the cell is run again by hand, every name that is no
+        parameter: by then the notebook's own variables are among them.
+        """
+        known = _every_parameter(cls)
+        again = _CHECKED in namespace
+        given = {
+            name: value
+            for name, value in namespace.items()
+            if name in known or (not again and _may_be_parameter(name, value))
+        }
+        section = cls.from_parameters(given)
+        namespace[_CHECKED] = True
+        return section
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Build the section from a mapping that may hold other sections' parameters as well."""
+        known = _every_parameter(cls)
+        problems = [
+            f"unknown parameter {name!r}{nearest(name, known) or _list(known)}"
+            for name in parameters
+            if name not in known
+        ]
+        if problems:
+            raise ParameterError(_lines(cls, problems))
+        own = {name: value for name, value in parameters.items() if name in cls.model_fields}
+        for name, value in own.items():
+            if not _is_plain(value):
+                kind = type(value).__name__
+                problems.append(f"{name}={value!r} is a {kind}; plain numbers, text and lists only")
+        if problems:
+            raise ParameterError(_lines(cls, problems))
+        try:
+            # By way of JSON, where a list stands for a tuple although types are strict.
+            section = cls.model_validate_json(json.dumps(own))
+            section.runs()  # what a training run refuses shows here, before any work
+        except ValidationError as error:
+            raise ParameterError(_lines(cls, map(_explain, error.errors()))) from None
+        except (TypeError, ValueError) as error:
+            raise ParameterError(_lines(cls, [str(error)])) from None
+        return section
+
+    @property
+    def notebook(self) -> Path:
+        """Path of the section's notebook, relative to the project."""
+        return Path("notebooks", f"{self.name}.ipynb")
+
+    @property
+    def output(self) -> Path:
+        """Path of the results of a run at this scale."""
+        return runs_root(self.scale) / f"{self.name}.nc"
+
+    @property
+    def reference(self) -> Path:
+        """Path of the reference results, which come with the project."""
+        return results_root(REFERENCE_SCALE) / f"{self.name}.nc"
+
+    @property
+    def training_root(self) -> Path:
+        """Folder of the training runs of this scale."""
+        return runs_root(self.scale) / "training"
+
+    @property
+    def command(self) -> str:
+        """The papermill command that repeats this run from the root of the project."""
+        try:
+            usual = type(self).from_parameters(load_scale(self.scale))
+            file = ["-f", f"notebooks/scales/{self.scale}.yaml"]
+        except ParameterError:  # a scale with no file: say every value that is not the default
+            usual, file = type(self)(), []
+        usual = usual.model_dump(mode="json")
+        other = {k: v for k, v in self.model_dump(mode="json").items() if usual[k] != v}
+        # YAML's own writer, because YAML reads JSON's 1e-05 as text
+        text = yaml.safe_dump(other, default_flow_style=True, sort_keys=False, width=10**6)
+        words = ["papermill", str(self.notebook), "out.ipynb", *file]
+        return shlex.join(words + (["-y", text.strip()] if other else []))
+
+
+def _every_parameter(cls: type[Section]) -> set[str]:
+    """Names that any section knows: a scale file serves all notebooks."""
+    from invlib.experiments import SECTIONS
+
+    return set().union(cls.model_fields, *(section.model_fields for section in SECTIONS.values()))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    # exactly these: a NumPy float is a float as well
+    return value is None or type(value) in (bool, float, int, str)
+
+
+def _may_be_parameter(name: str, value: Any) -> bool:
+    if name.startswith("_") or name in ("In", "Out"):
+        return False
+    return not isinstance(value, types.ModuleType) and not callable(value) and _is_plain(value)
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    """One line for one of pydantic's errors."""
+    name, *rest = error["loc"] or ("parameters",)
+    name = str(name) + "".join(f"[{i}]" for i in rest if isinstance(i, int))
+    value, kind = error["input"], error["type"]
+    if kind == "value_error":
+        said = str(error["ctx"]["error"])
+        return said if said.startswith(f"{error['loc'][0]}=") else f"{name}={value!r}: {said}"
+    wanted = _WANTED.get(kind.removesuffix("_type"))
+    if kind == "int_from_float":
+        wanted = _WANTED["int"]
+    if wanted is None:
+        return f"{name}={value!r}: {error['msg'].lower()}"
+    text = f"{name}={value!r} is {_kind(value)} where {wanted} is wanted"
+    if wanted == "a list" and isinstance(value, str):
+        example = value if value.startswith("[") else f"[{value}]"
+        return f"{text}; pass lists with -y '{name}: {example}'"
+    if wanted == "a number" and isinstance(value, str):
+        try:
+            return f"{text}; YAML reads a number in {name}: {float(value)!r}"
+        except ValueError:
+            return text
+    return text
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    kinds = {bool: "true or false", str: "text", list: "a list", dict: "a mapping"}
+    return kinds.get(type(value), "a number")
+
+
+def _list(names: set[str]) -> str:
+    return "; known are " + ", ".join(sorted(names))
+
+
+def _lines(cls: type[Section], problems) -> str:
+    return "\n".join(f"{cls.name}: {problem}" for problem in problems)

@@ -1,0 +1,157 @@
+"""Where things are: data sets, the decoded cache, weights, runs and results.
+
+Two environment variables move what is large or shared; everything else follows from the
+checkout. They are read at every call, so a notebook may set them before it loads anything.
+
+================  ==============================================  ==========================
+variable          names                                           default
+================  ==============================================  ==========================
+``INVLIB_DATA``   data sets, and weights in ``weights/``;         ``data/datasets``,
+                  may be read-only                                ``data/weights``
+``INVLIB_CACHE``  what can be computed again, decoded images     ``data/datasets/.cache``
+================  ==============================================  ==========================
+
+Importing this module imports nothing but the standard library: the workflow asks it for paths.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from invlib.errors import nearest
+
+__all__ = [
+    "cache_root",
+    "data_root",
+    "datasets_root",
+    "project_root",
+    "resolve_weights",
+    "results_root",
+    "runs_root",
+]
+
+
+def project_root() -> Path:
+    """Return the folder whose ``data/`` holds runs, results and downloads.
+
+    It is the checkout around the current folder (a notebook runs in ``notebooks/``), else the
+    checkout this package was installed from, else the current folder.
+
+    Examples
+    --------
+    >>> project_root().is_absolute()
+    True
+    """
+    here = Path.cwd()
+    installed = Path(__file__).resolve().parent.parent
+    for folder in (here, *here.parents, installed):
+        if (folder / "pyproject.toml").is_file() and (folder / "invlib" / "paths.py").is_file():
+            return folder
+    return here
+
+
+def data_root() -> Path:
+    """Return ``$INVLIB_DATA``, or ``data/`` of the project.
+
+    Examples
+    --------
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", INVLIB_DATA="/srv/vision"):
+    ...     data_root().as_posix()
+    '/srv/vision'
+    """
+    return _from_environment("INVLIB_DATA") or project_root() / "data"
+
+
+def datasets_root() -> Path:
+    """Return the folder that holds one folder per data set: ``<root>/cifar10/train.npz``.
+
+    It is ``$INVLIB_DATA`` itself, or ``data/datasets`` of the project.
+
+    Examples
+    --------
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", INVLIB_DATA=""):  # as good as unset
+    ...     datasets_root().relative_to(project_root()).as_posix()
+    'data/datasets'
+    """
+    return _from_environment("INVLIB_DATA") or project_root() / "data" / "datasets"
+
+
+def cache_root() -> Path:
+    """Return the folder of decoded, memory-mapped images.
+
+    It is ``$INVLIB_CACHE``, or inside the project: never under ``$INVLIB_DATA``, which may be
+    read-only or shared by a whole class.
+
+    Examples
+    --------
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", INVLIB_CACHE="/tmp/invlib"):
+    ...     cache_root().as_posix()
+    '/tmp/invlib'
+    """
+    return _from_environment("INVLIB_CACHE") or project_root() / "data" / "datasets" / ".cache"
+
+
+def runs_root(scale: str) -> Path:
+    """Return the folder of one scale's training runs, which is not committed.
+
+    Examples
+    --------
+    >>> runs_root("laptop").relative_to(project_root()).as_posix()
+    'data/runs/laptop'
+    """
+    return project_root() / "data" / "runs" / scale
+
+
+def results_root(scale: str) -> Path:
+    """Return the folder of one scale's reference results, which is committed.
+
+    Examples
+    --------
+    >>> results_root("cifar").relative_to(project_root()).as_posix()
+    'data/results/cifar'
+    """
+    return project_root() / "data" / "results" / scale
+
+
+def resolve_weights(path: str | os.PathLike[str]) -> Path:
+    """Return the absolute path of a weights file.
+
+    A path is taken as given, else relative to ``$INVLIB_DATA``, else to ``data/`` of the
+    project; so ``weights/vit_tiny.safetensors`` means the same file in everybody's settings.
+
+    Raises
+    ------
+    FileNotFoundError
+        Naming every place that was looked at, and the nearest file name in any of them.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder, "tiny.safetensors")
+    ...     _ = file.write_bytes(b"")
+    ...     resolve_weights(file).name
+    'tiny.safetensors'
+    """
+    given = Path(path).expanduser()
+    bases = (Path.cwd(), data_root(), project_root() / "data")
+    # dict: each place once, in order (an absolute path makes all of them equal)
+    places = list(dict.fromkeys(base / given for base in bases))
+    for place in places:
+        if place.is_file():
+            return place.resolve()
+    beside = [f.name for p in places if p.parent.is_dir() for f in p.parent.iterdir()]
+    raise FileNotFoundError(
+        f"weights={os.fspath(path)!r} is no file; looked for "
+        f"{', '.join(map(str, places))}{nearest(given.name, beside)}"
+    )
+
+
+def _from_environment(variable: str) -> Path | None:
+    """Return the folder an environment variable names, absolute; None where unset or empty."""
+    value = os.environ.get(variable)
+    return Path(value).expanduser().absolute() if value else None

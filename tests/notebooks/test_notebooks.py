@@ -1,0 +1,121 @@
+"""Notebooks: committed without outputs, holding no algorithm, and each runs by itself."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from invlib.experiments import SECTIONS
+from tests.workspace import ROOT, copy_project, environment
+
+NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+
+
+def python(cell: nbformat.NotebookNode) -> ast.Module:
+    lines = [line for line in cell.source.splitlines() if not line.startswith(("%", "!"))]
+    return ast.parse("\n".join(lines))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy to run notebooks in, so that nothing is left in the project."""
+    folder = copy_project(tmp_path_factory.mktemp("project"), "notebooks")
+    if (ROOT / "data" / "results").is_dir():
+        shutil.copytree(ROOT / "data" / "results", folder / "data" / "results")
+    return folder
+
+
+def papermill(project: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "papermill", str(path.relative_to(ROOT)), "out.ipynb"]
+    environ = environment(project) | {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
+    return subprocess.run(
+        [*command, "--no-progress-bar", *arguments],
+        cwd=project, env=environ, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@each
+def test_it_is_valid_and_committed_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "papermill" not in notebook.metadata
+    for cell in code_cells(path):
+        assert not cell.outputs and cell.execution_count is None
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+
+
+@each
+def test_its_parameters_are_the_defaults_of_its_section(path):
+    tagged = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1, "one cell with the tag 'parameters'"
+    values = {}
+    for statement in python(tagged[0]).body:
+        assert isinstance(statement, ast.Assign | ast.AnnAssign), ast.unparse(statement)
+        target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
+        values[target.id] = ast.literal_eval(statement.value)
+    section = SECTIONS[path.stem]
+    assert section.from_parameters(values) == section()
+    # papermill says nothing is known of a parameter that the cell does not name
+    assert set(values) == set(section.model_fields)
+
+
+@each
+def test_parameters_are_checked_before_anything_else(path):
+    cells = code_cells(path)
+    (tagged,) = [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])]
+    before, after = cells[:tagged], cells[tagged + 1]
+    assert not before, "code before the parameters runs unchecked"
+    assert ".from_namespace(globals())" in after.source
+
+
+@each
+def test_it_defines_no_function(path):
+    for cell in code_cells(path):
+        for node in ast.walk(python(cell)):
+            kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.While)
+            assert not isinstance(node, kinds), f"an algorithm in a notebook:\n{cell.source}"
+
+
+@each
+def test_it_runs_by_itself(path, project):
+    done = papermill(project, path, "-f", "notebooks/scales/smoke.yaml", "-y", "seeds: [1]")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (project / "data" / "runs" / "smoke" / f"{path.stem}.nc").is_file()
+    outputs = [o for cell in code_cells(project / "out.ipynb") for o in cell.outputs]
+    said = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not said  # neither warnings nor progress bars
+
+
+@each
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "sedes", "3"], "unknown parameter 'sedes'; did you mean 'seeds'?"),
+        (["-p", "seeds", "[0,1]"], "pass lists with -y 'seeds: [0,1]'"),
+    ],
+)
+def test_bad_parameters_stop_it_at_once(path, arguments, said, project):
+    done = papermill(project, path, *arguments)
+    assert done.returncode != 0
+    assert f"ParameterError: {path.stem}: " in done.stderr and said in done.stderr
+    ran = [cell for cell in code_cells(project / "out.ipynb") if cell.execution_count]
+    shown = [o for cell in ran for o in cell.outputs if o.output_type == "error"]
+    assert len(ran) == 3  # the defaults, the injected ones, and the one that refuses
+    assert len(shown) == 1 and len(shown[0].traceback) == 1
