@@ -1,4 +1,4 @@
-"""The command line, thin over the library: ``python -m invlib {train,data} ...``."""
+"""The command line, thin over the library: ``python -m invlib {train,data,claims} ...``."""
 
 from __future__ import annotations
 
@@ -82,6 +82,30 @@ def data_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def claims_command(arguments: argparse.Namespace) -> int:
+    """Judge what the papers claim on the results of a scale, section by section."""
+    from invlib.claims import check_claims, claims_text
+    from invlib.experiments.merlin_claims import CLAIMS
+    from invlib.paths import project_root, results_root, runs_root
+    from invlib.results import open_results
+
+    load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results
+    folder = (runs_root if arguments.runs else results_root)(arguments.scale)
+    for section, claims in CLAIMS.items():
+        path = folder / f"{section}.nc"
+        shown = path.relative_to(project_root()).as_posix()
+        if not path.is_file():
+            target = "run" if arguments.runs else "reference"
+            print(f"{section}: no results at scale {arguments.scale}; there is no {shown}")
+            print(f"    make {target} SCALE={arguments.scale} writes it\n")
+            continue
+        ds = open_results(path)
+        print(f"{section}: {len(claims)} claims, judged on {shown}\n")
+        for one in ds["dataset"].values if "dataset" in ds.dims else [None]:
+            print(claims_text(check_claims(claims, ds if one is None else ds.sel(dataset=one))))
+    return 0
+
+
 def _tested(trained) -> str:
     log = trained.log.isel(epoch=-1)
     if trained.run.task == "classification":
@@ -96,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
-    commands = parser.add_subparsers(required=True, metavar="{train,data}")
+    commands = parser.add_subparsers(required=True, metavar="{train,data,claims}")
 
     train = commands.add_parser(
         "train",
@@ -129,6 +153,21 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--n", type=int, help="draw this many images (default: all)")
     data.add_argument("--seed", type=int, default=0, help="draws them (default: 0)")
     data.add_argument("--root", help="where data sets are (default: $INVLIB_DATA or data/datasets)")
+
+    claims = commands.add_parser(
+        "claims",
+        help="judge what the papers claim on the results of a scale",
+        description="Judge what the papers claim on the results of a scale: for each claim how "
+        "many seeds agree, under both CKA estimators and both self terms.",
+        allow_abbrev=False,
+    )
+    claims.set_defaults(do=claims_command)
+    claims.add_argument(
+        "--scale", default="cifar", help="a file of notebooks/scales (default: cifar)"
+    )
+    claims.add_argument(
+        "--runs", action="store_true", help="your own run (data/runs), not the reference results"
+    )
     return parser
 
 

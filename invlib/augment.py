@@ -32,9 +32,11 @@ class Recipe:
 
 # Merlin et al. train with the augmentation of the `robustness` library their code builds on:
 # random resized crop (torchvision's default range), flip, ColorJitter(.25, .25, .25), rotation 2°.
+# A twelfth of a digit or its mirror image is another class: "crop" keeps at least half the image,
+# and is what a run too short to learn from fragments takes.
 RECIPES: dict[str, Recipe | None] = {
     "merlin": Recipe((0.08, 1.0), (3 / 4, 4 / 3), flip=0.5, degrees=2.0, jitter=0.25),
-    "crop": Recipe((0.08, 1.0), (3 / 4, 4 / 3), flip=0.5),
+    "crop": Recipe((0.5, 1.0), (3 / 4, 4 / 3)),
     "none": None,
 }
 
@@ -123,7 +125,7 @@ def _draw_crop(
     recipe: Recipe, n: int, height: int, width: int, generator: Generator, tries: int = 10
 ) -> tuple[Tensor, Tensor]:
     # As torchvision: area uniform, log aspect ratio uniform, the first of ten draws that fits
-    # inside the image; where none does (very long images), the largest of the nearest allowed ratio.
+    # inside the image; where none does (a very long image), the largest of the nearest ratio.
     draw = torch.rand(2, tries, n, generator=generator)
     area = recipe.scale[0] + (recipe.scale[1] - recipe.scale[0]) * draw[0]
     low, high = (math.log(r * height / width) for r in recipe.ratio)  # in units of the sides

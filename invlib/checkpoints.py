@@ -69,7 +69,7 @@ class Trained:
         if epoch not in stored:
             raise ValueError(
                 f"epoch={epoch!r} of run {self.run.id} is not stored; stored are "
-                f"{', '.join(map(str, stored)) or 'none'} (keep={self.run.keep!r}), and -1, the last"
+                f"{', '.join(map(str, stored)) or 'none'} (keep={self.run.keep!r}); -1 is the last"
             )
         return self._file(epoch)
 

@@ -84,7 +84,7 @@ class ImageFiles:
 
     def _side(self) -> int:
         sample = self.paths[:: max(1, len(self.paths) // 50)]
-        median = np.median([min(_open_image(path).size) for path in sample])
+        median = np.median([_shorter_side(path) for path in sample])
         return next((side for side in _SIDES if side <= median), _SIDES[-1])
 
 
@@ -223,6 +223,11 @@ def _decode_file(path: Path, *, side: int) -> np.ndarray:
     except (OSError, SyntaxError) as error:  # Pillow's complaint about a broken PNG
         raise ValueError(f"{path} is not a complete image ({error})") from error
     return np.asarray(fitted)
+
+
+def _shorter_side(path: Path) -> int:
+    with _open_image(path) as image:  # reads the file's header only
+        return min(image.size)
 
 
 def _open_image(path: Path) -> Image.Image:

@@ -29,7 +29,7 @@ def evaluate(
     >>> from invlib import load_images, load_model
     >>> images = load_images("digits", "test", n=50)
     >>> model = load_model("vit_pico_patch8_32", num_classes=10)
-    >>> found = evaluate(model, torch.as_tensor(images.images), torch.as_tensor(images.labels))
+    >>> found = evaluate(model, torch.tensor(images.images), torch.tensor(images.labels))
     >>> sorted(found), 0 <= found["accuracy"] <= 1
     (['accuracy', 'loss'], True)
     """

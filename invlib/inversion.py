@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from invlib.errors import choices
 from invlib.memory import default_chunk
 from invlib.models import StagedModel, check_layers
-from invlib.optimizers import OPTIMIZERS
+from invlib.optimizers import OPTIMIZERS, Rule
 
 __all__ = ["INITS", "Inversion", "check_images", "invert", "start_images"]
 
@@ -59,7 +59,7 @@ def invert(
     *,
     layers: Iterable[int] | None = None,
     iterations: int = 50,
-    optimizer: str = "ngd",
+    optimizer: str | Rule = "ngd",
     step: float | None = None,
     init: str = "noise",
     seed: int = 0,
@@ -80,7 +80,7 @@ def invert(
     optimizer
         A name of `invlib.optimizers.OPTIMIZERS`. ``"ngd"`` is the reference recipe: a step of
         fixed length along the normalised gradient. ``"adam"`` has a cosine schedule. ``"fast"``
-        gets furthest in 50 steps.
+        gets furthest in 50 steps. Or a rule of your own, as that module describes them.
     step
         Its step size; default the optimizer's own.
     init
@@ -109,7 +109,8 @@ def invert(
     True
     """
     check_images(model, images)
-    choices("optimizer", optimizer, OPTIMIZERS)
+    if not callable(optimizer):
+        optimizer = OPTIMIZERS[choices("optimizer", optimizer, OPTIMIZERS)]
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
         raise ValueError(f"iterations={iterations!r} must be a whole number of at least 1")
     if step is not None and not 0 < step < float("inf"):
@@ -138,7 +139,7 @@ def invert(
                 x = images[part].to(device)
                 start = starts[part].to(device)
                 result = _invert_chunk(
-                    model, x, start, layers, iterations, OPTIMIZERS[optimizer], options, bar
+                    model, x, start, layers, iterations, optimizer, options, bar
                 )
                 found[:, part], best[:, part] = result[:2]
                 history += result[2] / n
@@ -146,14 +147,14 @@ def invert(
     return Inversion(found[order], history.T[order], best[order], tuple(asked))
 
 
-def _invert_chunk(model, images, start, layers, iterations, optimizer, options, bar):
+def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
     c = len(images)
     with torch.no_grad():
         targets = [h.flatten(1) for h in model.features(images, layers)]  # (c, d_k) each
     norms = torch.stack([t.norm(dim=1) for t in targets])  # (L, c)
     check_norms(norms, layers, model)
     x = start.repeat(len(layers), 1, 1, 1)  # (L·c, 3, H, W), sorted by layer
-    update = optimizer(x, iterations, **options)
+    update = rule(x, iterations, **options)
     best_x, best = x.clone(), x.new_full((len(x),), torch.inf)
     history = []
     for t in range(iterations + 1):

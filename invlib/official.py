@@ -130,9 +130,7 @@ def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
                     Path(folder, archive).parent.mkdir(exist_ok=True)
                     shutil.copy(root / archive, Path(folder, archive))
             with _timeout(_TIMEOUT):
-                getattr(datasets, official.dataset)(
-                    folder, download=True, **official.splits[split]
-                )
+                getattr(datasets, official.dataset)(folder, download=True, **official.splits[split])
             for file in missing:
                 file.parent.mkdir(exist_ok=True)
                 Path(folder, file.relative_to(root)).rename(file)

@@ -12,7 +12,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["OPTIMIZERS", "adam", "fast", "ngd"]
+__all__ = ["OPTIMIZERS", "Rule", "adam", "fast", "ngd"]
+
+Rule = Callable[..., Callable[[Tensor], None]]
 
 
 def ngd(
@@ -125,4 +127,4 @@ def _adam_direction(
     return direction
 
 
-OPTIMIZERS = {"adam": adam, "fast": fast, "ngd": ngd}
+OPTIMIZERS: dict[str, Rule] = {"adam": adam, "fast": fast, "ngd": ngd}

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["flow_matrix", "inversion_grid", "layer_curves"]
+__all__ = ["flow_matrix", "inversion_grid", "layer_curves", "loss_race", "recipe_grid"]
 
 # Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -179,5 +179,64 @@ def inversion_grid(
         for ax, k in zip(axes[-1, 1:], layers, strict=True):
             ax.set_xlabel(f"{float(loss.sel(ref_layer=k)):.2f}", fontsize="small")
         axes[-1, 0].set_xlabel("distance left", fontsize="x-small")
+    plt.close(fig)
+    return fig
+
+
+def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
+    """Draw the relative distance against gradient evaluations, a panel a layer, a line a recipe.
+
+    The dashed line is where the last recipe, the yardstick, ends.
+    """
+    loss, best = ds["race_loss"], ds["race_best"]
+    layers = list(loss["race_layer"].values) if layers is None else layers
+    budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
+    columns = min(4, len(layers))
+    lines = -(-len(layers) // columns)
+    with plt.rc_context(_STYLE):
+        fig, axes = plt.subplots(
+            lines, columns, figsize=(3.0 * columns, 2.4 * lines + 0.6), squeeze=False,
+            sharex=True, layout="constrained",
+        )
+        for ax in axes.flat[len(layers):]:
+            ax.remove()
+        for ax, layer in zip(axes.flat, layers, strict=False):
+            ax.set_title(f"layer {layer}")
+            ax.axhline(
+                best.sel(race_layer=layer).isel(recipe=-1), color="0.3", ls="--", linewidth=1
+            )
+            for i, recipe in enumerate(loss["recipe"].values):
+                one = loss.sel(recipe=recipe, race_layer=layer)
+                ax.plot(one["evaluation"], one, color=_colour(i), linewidth=1.4, label=recipe,
+                        linestyle="-" if i < len(_COLOURS) else ":")
+            ax.set(xlim=(0, budget), yscale="log")
+        fig.supxlabel("gradient evaluations", fontsize="medium")
+        fig.supylabel("relative distance", fontsize="medium")
+        handles, labels = axes.flat[0].get_legend_handles_labels()
+        fig.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    plt.close(fig)
+    return fig
+
+
+def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = None) -> Figure:
+    """Show X′ of one image: a row a recipe, a column a layer, the distance left below each."""
+    pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
+    layers = list(pictures["race_layer"].values) if layers is None else layers
+    recipes = pictures["recipe"].values
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
+        fig, axes = plt.subplots(
+            len(recipes), len(layers), squeeze=False, layout="constrained",
+            figsize=(1.05 * len(layers) + 1.1, 1.2 * len(recipes) + 0.3),
+        )
+        for row, recipe in zip(axes, recipes, strict=True):
+            for ax, layer in zip(row, layers, strict=True):
+                ax.imshow(pictures.sel(recipe=recipe, race_layer=layer), interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
+                left = float(best.sel(recipe=recipe, race_layer=layer))
+                ax.set_xlabel(f"{left:.2f}", fontsize="x-small", labelpad=1)
+            row[0].set_ylabel(recipe, rotation=0, ha="right", va="center", fontsize="small")
+        for ax, layer in zip(axes[0], layers, strict=True):
+            ax.set_title(f"layer {layer}", fontsize="small")
     plt.close(fig)
     return fig

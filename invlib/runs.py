@@ -65,7 +65,8 @@ class TrainingRun:
         Largest global gradient norm; None does not clip.
     augmentation : {"crop", "merlin", "none"}
         ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
-        0.25; ``"crop"``: the first two; ``"none"``: the resized image itself.
+        0.25; ``"crop"``: crops of at least half the image, for digits and short runs;
+        ``"none"``: the resized image itself.
     label_smoothing : float
         In [0, 1), classification only.
     seed : int

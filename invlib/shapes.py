@@ -23,7 +23,7 @@ SIZE = 32  # pixels
 
 # name: (corners, pointedness, size, half-width of the outline or 0 for a filled shape)
 # Pointedness runs from 2, a regular polygon, to the number of corners, a star of needles.
-# The sizes give the filled shapes about the same area, so that area does not name the class.
+# The sizes bring the areas close enough that, size varying too, area does not name the class.
 _SHAPES = {
     "disc": (64, 2.0, 0.80, 0.0),
     "ring": (64, 2.0, 0.78, 0.22),

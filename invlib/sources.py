@@ -93,7 +93,9 @@ def _read_archive(path: Path) -> Pixels:
     try:
         names = {int(label): name for label, name in (_classes_json(path.parent) or {}).items()}
     except ValueError as error:
-        raise ValueError(f"{path.with_name('classes.json')}: a label is no number: {error}") from error
+        raise ValueError(
+            f"{path.with_name('classes.json')}: a label is no number: {error}"
+        ) from error
     names = names or {label: str(label) for label in range(max(labels.max(), 0) + 1)}
     known = np.array(sorted(names))
     # Classes are numbered 0 to K-1 in the order of their labels: of 1000 ImageNet classes an

@@ -195,7 +195,8 @@ class _Training:
         """Take the steps of one epoch; return mean loss, accuracy and the last learning rate."""
         generator = epoch_generator(self.run.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
-        losses, seen, right = [], 0, torch.zeros((), dtype=torch.int64, device=self.device)
+        losses: list[Tensor] = []
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
         look_every = _LOOK_EVERY.get(self.device.type, 1)
         self.model.train()
         # Dropout and stochastic depth, where a model has them, draw from torch's global generator.
@@ -206,9 +207,10 @@ class _Training:
                 loss, hits = self.step(index, generator)
                 losses.append(loss)
                 right += hits
-                if (step + 1) % look_every == 0 or step + 1 == self.steps:
-                    for seen, value in enumerate(torch.stack(losses[seen:]).tolist(), seen + 1):
-                        self.check(value, epoch, seen, "training loss")
+                if len(losses) % look_every == 0 or len(losses) == self.steps:
+                    for k, value in enumerate(torch.stack(losses[-look_every:]).tolist()):
+                        k += max(1, len(losses) - look_every + 1)  # the first step is number 1
+                        self.check(value, epoch, k, "training loss")
                 bar.update()
         sizes = torch.tensor([len(part) for part in order.split(self.run.batch_size)])
         loss = (torch.stack(losses).double().cpu() * sizes).sum().item() / len(order)
@@ -264,14 +266,14 @@ class _Training:
 
 
 def _initial_model(run: TrainingRun, start: str | Path | None, num_classes: int) -> StagedModel:
-    """The model before any step: its weights given or drawn, its head for this task always drawn."""
+    """The model before any step: weights given or drawn, the head for this task always drawn."""
     model = load_model(run.model, weights=start, img_size=run.img_size, seed=run.seed)
     return model.with_head(run.task, num_classes, seed=run.seed)
 
 
 def _on_device(images: ImageSet, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Images as uint8 (N, H, W, 3), with the shorter side at most `side`, and labels (N,)."""
-    labels = torch.as_tensor(images.labels, device=device)
+    labels = torch.tensor(images.labels, device=device)
     height, width = images.images.shape[1:3]
     factor = side / min(height, width)
     parts = []

@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
     {
         "what_is_an_inversion": "merlin:WhatIsAnInversion",
         "finetuning_task": "merlin:FinetuningTask",
+        "how_inverted": "recipes:HowInverted",
     }
 )
 

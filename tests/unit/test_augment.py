@@ -118,8 +118,8 @@ def test_rotation_is_torchvision_s_by_the_same_angle(recipe):
 @pytest.mark.parametrize("shape", [(600, 600), (400, 900)])
 def test_crops_are_distributed_as_torchvision_s(shape):
     height, width = shape
-    theta = draw_affine(RECIPES["crop"], 3000, height, width, generator())
-    w, h = theta[:, 0, 0].abs(), theta[:, 1, 1]
+    theta = draw_affine(RECIPES["merlin"], 3000, height, width, generator())
+    w, h = theta[:, 0, :2].norm(dim=1), theta[:, 1, :2].norm(dim=1)  # whatever the rotation
     x, y = theta[:, 0, 2], theta[:, 1, 2]
     assert (w + x.abs()).max() <= 1 + 1e-6 and (h + y.abs()).max() <= 1 + 1e-6  # inside
     torch.manual_seed(0)
@@ -182,6 +182,13 @@ def test_resize_gives_what_an_image_set_gives(shape):
     x = images(3, *shape)
     there = ImageSet(x.numpy(), np.zeros(3, np.int64), ("a",), "test", "test").tensor(32)
     torch.testing.assert_close(resize(x, 32), there)
+
+
+def test_the_mild_recipe_keeps_half_the_image_and_its_handedness():
+    theta = draw_affine(RECIPES["crop"], 1000, 32, 32, generator())
+    area = theta[:, 0, 0] * theta[:, 1, 1]
+    assert 0.5 <= area.min() < 0.52 and (theta[:, 0, 0] > 0).all()
+    assert theta[:, 0, 1].abs().max() == 0  # no rotation
 
 
 def test_merlin_s_recipe_is_the_one_the_paper_s_code_uses():

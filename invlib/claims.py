@@ -1,0 +1,217 @@
+"""The claims ledger: what a paper says, as numbers with thresholds, judged on a section's results.
+
+A `Claim` names one number that decides it; `check_claims` computes that number for every seed,
+under both CKA estimators and both self terms, and counts in how many seeds the claim holds.
+No verdict is typed by hand. Importing this module imports neither torch nor xarray.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from invlib.claims_tables import UNTESTABLE, claims_html, claims_table, claims_text
+from invlib.errors import choices
+from invlib.paths import project_root
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Claim", "check_claims", "claims_html", "claims_table", "claims_text", "reported"]
+
+SELF_TERMS = ("measured", "one")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Claim:
+    """One statement of a paper, and the number that decides it.
+
+    Parameters
+    ----------
+    id : str
+        ``"A-4.1-..."``: paper, section, and a name that stays.
+    paper, section, figure : str
+        Where the statement stands.
+    words : str
+        The statement, in our words.
+    number : str
+        What `measure` returns, in words.
+    measure : callable
+        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, seed).
+    threshold : float
+    above : bool
+        The claim holds where the number is above the threshold; False: below.
+    unit : str
+        Of the number, for the reader.
+    paper_value : float or mapping
+        The number the paper gives, by data set where it gives several; NaN where it gives none.
+    needs : mapping
+        ``"variables"``: names, each of which may also be stored as its diagonal; any other key: a
+        dim, and the labels it must have. Of ``"layer"`` it must have exactly these, in a
+        network that ends there: the layers of another network are not the paper's.
+    """
+
+    id: str
+    paper: str
+    section: str
+    figure: str
+    words: str
+    number: str
+    measure: Callable[[xr.Dataset, str], xr.DataArray]
+    threshold: float
+    above: bool = True
+    unit: str = "1"
+    paper_value: float | Mapping[str, float] = math.nan
+    needs: Mapping[str, tuple] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"claim {self.id}: threshold={self.threshold!r} is not finite")
+
+    @property
+    def condition(self) -> str:
+        """The condition as text: ``"> 0.5"``."""
+        return f"{'>' if self.above else '<'} {self.threshold:g}"
+
+    def lacking(self, ds: xr.Dataset) -> str:
+        """Return why `ds` cannot decide this claim; empty where it can."""
+        for name in self.needs.get("variables", ()):
+            if name not in ds and f"{name}_diagonal" not in ds:
+                return f"these results have no {name}"
+        for dim, wanted in self.needs.items():
+            if dim == "variables":
+                continue
+            found = ds[dim].values.tolist() if dim in ds.dims else []
+            if dim == "layer" and found and found != list(wanted):
+                return (
+                    f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
+                    f"{len(found)} layers, {found[0]}–{found[-1]}"
+                )
+            if missing := [str(label) for label in wanted if label not in found]:
+                return f"these results have no {dim} {', '.join(missing)}"
+            if dim == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
+                return "this network has more layers than the paper's"
+        return ""
+
+
+def check_claims(
+    claims: Iterable[Claim], ds: xr.Dataset, *, self_terms: Iterable[str] = SELF_TERMS
+) -> xr.Dataset:
+    """Judge `claims` on the results of one section.
+
+    Parameters
+    ----------
+    claims
+        Those of ``invlib.experiments.merlin_claims.CLAIMS[section]``, for one.
+    ds : Dataset
+        Dims estimator and seed, and those that the claims select from, such as task. One data set:
+        ``ds.sel(dataset="cifar10")``.
+    self_terms
+        What the first term of learning and forgetting is taken to be, as in `invlib.learning`.
+
+    Returns
+    -------
+    Dataset
+        Of kind ``claims``: ``value`` (claim, estimator, self_term, seed), ``verdict`` (claim,
+        estimator, self_term): *reproduced* in all seeds, *not reproduced* in none, *mixed*, or
+        *not testable here*, with its ``reason`` (claim); ``threshold`` and ``paper_value`` (claim).
+        The attributes are those of `ds`, with the claims' words as JSON in ``claims``.
+
+    Raises
+    ------
+    ValueError
+        For a claim given twice, a `ds` without seeds or estimators, a measure that leaves
+        other dims.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
+    ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
+    >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
+    ...                 {"estimator": ["biased", "debiased"], "seed": [0, 1]})
+    >>> check_claims([claim], ds).verdict.sel(claim="A-0-high", self_term="one").values.tolist()
+    ['reproduced', 'mixed']
+    """
+    import numpy as np
+    import xarray as xr
+
+    from invlib.schema import STACKING
+    from invlib.validation import conform
+
+    claims = list(claims)
+    terms = [choices("self_terms", term, SELF_TERMS) for term in self_terms]
+    ids = [claim.id for claim in claims]
+    if not ids or not terms or len(set(ids)) < len(ids):
+        raise ValueError(f"claims={ids}, self_terms={terms}: at least one of each, each once")
+    for dim in ("estimator", "seed"):
+        if dim not in ds.dims:
+            raise ValueError(f"ds has no dim {dim!r}; its dims are {', '.join(map(str, ds.dims))}")
+
+    grid = {"claim": ids, "estimator": ds["estimator"].values, "self_term": terms}
+    grid["seed"] = ds["seed"].values
+    values = xr.DataArray(np.nan, grid, list(grid))
+    reasons = [claim.lacking(ds) for claim in claims]
+    for claim, reason in zip(claims, reasons, strict=True):
+        for term in terms if not reason else ():
+            number = claim.measure(ds, term)
+            if extra := set(number.dims) - {"estimator", "seed"}:
+                raise ValueError(
+                    f"claim {claim.id}: a number for each of {', '.join(sorted(map(str, extra)))}; "
+                    "select one first, as in ds.sel(dataset='cifar10')"
+                )
+            cell = values.loc[claim.id, :, term, :]
+            number = number.where(np.isfinite(number)).broadcast_like(cell).transpose(*cell.dims)
+            values.loc[claim.id, :, term, :] = number.values
+
+    known = values.notnull().all("seed")
+    for i, reason in enumerate(reasons):
+        if not reason and not known[i].all():
+            reasons[i] = "the number is undefined: a run is missing, or a curve is constant"
+    threshold = xr.DataArray([float(claim.threshold) for claim in claims], {"claim": ids})
+    above = xr.DataArray([claim.above for claim in claims], {"claim": ids})
+    holds = xr.where(above, values > threshold, values < threshold)
+    agreed = xr.where(holds.all("seed"), "reproduced", "mixed")
+    verdict = xr.where(holds.any("seed"), agreed, "not reproduced")
+    dataset = str(ds["dataset"].values) if "dataset" in ds.coords else ""
+    out = xr.Dataset(
+        {
+            "value": values,
+            "verdict": xr.where(known, verdict, UNTESTABLE),
+            "threshold": threshold,
+            "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
+            "reason": ("claim", reasons),
+        }
+    )
+    # What was selected before, such as the data set, is said in the ledger as well.
+    chosen = [name for name in STACKING if name in ds.coords and ds[name].ndim == 0]
+    out = out.assign_coords({name: ds[name].variable for name in chosen})
+    said = ("id", "paper", "section", "figure", "words", "number", "condition", "unit")
+    text = [{name: getattr(claim, name) for name in said} for claim in claims]
+    out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
+    return conform(out)
+
+
+def reported(paper: str) -> dict[str, Any]:
+    """Return what ``data/paper.yaml`` says a paper reports, by name.
+
+    Examples
+    --------
+    >>> reported("A")["correlation_classification"]["cifar10"]
+    0.97
+    """
+    text = (project_root() / "data" / "paper.yaml").read_text(encoding="utf-8")
+    papers = yaml.safe_load(text)
+    facts = papers[choices("paper", paper, papers)]["facts"]
+    return {name: fact["value"] for name, fact in facts.items()}
+
+
+def _paper_value(claim: Claim, dataset: str) -> float:
+    if isinstance(claim.paper_value, Mapping):
+        return float(claim.paper_value.get(dataset, math.nan))
+    return float(claim.paper_value)

@@ -1,0 +1,295 @@
+"""How inverted is inverted? Recipes raced against one another, and what they do to the measures."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
+
+from invlib.runs import TrainingRun
+
+from .merlin import MerlinSection
+from .section import Name, Natural, Positive, Several
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from torch import Tensor
+
+    from invlib.models import StagedModel
+
+__all__ = ["HowInverted"]
+
+
+# ── Contenders that are not in the library ───────────────────────────────────────────────────────
+
+
+def scaled_ngd(x: Tensor, iterations: int, step: float = 0.5, basis=None) -> Callable:
+    """The reference step, scaled so that a pixel moves as far as at 224 px: η √(pixels / 224²)."""
+    from invlib.optimizers import ngd
+
+    return ngd(x, iterations, step * math.sqrt(x[0, 0].numel() / 224**2))
+
+
+def momentum(x: Tensor, iterations: int, step: float = 1.0, basis=None) -> Callable:
+    """Normalised gradients with Nesterov momentum 0.9 and a cosine schedule."""
+    v, taken = x.new_zeros(x.shape), [0]
+
+    def update(grad: Tensor) -> None:
+        eta = step * (1 + math.cos(math.pi * taken[0] / iterations)) / 2
+        taken[0] += 1
+        grad = grad / (grad.flatten(1).norm(dim=1)[:, None, None, None] + 1e-10)
+        v.mul_(0.9).add_(grad)
+        x.sub_(eta * (grad + 0.9 * v)).clamp_(0, 1)
+
+    return update
+
+
+def short_adam(x: Tensor, iterations: int, step: float = 0.1, basis=None) -> Callable:
+    """Adam on pixels with the short memory of ``fast``: what is left of it without its basis."""
+    from invlib.optimizers import fast
+
+    return fast(x, iterations, 4 * step)
+
+
+def lbfgs(x: Tensor, iterations: int, step: float = 1.0, basis=None, memory: int = 8) -> Callable:
+    """L-BFGS row by row, one gradient a step: no line search, steps at most 2 long (L2)."""
+    import torch
+
+    pairs, last = [], {}
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return (a * b).flatten(1).sum(1)[:, None, None, None]
+
+    def update(grad: Tensor) -> None:
+        if last:
+            s, y = x - last["x"], grad - last["grad"]
+            sy = dot(s, y)
+            # A pair without positive curvature would turn the step uphill: weigh it 0.
+            pairs.append((s, y, torch.where(sy > 1e-12, 1 / sy, 0.0)))
+            del pairs[:-memory]
+        last.update(x=x.clone(), grad=grad.clone())
+        q, alphas = grad.clone(), []
+        for s, y, rho in reversed(pairs):
+            alphas.append(rho * dot(s, q))
+            q -= alphas[-1] * y
+        if pairs:
+            s, y, rho = pairs[-1]
+            q *= torch.where(rho > 0, dot(s, y) / dot(y, y).clamp(min=1e-20), 1.0)
+        for (s, y, rho), alpha in zip(pairs, reversed(alphas), strict=True):
+            q += s * (alpha - rho * dot(y, q))
+        # A direction that is no descent, or not finite, gives way to the gradient.
+        good = (dot(q, grad) > 0) & q.isfinite().flatten(1).all(1)[:, None, None, None]
+        q = torch.where(good, q, grad)
+        length = q.flatten(1).norm(dim=1)[:, None, None, None]
+        limit = 2.0 if pairs else 0.5
+        x.sub_(step * q * (limit / length.clamp(min=limit))).clamp_(0, 1)
+
+    return update
+
+
+CONTENDERS: dict[str, Callable] = {
+    "lbfgs": lbfgs, "momentum": momentum, "scaled_ngd": scaled_ngd, "short_adam": short_adam,
+}  # fmt: skip
+
+
+def _split(recipe: str) -> tuple[str, int, str]:
+    """Read "fast:50" or "fast:50:images": rule, gradient evaluations, start."""
+    from invlib.errors import choices
+
+    # names only: this is asked without torch
+    rules = {"adam", "fast", "ngd", *CONTENDERS}
+    rule, evaluations, init = (*recipe.split(":"), "", "")[:3]
+    choices("recipe", rule, rules)
+    if not evaluations.isdigit() or int(evaluations) < 1:
+        raise ValueError(f"recipe={recipe!r}: write rule:evaluations, such as 'fast:50'")
+    inits = ("noise", "same-noise", "white", "black", "images")
+    return rule, int(evaluations), choices("start", init or "noise", inits)
+
+
+def _recipe(text: str) -> str:
+    _split(text)
+    return text
+
+
+Recipes = Annotated[tuple[Annotated[Name, AfterValidator(_recipe)], ...], *Several]
+
+
+class HowInverted(MerlinSection):
+    """Which recipe gets how far, layer by layer; and whether learning and forgetting notice.
+
+    Parameters
+    ----------
+    race : list
+        Recipes whose loss is followed, as ``rule:evaluations`` or ``rule:evaluations:start``.
+    measured : list
+        Recipes for which learning and forgetting are measured. The last is the yardstick.
+    race_n, race_layers, measured_layers, measured_seeds
+        Images and layers of the race, layers and seeds of the measurement (null: all).
+
+    Examples
+    --------
+    >>> HowInverted.from_parameters({"race": ["fsat:50"]})
+    Traceback (most recent call last):
+        ...
+    invlib.experiments.section.ParameterError: how_inverted: recipe='fsat' is not one of 'adam', \
+'fast', 'lbfgs', 'momentum', 'ngd', 'scaled_ngd', 'short_adam'; did you mean 'fast'?
+    """
+
+    name = "how_inverted"
+
+    race: Recipes = ("ngd:50", "adam:50", "fast:50", "ngd:200")
+    measured: Recipes = ("ngd:50", "fast:50", "ngd:200")
+    race_n: Positive = 8
+    race_layers: Annotated[tuple[Natural, ...], *Several] | None = None
+    measured_layers: Annotated[tuple[Natural, ...], *Several] | None = None
+    measured_seeds: Annotated[tuple[Natural, ...], *Several] = (0, 1)
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the pretraining, where there is one, and the first fine-tuning."""
+        pretraining = self.pretraining_run()
+        runs = {f"pretraining on {pretraining.dataset}": pretraining} if pretraining else {}
+        dataset, task = self.datasets[0], self.tasks[0]
+        return runs | {f"{dataset}: {task}": self.finetuning_run(dataset, task)}
+
+    def dataset(self) -> xr.Dataset:
+        """Race the recipes, measure with some of them, and write one Dataset of kind benchmark."""
+        import torch
+
+        from invlib import load_images, save_results, train
+        from invlib.provenance import provenance
+
+        started = time.perf_counter()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        pretrained = self.pretrained_model().to(device)
+        trained = train(
+            self.finetuning_run(self.datasets[0], self.tasks[0]), root=self.training_root
+        )
+        pool = load_images(self.datasets[0], "test")
+        ds = self._race(pretrained, pool).merge(
+            self._measure(pretrained, trained.model().to(device), pool)
+        )
+        ds.attrs = {"kind": "benchmark"} | provenance(
+            parameters=self, seeds=self.measured_seeds, device=pretrained.device,
+            command=self.command, wall_time=time.perf_counter() - started,
+        )
+        save_results(ds, self.output)
+        return ds
+
+    def _race(self, model: StagedModel, pool) -> xr.Dataset:
+        """Loss after every gradient evaluation, NaN after a recipe's last; pictures of the end."""
+        import numpy as np
+        import xarray as xr
+
+        from invlib import invert
+
+        images = pool.sample(self.race_n, self.seeds[0]).tensor(model.img_size).to(model.device)
+        layers = list(self.race_layers or model.layers)
+        longest = max(_split(recipe)[1] for recipe in self.race)
+        loss = np.full((len(self.race), len(layers), longest + 1), np.nan)
+        best = np.empty((len(self.race), len(layers)))
+        pictures = []
+        for i, recipe in enumerate(self.race):
+            rule, evaluations, init = _split(recipe)
+            found = invert(
+                model, images, layers=layers, iterations=evaluations, init=init,
+                optimizer=CONTENDERS.get(rule, rule), seed=self.seeds[0],
+            )
+            loss[i, :, : evaluations + 1] = found.loss.cpu()
+            best[i] = found.best.mean(1).cpu()
+            shown = (found.images[:, :2] * 255).round().byte().movedim(2, -1)
+            pictures.append(shown.cpu().numpy())
+        say = dict(units="1")
+        return xr.Dataset(
+            {
+                "race_loss": (
+                    ("recipe", "race_layer", "evaluation"), loss,
+                    say | dict(long_name="mean relative distance after so many gradients"),
+                ),
+                "race_best": (
+                    ("recipe", "race_layer"), best,
+                    say | dict(long_name="mean relative distance of each image's best iterate"),
+                ),
+                "race_images": (
+                    ("recipe", "race_layer", "example", "y", "x", "channel"), np.stack(pictures),
+                    say | dict(long_name="the first images, inverted"),
+                ),
+            },
+            dict(
+                recipe=list(self.race), race_layer=layers, evaluation=range(longest + 1),
+                example=range(min(2, self.race_n)), y=range(model.img_size),
+                x=range(model.img_size), channel=["red", "green", "blue"],
+            ),
+        )
+
+    def _measure(self, pretrained: StagedModel, finetuned: StagedModel, pool) -> xr.Dataset:
+        """Self terms, learning and forgetting under each recipe, by layer and seed."""
+        import xarray as xr
+
+        from invlib import compare, forgetting, learning
+        from invlib.invariance import diagonal
+
+        parts = []
+        for recipe in self.measured:
+            rule, evaluations, init = _split(recipe)
+            ds = compare(
+                pretrained, finetuned, pool, n=self.n, seeds=self.measured_seeds,
+                layers=self.measured_layers, iterations=evaluations, optimizer=rule, init=init,
+                subspace_k=self.subspace_k, examples=0,
+                cache=self.cache and self.output.parent / "inversions",
+            )
+            values = {
+                "self_term_pt": (diagonal(ds, "stir_pt_pt"), "STIR of pretrained[layer] with itself"),
+                "self_term_ft": (diagonal(ds, "stir_ft_ft"), "STIR of fine-tuned[layer] with itself"),
+                "learning": (learning(ds), "learning"),
+                "forgetting": (forgetting(ds), "forgetting"),
+            }
+            parts.append(
+                xr.Dataset({
+                    name: value.drop_attrs().assign_attrs(long_name=long, units="1")
+                    for name, (value, long) in values.items()
+                })
+            )
+        return xr.concat(parts, xr.Variable("measured_recipe", list(self.measured)))
+
+
+def evaluations_needed(ds: xr.Dataset) -> pd.DataFrame:
+    """Return, by recipe and layer, the evaluations until the yardstick's final distance.
+
+    The mean distance at an iterate counts, not the best of each image, so this is a bound from
+    above. "–": not within the recipe's own budget.
+    """
+    import numpy as np
+    import pandas as pd
+
+    target = ds["race_best"].isel(recipe=-1)
+    reached = (ds["race_loss"] <= target).values  # NaN beyond the budget compares False
+    first = np.where(reached.any(-1), reached.argmax(-1), -1)
+    best_reached = (ds["race_best"] <= target).values
+    cells = [
+        [
+            str(n) if n >= 0 else (f"≤ {_split(recipe)[1]}" if ok else "–")
+            for n, ok in zip(row, oks, strict=True)
+        ]
+        for recipe, row, oks in zip(ds["recipe"].values, first, best_reached, strict=True)
+    ]
+    layers = [f"layer {k}" for k in ds["race_layer"].values]
+    return pd.DataFrame(cells, index=list(ds["recipe"].values), columns=layers)
+
+
+def agreement(ds: xr.Dataset) -> pd.DataFrame:
+    """Return how far each recipe's measures are from the yardstick's, and how far seeds differ."""
+    import pandas as pd
+
+    rows = {}
+    for name in ("learning", "forgetting", "self_term_pt", "self_term_ft"):
+        values = ds[name].sel(estimator="debiased")
+        spread = (values.max("seed") - values.min("seed")).max("layer")
+        mean = values.mean("seed")
+        off = abs(mean - mean.isel(measured_recipe=-1)).max("layer")
+        rows[f"{name}: off by"] = off.values.round(3)
+        rows[f"{name}: seeds span"] = spread.values.round(3)
+    return pd.DataFrame(rows, index=list(ds["measured_recipe"].values))
