@@ -7,7 +7,6 @@ import json
 import os
 from pathlib import Path
 
-import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -70,8 +69,12 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     """
     says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
     says |= dict(
-        engine=ENGINE, model=model.name, size=model.img_size, device=model.device.type,
-        layers=check_layers(model, arguments.get("layers")), shape=list(images.shape),
+        engine=ENGINE,
+        model=model.name,
+        size=model.img_size,
+        device=model.device.type,
+        layers=check_layers(model, arguments.get("layers")),
+        shape=list(images.shape),
     )
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     trunk = {k: v for k, v in model.net.state_dict().items() if not k.startswith("head")}

@@ -113,28 +113,47 @@ def compare(
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []
     for seed in tqdm(
-        seeds, desc="compare", unit="seed", leave=False,
+        seeds,
+        desc="compare",
+        unit="seed",
+        leave=False,
         disable=None if progress is None else not progress,
     ):
         images = _draw(pool, n, seed, pretrained)
-        inversions = {
-            short: cached_invert(
-                model, images, cache=cache, layers=layers, seed=seed, chunk=chunk,
-                progress=progress, **recipe,
-            )
-            for short, model in models.items()
-        } if stir else {}
+        inversions = (
+            {
+                short: cached_invert(
+                    model,
+                    images,
+                    cache=cache,
+                    layers=layers,
+                    seed=seed,
+                    chunk=chunk,
+                    progress=progress,
+                    **recipe,
+                )
+                for short, model in models.items()
+            }
+            if stir
+            else {}
+        )
         ds = _measure(models, images, inversions, layers, init, seed, subspace_k)
         if inversions and seed == seeds[0] and examples:
             ds = ds.merge(_examples(images, inversions, min(examples, n)))
         per_seed.append(ds)
     out = _stack_seeds(per_seed, seeds, layers, pretrained)
     parameters = recipe | dict(
-        model=pretrained.name, img_size=pretrained.img_size, n=n, layers=layers,
-        subspace_k=subspace_k, pool=getattr(pool, "name", "tensor"),
+        model=pretrained.name,
+        img_size=pretrained.img_size,
+        n=n,
+        layers=layers,
+        subspace_k=subspace_k,
+        pool=getattr(pool, "name", "tensor"),
     )
     out.attrs = {"kind": "comparison"} | provenance(
-        parameters=parameters, seeds=seeds, device=pretrained.device,
+        parameters=parameters,
+        seeds=seeds,
+        device=pretrained.device,
         wall_time=time.perf_counter() - started,
         command=f"invlib.compare(pretrained, finetuned, pool, n={n}, seeds={seeds})",
     )
@@ -274,12 +293,15 @@ def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> x
 def _stack_seeds(
     per_seed: list[xr.Dataset], seeds: list[int], layers: list[int], model: StagedModel
 ) -> xr.Dataset:
-    """Join the seeds, sort the layers, give every dim its coordinates and every variable its dims in order."""
+    """Join the seeds, sort the layers, give every dim its coordinates."""
     pictures = [name for name in per_seed[0] if str(name).startswith("example")]
     stacked = xr.concat([ds.drop_vars(pictures, errors="ignore") for ds in per_seed], "seed")
     out = stacked.merge(per_seed[0][pictures])
     out = out.assign_coords(
-        estimator=list(ESTIMATORS), seed=seeds, layer=layers, ref_layer=layers,
+        estimator=list(ESTIMATORS),
+        seed=seeds,
+        layer=layers,
+        ref_layer=layers,
         layer_name=("layer", [model.layer_names[k] for k in layers]),
         depth=("layer", model.depth[layers]),
     )

@@ -131,16 +131,17 @@ def invert(
         parts = list(torch.arange(n).split(chunk))
         options = dict(basis=model.patch_basis()) | ({} if step is None else dict(step=step))
         bar = tqdm(
-            total=iterations * len(parts), desc=f"invert {model.name}", unit="it", leave=False,
+            total=iterations * len(parts),
+            desc=f"invert {model.name}",
+            unit="it",
+            leave=False,
             disable=None if progress is None else not progress,
         )
         with bar:
             for part in parts:
                 x = images[part].to(device)
                 start = starts[part].to(device)
-                result = _invert_chunk(
-                    model, x, start, layers, iterations, optimizer, options, bar
-                )
+                result = _invert_chunk(model, x, start, layers, iterations, optimizer, options, bar)
                 found[:, part], best[:, part] = result[:2]
                 history += result[2] / n
     order = [layers.index(k) for k in asked]
@@ -207,7 +208,9 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
         order = torch.randperm(len(images), generator=rng)
         return images.cpu()[order.roll(1)[order.argsort()]]  # a cycle: nobody starts at itself
     # Clamped here, not inside the graph: a clamp has zero gradient at its bounds in recent PyTorch.
-    noise = torch.randn(1 if init == "same-noise" else len(images), *images.shape[1:], generator=rng)
+    noise = torch.randn(
+        1 if init == "same-noise" else len(images), *images.shape[1:], generator=rng
+    )
     return noise.clamp(0, 1).expand(images.shape).contiguous()
 
 

@@ -6,9 +6,9 @@ output of block k. A representation is everything a stage returns, all token pos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import timm
@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
+from invlib import vit
 from invlib.errors import choices, nearest
 from invlib.paths import resolve_weights
 
@@ -32,24 +32,12 @@ SMALL_VITS: dict[str, dict[str, int]] = {
     "vit_pico_patch8_32": dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=2),
 }
 
-
-class ReconstructionHead(nn.Module):
-    """Predict the p×p pixels of every patch from its token: 1×1 conv, then PixelShuffle(p).
-
-    Takes (N, P, dim) patch tokens, returns (N, 3, H, W). The decoder of paper A follows the masked
-    image modelling head of Hugging Face `transformers`.
-    """
-
-    def __init__(self, dim: int, grid: tuple[int, int], patch_size: int):
-        super().__init__()
-        self.grid = grid
-        self.proj = nn.Conv2d(dim, 3 * patch_size**2, kernel_size=1)
-        self.shuffle = nn.PixelShuffle(patch_size)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        n, _, dim = tokens.shape
-        maps = tokens.transpose(1, 2).reshape(n, dim, *self.grid)  # (N, dim, H/p, W/p)
-        return self.shuffle(self.proj(maps))  # (N, 3, H, W)
+# The module that knows how a network is cut into stages, by exact class: a subclass may compute
+# something else between the same attributes.
+_FAMILIES: dict[type[nn.Module], ModuleType] = {
+    VisionTransformer: vit,
+    VisionTransformerDistilled: vit,
+}
 
 
 class StagedModel(nn.Module):
@@ -67,26 +55,15 @@ class StagedModel(nn.Module):
         Array in [0, 1], one value a layer: a shared axis for networks of different length.
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        stages: Sequence[Callable[[Tensor], Tensor]],
-        head: Callable[[Tensor], Tensor],
-        *,
-        name: str,
-        img_size: int,
-        layer_names: Sequence[str],
-        patch_weight: Callable[[], Tensor] | None = None,
-    ):
+    def __init__(self, net: nn.Module, *, name: str, img_size: int):
         super().__init__()
+        stages = _FAMILIES[type(net)].stages(net)
         self.net = net
-        self.stages = tuple(stages)  # a tuple: `net` owns the parameters, these only order them
-        self.head = head
+        self.stages = tuple(stages.values())  # a tuple: `net` owns the parameters
+        self.layer_names = tuple(stages)
         self.name = name
         self.img_size = img_size
-        self.layer_names = tuple(layer_names)
-        self.task = "classification"
-        self._patch_weight = patch_weight
+        self.with_head("classification")
 
     def patch_basis(self) -> Tensor | None:
         """Return orthonormal rows (k, 3·p·p) that span all that layer 0 sees of a p×p patch.
@@ -99,9 +76,9 @@ class StagedModel(nn.Module):
         >>> load_model("vit_pico_patch8_32").patch_basis().shape
         torch.Size([32, 192])
         """
-        if self._patch_weight is None:
+        if (weight := self.family.patch_weight(self.net)) is None:
             return None
-        return torch.linalg.svd(self._patch_weight().detach(), full_matrices=False).Vh
+        return torch.linalg.svd(weight.detach(), full_matrices=False).Vh
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
         """Give the model a new head, initialised from `seed`, in place; return the model.
@@ -112,13 +89,18 @@ class StagedModel(nn.Module):
         >>> model(torch.zeros(2, 3, 32, 32)).shape
         torch.Size([2, 3, 32, 32])
         """
-        choices("task", task, _VIT_HEADS)
+        heads = self.family.HEADS
+        choices("task", task, heads)
         with torch.random.fork_rng(devices=[]):  # timm draws from the global generator; lend it
             torch.manual_seed(seed)
-            self.head = _VIT_HEADS[task](self.net, num_classes)
+            self.head = heads[task](self.net, num_classes)
         self.task = task
         self.net.to(self.device)
         return self
+
+    @property
+    def family(self) -> ModuleType:
+        return _FAMILIES[type(self.net)]
 
     @property
     def layers(self) -> range:
@@ -184,75 +166,6 @@ def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
     return layers
 
 
-# ── Vision transformers ──────────────────────────────────────────────────────────────────────────
-
-
-def _vit_embed(net: VisionTransformer, x: Tensor) -> Tensor:
-    if x.shape[-2:] != (size := tuple(net.patch_embed.img_size)):
-        raise ValueError(f"images are {tuple(x.shape[-2:])}, the model was built for {size}")
-    # The patch convolution as the matrix product it is: on a CPU its gradient with respect to the
-    # pixels, which every inversion needs, is some ten times faster than a strided convolution's.
-    embed, n = net.patch_embed, len(x)
-    (rows, cols), (p, q) = embed.grid_size, embed.patch_size
-    x = ((x - net.input_mean) / net.input_std).reshape(n, -1, rows, p, cols, q)
-    patches = x.permute(0, 2, 4, 1, 3, 5).reshape(n, rows * cols, -1)  # (N, P, 3·p·q)
-    x = embed.norm(F.linear(patches, embed.proj.weight.flatten(1), embed.proj.bias))
-    x = net._pos_embed(x)  # timm's own: adds class, distillation and register tokens
-    return net.norm_pre(net.patch_drop(x))
-
-
-def _vit_patch_weight(net: VisionTransformer) -> Tensor:
-    return (net.patch_embed.proj.weight / net.input_std).flatten(1)  # (dim, 3·p·p)
-
-
-def _vit_reconstruct(net: VisionTransformer, x: Tensor) -> Tensor:
-    return net.head(net.norm(x)[:, net.num_prefix_tokens :])
-
-
-def _vit_classifier(net: VisionTransformer, num_classes: int | None) -> Callable:
-    if num_classes is not None:
-        net.reset_classifier(num_classes)
-    return partial(_vit_classify, net)
-
-
-def _vit_decoder(net: VisionTransformer, num_classes: None = None) -> Callable:
-    net.reset_classifier(0)
-    net.head = ReconstructionHead(
-        net.embed_dim, net.patch_embed.grid_size, net.patch_embed.patch_size[0]
-    )
-    return partial(_vit_reconstruct, net)
-
-
-def _vit_classify(net: VisionTransformer, x: Tensor) -> Tensor:
-    return net.forward_head(net.norm(x))
-
-
-_VIT_HEADS = {"classification": _vit_classifier, "reconstruction": _vit_decoder}
-
-
-def _stage_vit(net: VisionTransformer, name: str) -> StagedModel:
-    cfg = getattr(net, "pretrained_cfg", None) or {}
-    for key in ("mean", "std"):  # not persistent: they are no weights and are in no checkpoint
-        value = torch.tensor(cfg.get(key, (0.5, 0.5, 0.5))).view(3, 1, 1)
-        net.register_buffer(f"input_{key}", value, persistent=False)
-    return StagedModel(
-        net,
-        [partial(_vit_embed, net), *net.blocks],
-        partial(_vit_classify, net),
-        name=name,
-        img_size=net.patch_embed.img_size[0],
-        layer_names=["embedding", *(f"block {k}" for k in range(1, len(net.blocks) + 1))],
-        patch_weight=partial(_vit_patch_weight, net),
-    )
-
-
-# By exact class: a subclass may compute something else between the same attributes.
-_FAMILIES: dict[type, Callable[[nn.Module, str], StagedModel]] = {
-    VisionTransformer: _stage_vit,
-    VisionTransformerDistilled: _stage_vit,
-}
-
-
 # ── Loading ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -310,14 +223,16 @@ def load_model(
         state = _read_weights(path)
         if "head.proj.weight" in state:
             task = "reconstruction"
-        _match_resolution(net, state)
-    model = _FAMILIES[type(net)](net, name)
+        _FAMILIES[type(net)].match_resolution(net, state)
+    model = StagedModel(net, name=name, img_size=net.patch_embed.img_size[0])
     if state is not None:
         model.with_head(task, _classes_in(state), seed=seed)
         _load_state(model, state, path)
     if task == "classification" and num_classes not in (None, net.num_classes):
         model.with_head(task, num_classes, seed=seed)
-    _set_img_size(model, img_size)
+    if img_size is not None and img_size != model.img_size:
+        model.family.resize(net, img_size)
+        model.img_size = img_size
     return model.eval()
 
 
@@ -355,16 +270,6 @@ def _classes_in(state: dict[str, Tensor]) -> int | None:
     return len(state["head.weight"]) if "head.weight" in state else None
 
 
-def _match_resolution(net: VisionTransformer, state: dict[str, Tensor]) -> None:
-    """Resize `net` to the (square) image size that `state` was trained at."""
-    if (pos := state.get("pos_embed")) is None or pos.shape == net.pos_embed.shape:
-        return
-    prefix = 0 if net.no_embed_class else net.num_prefix_tokens
-    side = round((pos.shape[1] - prefix) ** 0.5)
-    if side**2 + prefix == pos.shape[1]:
-        net.set_input_size(img_size=(side * net.patch_embed.patch_size[0],) * 2)
-
-
 def _load_state(model: StagedModel, state: dict[str, Tensor], path: Path) -> None:
     own = model.net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]
@@ -381,17 +286,3 @@ def _load_state(model: StagedModel, state: dict[str, Tensor], path: Path) -> Non
             + (f"; and {more} more" if more > 0 else "")
         )
     model.net.load_state_dict(state)
-
-
-def _set_img_size(model: StagedModel, img_size: int | None) -> None:
-    if img_size is None or img_size == model.img_size:
-        return
-    patch = model.net.patch_embed.patch_size[0]
-    if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0 or img_size % patch:
-        raise ValueError(
-            f"img_size={img_size!r} must be a multiple of {patch}, the patch of {model.name!r}"
-        )
-    model.net.set_input_size(img_size=(img_size, img_size))
-    model.img_size = img_size
-    if model.task == "reconstruction":
-        model.net.head.grid = model.net.patch_embed.grid_size

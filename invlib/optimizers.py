@@ -101,7 +101,11 @@ def fast(
         def move(grad: Tensor) -> Tensor:
             rows = grad.reshape(grid).permute(0, 2, 4, 1, 3, 5).reshape(patches, -1) @ basis.T
             back = direction(rows) @ basis  # (patches, 3·p·p)
-            return back.reshape(n, grid[2], grid[4], c, p, p).permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
+            return (
+                back.reshape(n, grid[2], grid[4], c, p, p)
+                .permute(0, 3, 1, 4, 2, 5)
+                .reshape(x.shape)
+            )
 
     def update(grad: Tensor) -> None:
         x.add_(move(grad)).clamp_(0, 1)

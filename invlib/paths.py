@@ -8,7 +8,7 @@ variable          names                                           default
 ================  ==============================================  ==========================
 ``INVLIB_DATA``   data sets, and weights in ``weights/``;         ``data/datasets``,
                   may be read-only                                ``data/weights``
-``INVLIB_CACHE``  what can be computed again, decoded images     ``data/datasets/.cache``
+``INVLIB_CACHE``  decoded images and inversions, may be deleted   ``data/datasets/.cache``
 ================  ==============================================  ==========================
 
 Importing this module imports nothing but the standard library: the workflow asks it for paths.

@@ -61,12 +61,16 @@ def layer_curves(
     width = max(len(panels) for panels in rows.values())
     with plt.rc_context(_STYLE):
         fig, axes = plt.subplots(
-            len(rows), width, figsize=(3.4 * width, 2.7 * len(rows) + 0.4),
-            squeeze=False, sharey=sharey, layout="constrained",
+            len(rows),
+            width,
+            figsize=(3.4 * width, 2.7 * len(rows) + 0.4),
+            squeeze=False,
+            sharey=sharey,
+            layout="constrained",
         )
         styles: dict[str, int] = {}
         for row, (title, panels) in zip(axes, rows.items(), strict=True):
-            for ax in row[len(panels):]:
+            for ax in row[len(panels) :]:
                 ax.remove()
             for ax, (name, values) in zip(row, panels.items(), strict=False):
                 ax.set_title(name)
@@ -82,7 +86,8 @@ def layer_curves(
             row[0].set_ylabel(title)
         handles = [
             Line2D([], [], color=_colour(i), marker=_marker(i), markersize=5, label=label)
-            for label, i in styles.items() if label
+            for label, i in styles.items()
+            if label
         ]
         if handles:
             fig.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
@@ -102,7 +107,9 @@ def _curve(ax: Axes, values: xr.DataArray, i: int) -> None:
     x = values["layer"].values
     if "seed" in values.dims:
         values = values.transpose("seed", "layer")
-        ax.fill_between(x, values.min("seed"), values.max("seed"), color=_colour(i), alpha=0.15, lw=0)
+        ax.fill_between(
+            x, values.min("seed"), values.max("seed"), color=_colour(i), alpha=0.15, lw=0
+        )
         for seed in values.values:
             ax.plot(x, seed, ".", color=_colour(i), alpha=0.45, markersize=3.5)
         values = values.mean("seed")
@@ -125,7 +132,10 @@ def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = Non
     limit = limit or max(float(np.abs(v).max()) for v in panels.values()) or 1.0
     with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
-            1, len(panels), figsize=(4.1 * len(panels) + 0.8, 3.9), squeeze=False,
+            1,
+            len(panels),
+            figsize=(4.1 * len(panels) + 0.8, 3.9),
+            squeeze=False,
             layout="constrained",
         )
         for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
@@ -163,8 +173,12 @@ def inversion_grid(
     count = min(count, originals.sizes["example"])
     with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
-            count, len(layers) + 1, figsize=(0.92 * (len(layers) + 1), 0.95 * count + 0.55),
-            squeeze=False, gridspec_kw=dict(wspace=0.05, hspace=0.05), layout="constrained",
+            count,
+            len(layers) + 1,
+            figsize=(0.92 * (len(layers) + 1), 0.95 * count + 0.55),
+            squeeze=False,
+            gridspec_kw=dict(wspace=0.05, hspace=0.05),
+            layout="constrained",
         )
         for i, row in enumerate(axes):
             pictures = [originals.isel(example=i)]
@@ -195,10 +209,14 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
     lines = -(-len(layers) // columns)
     with plt.rc_context(_STYLE):
         fig, axes = plt.subplots(
-            lines, columns, figsize=(3.0 * columns, 2.4 * lines + 0.6), squeeze=False,
-            sharex=True, layout="constrained",
+            lines,
+            columns,
+            figsize=(3.0 * columns, 2.4 * lines + 0.6),
+            squeeze=False,
+            sharex=True,
+            layout="constrained",
         )
-        for ax in axes.flat[len(layers):]:
+        for ax in axes.flat[len(layers) :]:
             ax.remove()
         for ax, layer in zip(axes.flat, layers, strict=False):
             ax.set_title(f"layer {layer}")
@@ -207,8 +225,14 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
             )
             for i, recipe in enumerate(loss["recipe"].values):
                 one = loss.sel(recipe=recipe, race_layer=layer)
-                ax.plot(one["evaluation"], one, color=_colour(i), linewidth=1.4, label=recipe,
-                        linestyle="-" if i < len(_COLOURS) else ":")
+                ax.plot(
+                    one["evaluation"],
+                    one,
+                    color=_colour(i),
+                    linewidth=1.4,
+                    label=recipe,
+                    linestyle="-" if i < len(_COLOURS) else ":",
+                )
             ax.set(xlim=(0, budget), yscale="log")
         fig.supxlabel("gradient evaluations", fontsize="medium")
         fig.supylabel("relative distance", fontsize="medium")
@@ -225,7 +249,10 @@ def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = 
     recipes = pictures["recipe"].values
     with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
-            len(recipes), len(layers), squeeze=False, layout="constrained",
+            len(recipes),
+            len(layers),
+            squeeze=False,
+            layout="constrained",
             figsize=(1.05 * len(layers) + 1.1, 1.2 * len(recipes) + 0.3),
         )
         for row, recipe in zip(axes, recipes, strict=True):

@@ -214,7 +214,10 @@ class FinetuningTask(MerlinSection):
             by_dataset[dataset] = stack(by_task, "task", shared=True)
         ds = stack(by_dataset, "dataset")
         ds.attrs = {"kind": "comparison"} | provenance(
-            parameters=self, seeds=self.seeds, device=pretrained.device, command=self.command,
+            parameters=self,
+            seeds=self.seeds,
+            device=pretrained.device,
+            command=self.command,
             wall_time=time.perf_counter() - started,
         )
         save_results(ds, self.output)

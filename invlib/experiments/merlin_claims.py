@@ -94,8 +94,16 @@ def _claim(
     }
     paper, section = id.split("-")[:2]
     return Claim(
-        id=id, paper=paper, section=section, figure=figure, words=words, number=number,
-        measure=measure, threshold=threshold, needs=needs, **more,
+        id=id,
+        paper=paper,
+        section=section,
+        figure=figure,
+        words=words,
+        number=number,
+        measure=measure,
+        threshold=threshold,
+        needs=needs,
+        **more,
     )
 
 
@@ -111,60 +119,75 @@ _FALLING = PAPER["forgetting_flat_learning_falls"]
 
 def _finetuning_task() -> Iterable[Claim]:
     yield _claim(
-        "A-3.1-self-term-is-one", "",
+        "A-3.1-self-term-is-one",
+        "",
         "STIR of a layer with itself is 1: what inversion finds, the layer takes for the original.",
         "smallest measured self term of any layer, task and model",
         lambda *terms: least(*(term.min("layer") for term in terms)),
         [(f"self term, {model}", t) for model in ("pretrained", "fine-tuned") for t in (CLS, REC)],
         0.995,  # rounds to 1.00, the precision of the paper's other values
-        paper_value=PAPER["self_stir"], unit="STIR",
+        paper_value=PAPER["self_stir"],
+        unit="STIR",
     )
     for quantity in BOTH:
         yield _claim(
-            f"A-4.1-u-shape-{quantity}", "1a",
+            f"A-4.1-u-shape-{quantity}",
+            "1a",
             f"Classification: {quantity} falls to about layer {TURN} and rises after it.",
             f"{quantity} above the mean of layers {_VALLEY}: the smaller of the means of layers "
             f"{_INITIAL} and {_LATE}",
-            lambda curve: valley_depth(curve, INITIAL, VALLEY, LATE), [(quantity, CLS)],
+            lambda curve: valley_depth(curve, INITIAL, VALLEY, LATE),
+            [(quantity, CLS)],
             0.0,  # any valley: the paper gives no depth, and all seeds must show it
             unit="STIR",
         )
     for quantity in BOTH:
         yield _claim(
-            f"A-4.1-early-like-late-{quantity}", "1a",
+            f"A-4.1-early-like-late-{quantity}",
+            "1a",
             f"Classification: {quantity} in layers {_INITIAL} is of the size it has late.",
             f"mean {quantity} of layers {_INITIAL} over that of layers {_LATE}",
-            lambda curve: ratio(level(curve, INITIAL), level(curve, LATE)), [(quantity, CLS)],
+            lambda curve: ratio(level(curve, INITIAL), level(curve, LATE)),
+            [(quantity, CLS)],
             0.5,  # half: below it "similarly" would be wrong; that late is higher is the next claim
             unit="ratio",
         )
     for quantity in BOTH:
         yield _claim(
-            f"A-4.1-late-above-early-{quantity}", "1a",
+            f"A-4.1-late-above-early-{quantity}",
+            "1a",
             f"Classification: {quantity} in late layers ends above that of the first ones.",
             f"mean {quantity} of layers {_LATE} minus that of layers {_INITIAL}",
-            lambda curve: level(curve, LATE) - level(curve, INITIAL), [(quantity, CLS)],
+            lambda curve: level(curve, LATE) - level(curve, INITIAL),
+            [(quantity, CLS)],
             0.0,  # the paper says "slightly": any difference, in all seeds
             unit="STIR",
         )
     yield _claim(
-        "A-4.1-cka-early-near-zero", "1b",
+        "A-4.1-cka-early-near-zero",
+        "1b",
         "Classification: CKA divergence is almost 0 in early layers.",
         f"mean CKA divergence of layers {_EARLY}",
-        lambda curve: level(curve, EARLY), [("CKA divergence", CLS)],
+        lambda curve: level(curve, EARLY),
+        [("CKA divergence", CLS)],
         0.1,  # a tenth of the range of CKA: similarity above 0.9 is usually called very high
-        above=False, paper_value=PAPER["early_cka_divergence"], unit="CKA",
+        above=False,
+        paper_value=PAPER["early_cka_divergence"],
+        unit="CKA",
     )
     yield _claim(
-        "A-4.1-cka-early-below-late", "1b",
+        "A-4.1-cka-early-below-late",
+        "1b",
         "Classification: CKA divergence is small in early layers beside what it is in late ones.",
         f"mean CKA divergence of layers {_LATE} over that of layers {_EARLY}",
-        lambda curve: ratio(level(curve, LATE), level(curve, EARLY)), [("CKA divergence", CLS)],
+        lambda curve: ratio(level(curve, LATE), level(curve, EARLY)),
+        [("CKA divergence", CLS)],
         2.0,  # a saturated CKA is near 0 everywhere; beside "almost 0" late layers at least double
         unit="ratio",
     )
     yield _claim(
-        "A-4.1-similarity-is-not-invariance", "1a, 1b",
+        "A-4.1-similarity-is-not-invariance",
+        "1a, 1b",
         "Classification: early layers keep their representations but not their invariances.",
         "the smaller of mean learning and mean forgetting over mean CKA divergence, layers "
         f"{_EARLY}",
@@ -176,7 +199,8 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="ratio",
     )
     yield _claim(
-        "A-4.1-both-tasks-learn", "1a",
+        "A-4.1-both-tasks-learn",
+        "1a",
         "Fine-tuning to either task learns new invariances.",
         "mean learning over all layers, of the task where it is smaller",
         lambda *curves: least(*(level(curve, LAYERS) for curve in curves)),
@@ -185,25 +209,30 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="STIR",
     )
     yield _claim(
-        "A-4.1-reconstruction-learns-more", "1a",
+        "A-4.1-reconstruction-learns-more",
+        "1a",
         "Reconstruction learns more than classification in every layer.",
         "smallest difference in learning, reconstruction minus classification, of any layer",
-        least_difference, [("learning", REC), ("learning", CLS)],
+        least_difference,
+        [("learning", REC), ("learning", CLS)],
         0.0,  # the paper says every layer, and not by how much
         unit="STIR",
     )
     yield _claim(
-        "A-4.1-forgetting-rises-earlier", "1a",
+        "A-4.1-forgetting-rises-earlier",
+        "1a",
         "Forgetting begins to rise in an earlier layer for reconstruction than for classification.",
         "layers between the two minima of forgetting from which it rises",
-        lambda a, b: onset(a) - onset(b), [("forgetting", CLS), ("forgetting", REC)],
+        lambda a, b: onset(a) - onset(b),
+        [("forgetting", CLS), ("forgetting", REC)],
         0.5,  # one layer or more; the paper's figures are two apart
         paper_value=PAPER["forgetting_rises_from_classification"]
         - PAPER["forgetting_rises_from_reconstruction"],
         unit="layers",
     )
     yield _claim(
-        "A-4.1-learning-flat-forgetting-rises", "1a",
+        "A-4.1-learning-flat-forgetting-rises",
+        "1a",
         f"Reconstruction: over layers {_span_words(_RISING)} forgetting rises, learning is flat.",
         "rise of forgetting over the range of learning",
         lambda lost, learnt: ratio(rise(lost, *_RISING), span(learnt, *_RISING)),
@@ -212,7 +241,8 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="ratio",
     )
     yield _claim(
-        "A-4.1-forgetting-flat-learning-falls", "1a",
+        "A-4.1-forgetting-flat-learning-falls",
+        "1a",
         f"Reconstruction: over layers {_span_words(_FALLING)} learning falls, forgetting is flat.",
         "fall of learning over the range of forgetting",
         lambda learnt, lost: ratio(-rise(learnt, *_FALLING), span(lost, *_FALLING)),
@@ -221,33 +251,41 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="ratio",
     )
     yield _claim(
-        "A-4.1-cka-reconstruction-higher", "1b",
+        "A-4.1-cka-reconstruction-higher",
+        "1b",
         "CKA divergence is larger for reconstruction than for classification in every layer.",
         "smallest difference in CKA divergence, reconstruction minus classification, of any layer",
-        least_difference, [("CKA divergence", REC), ("CKA divergence", CLS)],
+        least_difference,
+        [("CKA divergence", REC), ("CKA divergence", CLS)],
         0.0,  # the caption says each layer, and not by how much
         unit="CKA",
     )
     for task in (CLS, REC):
         yield _claim(
-            f"A-4.1-cka-late-above-early-{task}", "1b",
+            f"A-4.1-cka-late-above-early-{task}",
+            "1b",
             f"{task.capitalize()}: CKA divergence is larger in late than in early layers.",
             f"mean CKA divergence of layers {_LATE} minus that of layers {_EARLY}",
-            lambda curve: level(curve, LATE) - level(curve, EARLY), [("CKA divergence", task)],
+            lambda curve: level(curve, LATE) - level(curve, EARLY),
+            [("CKA divergence", task)],
             0.0,  # the caption says higher, and not by how much
             unit="CKA",
         )
     for task in (CLS, REC):
         yield _claim(
-            f"A-C.1-correlation-{task}", "1a, 7a",
+            f"A-C.1-correlation-{task}",
+            "1a, 7a",
             f"{task.capitalize()}: learning and forgetting go together across layers.",
             "Pearson correlation over layers of learning with forgetting",
-            pearson, [("learning", task), ("forgetting", task)],
+            pearson,
+            [("learning", task), ("forgetting", task)],
             0.8,  # just below 0.83, the lowest of the eight that the paper calls significant
-            paper_value=PAPER[f"correlation_{task}"], unit="correlation",
+            paper_value=PAPER[f"correlation_{task}"],
+            unit="correlation",
         )
     yield _claim(
-        "A-C.1-correlation-lower-for-reconstruction", "1a, 7a",
+        "A-C.1-correlation-lower-for-reconstruction",
+        "1a, 7a",
         "Learning and forgetting go together less closely for reconstruction.",
         "correlation over layers of learning with forgetting, classification minus reconstruction",
         lambda a, b, c, d: pearson(a, b) - pearson(c, d),

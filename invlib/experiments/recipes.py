@@ -173,8 +173,11 @@ class HowInverted(MerlinSection):
             self._measure(pretrained, trained.model().to(device), pool)
         )
         ds.attrs = {"kind": "benchmark"} | provenance(
-            parameters=self, seeds=self.measured_seeds, device=pretrained.device,
-            command=self.command, wall_time=time.perf_counter() - started,
+            parameters=self,
+            seeds=self.measured_seeds,
+            device=pretrained.device,
+            command=self.command,
+            wall_time=time.perf_counter() - started,
         )
         save_results(ds, self.output)
         return ds
@@ -195,8 +198,13 @@ class HowInverted(MerlinSection):
         for i, recipe in enumerate(self.race):
             rule, evaluations, init = _split(recipe)
             found = invert(
-                model, images, layers=layers, iterations=evaluations, init=init,
-                optimizer=CONTENDERS.get(rule, rule), seed=self.seeds[0],
+                model,
+                images,
+                layers=layers,
+                iterations=evaluations,
+                init=init,
+                optimizer=CONTENDERS.get(rule, rule),
+                seed=self.seeds[0],
             )
             loss[i, :, : evaluations + 1] = found.loss.cpu()
             best[i] = found.best.mean(1).cpu()
@@ -206,22 +214,29 @@ class HowInverted(MerlinSection):
         return xr.Dataset(
             {
                 "race_loss": (
-                    ("recipe", "race_layer", "evaluation"), loss,
+                    ("recipe", "race_layer", "evaluation"),
+                    loss,
                     say | dict(long_name="mean relative distance after so many gradients"),
                 ),
                 "race_best": (
-                    ("recipe", "race_layer"), best,
+                    ("recipe", "race_layer"),
+                    best,
                     say | dict(long_name="mean relative distance of each image's best iterate"),
                 ),
                 "race_images": (
-                    ("recipe", "race_layer", "example", "y", "x", "channel"), np.stack(pictures),
+                    ("recipe", "race_layer", "example", "y", "x", "channel"),
+                    np.stack(pictures),
                     say | dict(long_name="the first images, inverted"),
                 ),
             },
             dict(
-                recipe=list(self.race), race_layer=layers, evaluation=range(longest + 1),
-                example=range(min(2, self.race_n)), y=range(model.img_size),
-                x=range(model.img_size), channel=["red", "green", "blue"],
+                recipe=list(self.race),
+                race_layer=layers,
+                evaluation=range(longest + 1),
+                example=range(min(2, self.race_n)),
+                y=range(model.img_size),
+                x=range(model.img_size),
+                channel=["red", "green", "blue"],
             ),
         )
 
@@ -236,22 +251,38 @@ class HowInverted(MerlinSection):
         for recipe in self.measured:
             rule, evaluations, init = _split(recipe)
             ds = compare(
-                pretrained, finetuned, pool, n=self.n, seeds=self.measured_seeds,
-                layers=self.measured_layers, iterations=evaluations, optimizer=rule, init=init,
-                subspace_k=self.subspace_k, examples=0,
+                pretrained,
+                finetuned,
+                pool,
+                n=self.n,
+                seeds=self.measured_seeds,
+                layers=self.measured_layers,
+                iterations=evaluations,
+                optimizer=rule,
+                init=init,
+                subspace_k=self.subspace_k,
+                examples=0,
                 cache=self.cache and self.output.parent / "inversions",
             )
             values = {
-                "self_term_pt": (diagonal(ds, "stir_pt_pt"), "STIR of pretrained[layer] with itself"),
-                "self_term_ft": (diagonal(ds, "stir_ft_ft"), "STIR of fine-tuned[layer] with itself"),
+                "self_term_pt": (
+                    diagonal(ds, "stir_pt_pt"),
+                    "STIR of pretrained[layer] with itself",
+                ),
+                "self_term_ft": (
+                    diagonal(ds, "stir_ft_ft"),
+                    "STIR of fine-tuned[layer] with itself",
+                ),
                 "learning": (learning(ds), "learning"),
                 "forgetting": (forgetting(ds), "forgetting"),
             }
             parts.append(
-                xr.Dataset({
-                    name: value.drop_attrs().assign_attrs(long_name=long, units="1")
-                    for name, (value, long) in values.items()
-                })
+                xr.Dataset(
+                    {
+                        name: value.drop_attrs().assign_attrs(long_name=long, units="1")
+                        for name, (value, long) in values.items()
+                    }
+                )
             )
         return xr.concat(parts, xr.Variable("measured_recipe", list(self.measured)))
 

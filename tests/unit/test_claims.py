@@ -237,9 +237,7 @@ def test_a_task_that_was_not_run():
 def test_a_network_of_another_length(id):
     ds = synthetic([as_the_paper()])
     reason = untestable(first_layers(ds, 3), id)
-    assert reason == (
-        "the paper's network has layers 0–12, these results have 4 layers, 0–3"
-    )
+    assert reason == ("the paper's network has layers 0–12, these results have 4 layers, 0–3")
     deeper = ds.assign_coords(depth=("layer", LAYERS / 24))  # the first half of 24 blocks
     assert untestable(deeper, id) == "this network has more layers than the paper's"
 

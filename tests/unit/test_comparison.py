@@ -44,7 +44,9 @@ def test_every_value_is_the_definition(models, pool, ds, estimator):
             for target, m2 in by_name.items():
                 for i in (0, 1, 3):
                     with torch.no_grad():
-                        expected = linear_cka(m2.prefix(images, i), m2.prefix(x, i), debiased=debiased)
+                        expected = linear_cka(
+                            m2.prefix(images, i), m2.prefix(x, i), debiased=debiased
+                        )
                     value = here[f"stir_{target}_{reference}"].sel(ref_layer=j, layer=i)
                     assert float(value) == pytest.approx(float(expected), abs=1e-6)
     start = start_images(images, "noise", 3)
@@ -53,9 +55,13 @@ def test_every_value_is_the_definition(models, pool, ds, estimator):
         for i in range(4):
             a, b = ft.prefix(images, i), pt.prefix(images, 1)
             control = linear_cka(a, ft.prefix(start, i), debiased=debiased)
-            assert float(here.stir_control_ft.sel(layer=i)) == pytest.approx(float(control), abs=1e-6)
+            assert float(here.stir_control_ft.sel(layer=i)) == pytest.approx(
+                float(control), abs=1e-6
+            )
             cka = linear_cka(b, a, debiased=debiased)
-            assert float(here.cka_ft_pt.sel(ref_layer=1, layer=i)) == pytest.approx(float(cka), abs=1e-6)
+            assert float(here.cka_ft_pt.sel(ref_layer=1, layer=i)) == pytest.approx(
+                float(cka), abs=1e-6
+            )
             overlap = subspace_similarity(b, a, k=3)
             found = here.subspace_ft_pt.sel(ref_layer=1, layer=i)
             assert float(found) == pytest.approx(float(overlap), abs=1e-6)
@@ -72,8 +78,10 @@ def test_it_follows_the_schema(ds):
 def test_a_seed_is_its_own_comparison(models, pool, ds):
     alone = compare(*models, pool, seeds=[3], **QUICK)
     for name in ("stir_ft_pt", "cka_ft_pt", "inversion_loss_pt"):
-        xr.testing.assert_identical(alone[name].sel(seed=3).reset_coords(drop=True),
-                                    ds[name].sel(seed=3).reset_coords(drop=True))
+        xr.testing.assert_identical(
+            alone[name].sel(seed=3).reset_coords(drop=True),
+            ds[name].sel(seed=3).reset_coords(drop=True),
+        )
 
 
 def test_some_layers_are_the_same_as_all(models, pool, ds):

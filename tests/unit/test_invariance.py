@@ -17,8 +17,14 @@ def ds():
     names = ["stir_ft_pt", "stir_pt_ft", "stir_pt_pt", "stir_ft_ft", "cka_ft_pt", "cka_pt_pt"]
     return xr.Dataset(
         {name: (dims, rng.random((2, 4, 3, 3))) for name in names},
-        dict(estimator=["biased", "debiased"], seed=range(4), ref_layer=LAYERS, layer=LAYERS,
-             layer_name=("layer", list("abc")), ref_layer_name=("ref_layer", list("abc"))),
+        dict(
+            estimator=["biased", "debiased"],
+            seed=range(4),
+            ref_layer=LAYERS,
+            layer=LAYERS,
+            layer_name=("layer", list("abc")),
+            ref_layer_name=("ref_layer", list("abc")),
+        ),
     )
 
 

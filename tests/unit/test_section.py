@@ -42,8 +42,7 @@ def refused(parameters: dict) -> str:
         ({"sedes": 3}, "toy: unknown parameter 'sedes'; did you mean 'seeds'?"),
         (
             {"seeds": "[0,1]"},
-            "toy: seeds='[0,1]' is text where a list is wanted; "
-            "pass lists with -y 'seeds: [0,1]'",
+            "toy: seeds='[0,1]' is text where a list is wanted; pass lists with -y 'seeds: [0,1]'",
         ),
         ({"words": "digits"}, "pass lists with -y 'words: [digits]'"),
         ({"size": "8"}, "toy: size='8' is text where a whole number is wanted"),
