@@ -8,6 +8,8 @@ OVERRIDE ?=
 # Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
 JOBS     ?= all
 PROFILE  ?=
+# Set, make bench puts what it measured into data/results.
+KEEP     ?=
 # More arguments for pytest, e.g. ARGS="tests/unit -x".
 ARGS     ?=
 
@@ -26,7 +28,7 @@ export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference test lint lock clean clean-runs
+.PHONY: help install book run reference bench test lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -58,6 +60,9 @@ run: $(STAMP) ## run the workflow at SCALE, without the book
 
 reference: run ## run at SCALE, then keep the results in data/results/SCALE
 	@$(BIN)/python workflow/reference.py --scale "$(SCALE)"
+
+bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
+	@$(BIN)/python -m benchmarks $(if $(KEEP),--keep)
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part)
 	@$(BIN)/python -m pytest $(ARGS)

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "what_is_an_inversion": "merlin:WhatIsAnInversion",
         "finetuning_task": "merlin:FinetuningTask",
         "how_inverted": "recipes:HowInverted",
+        "what_it_costs": "what_it_costs:WhatItCosts",
     }
 )
 

@@ -1,5 +1,7 @@
 """The comparison: its values against a plain loop, its schema, reuse of inversions, refusals."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -205,3 +207,14 @@ def test_a_torn_file_is_made_again(models, pool, tmp_path, counted):
     cached_invert(models[0], x, cache=tmp_path, iterations=2)
     cached_invert(models[0], x, cache=tmp_path, iterations=2)
     assert len(counted) == 2
+
+
+def test_who_comes_second_waits_for_the_first(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    with ThreadPoolExecutor(3) as many:
+        jobs = [
+            many.submit(cached_invert, models[0], x, cache=tmp_path, iterations=5) for _ in "abc"
+        ]
+        found = [job.result() for job in jobs]
+    assert len(counted) == 1
+    assert all(torch.equal(one.images, found[0].images) for one in found)

@@ -1,0 +1,236 @@
+"""What a comparison costs, measured: times against two baselines, the floor, scaling, CKA, a GPU.
+
+Every function takes tensors and models and returns plain numbers; `measure` makes the Dataset.
+Whatever is compared is timed in turns, so that a machine that slows down slows down all of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from math import ceil
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from invlib.comparison import _draw, compare
+from invlib.inversion import invert, start_images
+from invlib.models import StagedModel, load_model
+from invlib.similarity import cka_matrix
+
+from .baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
+from .work import OPERATIONS, clock, flop, gemm_seconds, operation_shares, products
+
+if TYPE_CHECKING:
+    from .what_it_costs import WhatItCosts
+
+__all__ = ["measure"]
+
+WAYS = ("reference style", "naive truncated", "ours")
+SWEEPS = ("images", "iterations", "layers", "seeds")
+_QUIET = dict(cache=False, examples=0, progress=False)  # nothing kept, nothing shown
+
+
+# ── Measurements: each returns {variable: (dims, values, long name, units)} ──────────────────────
+
+
+def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time all four STIR matrices and CKA three ways, in turns."""
+    device, layers = models["pt"].device, models["pt"].layers
+    seed = section.seeds[0]
+    sampled, pairs = spread_pairs(layers, section.bench_pairs), pairs_of(layers)
+    times = np.full((len(WAYS), len(section.bench_images), max(section.bench_rounds)), np.nan)
+    deviation = np.full((2, len(section.bench_images)), np.nan)
+    sizes = zip(section.bench_images, section.bench_iterations, strict=True)
+    for i, (n, steps) in enumerate(sizes):
+        pool = _pool(models["pt"], n)
+        images = _draw(pool, n, seed, models["pt"])  # what `compare` will draw
+        start = start_images(images, "noise", seed).to(device)
+        ours = dict(n=n, seeds=[seed], iterations=steps, subspace_k=min(10, n - 1), **_QUIET)
+        for turn in range(section.bench_rounds[i]):
+            found = {}
+            if i == 0:
+                spent = []
+                for a, b in sampled:
+                    call = (models, a, b, images, start, steps)
+                    seconds, found[a, b] = clock(lambda c=call: reference_pair(*c), device)
+                    spent.append(seconds)
+                times[0, i, turn] = fmean(spent) * len(pairs)
+            call = (models, images, start, steps)
+            times[1, i, turn], naive = clock(lambda c=call: naive_matrices(*c), device)
+            times[2, i, turn], ds = clock(
+                lambda p=pool, c=ours: compare(models["pt"], models["ft"], p, **c), device
+            )
+        ours = ds.sel(estimator="biased").isel(seed=0)
+        deviation[1, i] = max(float(abs(ours[k] - v.numpy()).max()) for k, v in naive.items())
+        for (a, b), values in found.items():
+            ways = [(a[1], b[1]), (b[1], a[1]), (a[1], b[1])]
+            theirs = zip(("stir_ft_pt", "stir_pt_ft", "cka_ft_pt"), ways, values, strict=True)
+            off = [abs(float(ours[k].sel(ref_layer=p, layer=q)) - float(v))
+                   for k, (p, q), v in theirs]  # fmt: skip
+            deviation[0, i] = np.fmax(deviation[0, i], max(off))
+    # A pair: two inversions, each forward through all blocks, back through half of them on average.
+    # Otherwise: two models, each layer once, forward and back through just its own blocks.
+    blocks = [3 * len(pairs) * max(layers), 4 * sum(layers)]
+    by = ("way", "images", "round")
+    return {
+        "matrices_time": (by, times, "time of all matrices of two models", "s"),
+        "reference_pair_time": (
+            "round", times[0, 0] / len(pairs), "time of a layer pair, reference style", "s"
+        ),
+        "reference_pairs": ((), len(pairs), "layer pairs of two models, with themselves", "1"),
+        "speedup": (
+            ("baseline", *by[1:]), times[:2] / times[2], "time of the baseline over ours", "1"
+        ),
+        "deviation": (
+            ("baseline", "images"), deviation, "largest difference of a value from ours", "1"
+        ),
+        "block_passes": (
+            "way", [*blocks, blocks[1]], "passes of an image through a block, an iteration", "1"
+        ),
+    }  # fmt: skip
+
+
+def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+    """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
+    n, steps = section.bench_images[0], section.bench_iterations[0]
+    layers, images = model.layers, _pool(model, n)
+    work = {
+        only: n * ((steps + 1) * flop(model, layers, backward=False, gemm=only)
+                   + steps * flop(model, layers, backward=True, gemm=only))
+        for only in (False, True)
+    }  # fmt: skip
+    whole, alone, parts = [], [], []
+    for _ in range(max(section.bench_rounds)):
+        call = dict(iterations=steps, chunk=n, progress=False)
+        whole.append(clock(lambda c=call: invert(model, images, **c), model.device)[0])
+        parts.append(gemm_seconds(model, n))
+        forward, backward = parts[-1].sum(1)
+        alone.append((steps + 1) * forward + steps * backward)
+    whole, alone = np.array(whole), np.array(alone)
+    shapes, tokens = products(model)
+    rows = np.arange(len(shapes), 0, -1)
+    each = [4 * n * r * t * sum(a * b for a, b in s)
+            for r, t, s in zip(rows, tokens, shapes, strict=True)]  # fmt: skip
+    rate = np.array(each) / np.median(parts, 0).sum(0) / 1e9
+    shares = operation_shares(model, images, min(steps, 3))
+    return {
+        "inversion_time": ("round", whole, "time of the inversion of one model", "s"),
+        "inversion_rate": ("round", work[False] / whole / 1e9, "rate of the inversion", "GFLOP/s"),
+        "gemm_rate": ("round", work[True] / alone / 1e9, "rate of its matrix products", "GFLOP/s"),
+        "efficiency": (
+            "round", work[False] / whole / (work[True] / alone),
+            "rate of the inversion over that of its matrix products alone", "1",
+        ),
+        "gemm_share": (
+            "round", alone / whole, "time of the matrix products alone over the inversion's", "1"
+        ),
+        "rows_per_image": ("layer", rows, "copies of an image that ride as far as this", "1"),
+        "gemm_rate_by_layer": ("layer", rate, "rate of the matrix products", "GFLOP/s"),
+        "operation_share": ("operation", list(shares.values()), "share of the time", "1"),
+    }  # fmt: skip
+
+
+def scaling(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time comparisons with half as many images, iterations, layers, seeds, and half of that."""
+    every, top = list(models["pt"].layers), section.bench_doublings
+    sizes, times = [], []
+    for what in SWEEPS:
+        for less in range(top, -1, -1):
+            size = dict(images=4 * 2**top, iterations=2**top, layers=len(every), seeds=1)
+            if what == "seeds":
+                size |= dict(images=4, seeds=2**top)  # four images are the fewest there can be
+            size[what] = ceil(size[what] / 2**less)
+            # evenly over the depth, so that their mean depth stays what it is
+            chosen = np.linspace(0, every[-1], 2 * size["layers"] + 1)[1::2].round().astype(int)
+            call = dict(
+                n=size["images"], iterations=size["iterations"], seeds=range(size["seeds"]),
+                layers=chosen.tolist() if what == "layers" and less else every,
+                subspace_k=3, **_QUIET,
+            )
+            pool = _pool(models["pt"], size["images"])
+            run = lambda p=pool, c=call: compare(models["pt"], models["ft"], p, **c)  # noqa: E731
+            times.append(clock(run, models["pt"].device)[0])
+            sizes.append(size[what])
+    shape, dims = (len(SWEEPS), top + 1), ("sweep", "share")
+    times = np.reshape(times, shape)
+    return {
+        "sweep_size": (dims, np.reshape(sizes, shape), "how many", "1"),
+        "sweep_time": (dims, times, "time of a comparison", "s"),
+        "sweep_cost": (dims, times / times[:, -1:], "time over that of all", "1"),
+    }
+
+
+def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+    """Time a CKA matrix as one matrix product and, if installed, with `ckatorch` pair by pair."""
+    if not find_spec("ckatorch"):
+        return {}
+    other = import_module("ckatorch").cka_base  # a test dependency, looked for and never needed
+    n, layers, device = section.bench_cka_images, len(model.layers), model.device
+    wide = model.prefix(_pool(model, 1).to(device), 0).numel()
+    rng = torch.Generator().manual_seed(0)
+    xs = [torch.randn(n, wide, generator=rng).to(device) for _ in range(layers)]
+    times = np.zeros((2, max(section.bench_rounds)))
+    for turn in range(max(section.bench_rounds)):
+        times[0, turn], theirs = clock(lambda: [[other(x, y) for y in xs] for x in xs], device)
+        times[1, turn], ours = clock(lambda: cka_matrix(xs, xs), device)
+    off = float((torch.tensor(theirs, dtype=torch.float64) - ours.cpu()).abs().max())
+    return {
+        "cka_time": (("cka_method", "round"), times, "time of a CKA matrix of all layers", "s"),
+        "cka_features": ((), wide, "features of a layer", "1"),
+        "cka_deviation": ((), off, "largest difference of a value from ours", "1"),
+    }
+
+
+def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
+    """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
+    n, steps = section.bench_gpu_images, 50
+    if not n or not torch.cuda.is_available():
+        return {}
+    pt, ft = (load_model("vit_base_patch32_224", seed=s).to("cuda") for s in (0, 1))
+    work = 2 * n * sum(flop(pt, pt.layers, backward=b) * (steps + 1 - b) for b in (False, True))
+    call = dict(n=n, seeds=[0], iterations=steps, **_QUIET)
+    pool = _pool(pt, n)
+    times = [clock(lambda: compare(pt, ft, pool, **call), pt.device)[0] for _ in range(3)]
+    rate = work / np.array(times) / 1e12
+    return {
+        "gpu_time": ("gpu_round", times, "time of the paper's comparison, one seed", "s"),
+        "gpu_rate": ("gpu_round", rate, "rate of the paper's comparison", "TFLOP/s"),
+    }
+
+
+def measure(section: WhatItCosts) -> xr.Dataset:
+    """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    models = {
+        short: load_model(section.model, img_size=section.img_size, seed=seed).to(device)
+        for seed, short in enumerate(("pt", "ft"))
+    }
+    pt = models["pt"]
+    invert(pt, _pool(pt, 2), iterations=1, progress=False)  # whatever happens only once
+    found = against_baselines(models, section) | against_floor(pt, section)
+    found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
+    coords = dict(
+        way=list(WAYS), baseline=list(WAYS[:2]), images=list(section.bench_images),
+        round=range(max(section.bench_rounds)), layer=pt.layers, operation=list(OPERATIONS),
+        sweep=list(SWEEPS), share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
+        cka_method=["ckatorch, pair by pair", "ours"], gpu_round=range(3),
+    )
+    variables = {
+        name: (dims, values, dict(long_name=long_name, units=units))
+        for name, (dims, values, long_name, units) in found.items()
+    }
+    used = {d for dims, *_ in found.values() for d in ((dims,) if isinstance(dims, str) else dims)}
+    ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
+    iterations = xr.DataArray(list(section.bench_iterations), dims="images")
+    return ds.assign_coords(iterations=iterations.assign_attrs(long_name="iterations", units="1"))
+
+
+def _pool(model: StagedModel, n: int) -> Tensor:
+    """Images (n, 3, H, W) of noise; how long it takes does not depend on what they show."""
+    size = model.img_size
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n)).to(model.device)
