@@ -74,8 +74,8 @@ class MerlinSection(Section):
         Of both trainings.
     """
 
-    n: Positive = 64
-    iterations: Positive = 50
+    n: Positive = 24
+    iterations: Positive = 20
     recipe: one_of(*RECIPES) = "fast"
     step: PositiveFloat | None = None
     subspace_k: Positive = 10
@@ -85,7 +85,7 @@ class MerlinSection(Section):
     weights: Name | None = None
 
     pretraining_dataset: Name = "shapes"
-    pretraining_n: Positive | None = 10000
+    pretraining_n: Positive | None = 8000
     pretraining_epochs: Natural = 6
     pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
     pretraining_lr: PositiveFloat = 0.001
@@ -94,12 +94,12 @@ class MerlinSection(Section):
     tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = ("classification", "reconstruction")
     finetuning_n: Positive | None = None
     finetuning_test_n: Positive | None = None
-    finetuning_epochs: Natural = 10
+    finetuning_epochs: Natural = 12
     finetuning_optimizer: one_of(*OPTIMIZERS) = "adamw"
     finetuning_lr: PositiveFloat = 0.0005
 
-    batch_size: Positive = 128
-    augmentation: one_of(*AUGMENTATIONS) = "merlin"
+    batch_size: Positive = 64
+    augmentation: one_of(*AUGMENTATIONS) = "none"
     train_seed: Natural = 0
 
     def pretraining_run(self) -> TrainingRun | None:

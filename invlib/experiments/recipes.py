@@ -67,8 +67,8 @@ class HowInverted(MerlinSection):
 
     name = "how_inverted"
 
-    race: Recipes = ("ngd:50", "adam:50", "short_adam:50", "fast:50", "ngd:200")
-    measured: Recipes = ("ngd:30", "fast:30", "ngd:100")
+    race: Recipes = ("ngd:50", "adam:50", "short_adam:50", "fast:50", "ngd:150")
+    measured: Recipes = ("ngd:20", "fast:20", "ngd:80")
     race_n: Positive = 4
     race_layers: Annotated[tuple[Natural, ...], *Several] | None = None
     measured_n: Positive = 16

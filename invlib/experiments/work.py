@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
@@ -107,9 +110,7 @@ def gemm_seconds(model: StagedModel, n: int) -> np.ndarray:
 def operation_shares(model: StagedModel, images: Tensor, iterations: int) -> dict[str, float]:
     """Return the share of an inversion's time that each group of `OPERATIONS` takes, by profile."""
     on_gpu = model.device.type == "cuda"
-    # The older profiler where it suffices: the newer, which knows a GPU's kernels, talks on stderr.
-    profiler = torch.autograd.profiler.profile(use_kineto=False)
-    with torch.profiler.profile() if on_gpu else profiler as profile:
+    with _no_stderr(), torch.profiler.profile() as profile:
         invert(model, images, iterations=iterations, progress=False)
     shares = dict.fromkeys(OPERATIONS, 0.0)
     for event in profile.key_averages():
@@ -118,3 +119,17 @@ def operation_shares(model: StagedModel, images: Tensor, iterations: int) -> dic
         shares[where] += spent
     whole = sum(shares.values())
     return {name: value / whole for name, value in shares.items()}
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Silence what a library writes to stderr by itself: the profiler logs each start and stop."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
