@@ -79,15 +79,14 @@ def layer_curves(
                 groups = values[hue].values if hue in values.dims else [None]
                 for group in groups:
                     one = values if group is None else values.sel({hue: group})
-                    label = str(group) if group is not None else ""
-                    _curve(ax, one, styles.setdefault(label, len(styles)))
+                    style = -1 if group is None else styles.setdefault(str(group), len(styles))
+                    _curve(ax, one, style)
                 ax.set_xlabel("layer")
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             row[0].set_ylabel(title)
         handles = [
             Line2D([], [], color=_colour(i), marker=_marker(i), markersize=5, label=label)
             for label, i in styles.items()
-            if label
         ]
         if handles:
             fig.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))

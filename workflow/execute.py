@@ -16,6 +16,7 @@ os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 # progress bars would end up in the page
 os.environ.setdefault("TQDM_DISABLE", "1")
 
+import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
@@ -67,6 +68,7 @@ def main() -> int:
     except DeadKernelError:
         problem = "its kernel died; most often the machine has too little memory for this scale"
     if problem is None:
+        fold_parameters(running)
         os.replace(running, executed)
         failed.unlink(missing_ok=True)
         print(f"{section.notebook}: {time.time() - start:.0f} s", flush=True)
@@ -77,6 +79,15 @@ def main() -> int:
         os.replace(running, failed)
         print(f"\nThe notebook as far as it got: {_short(failed)}", file=sys.stderr)
     return 1
+
+
+def fold_parameters(notebook: Path) -> None:
+    """Fold the cell that papermill put in: on a page it stands before the question."""
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-cell")
+    nbformat.write(content, notebook)
 
 
 def _short(path: Path) -> str:

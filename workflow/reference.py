@@ -1,7 +1,7 @@
 """Keep a run's results as reference: ``python workflow/reference.py --scale cifar``
 
-Copies data/runs/<scale>/*.nc to data/results/<scale>/, which is committed. Nothing else writes
-there.
+Copies data/runs/<scale>/*.nc to data/results/<scale>/, which is committed. Only this and
+`make bench KEEP=1` write there.
 """
 
 import argparse

@@ -106,6 +106,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
+    alone: ClassVar[bool] = False  # it measures time: the workflow runs nothing beside it
 
     # becomes a folder name
     scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"

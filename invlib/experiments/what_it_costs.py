@@ -52,16 +52,17 @@ class WhatItCosts(Section):
     Examples
     --------
     >>> WhatItCosts().bench_images
-    (4, 16)
+    (4, 8)
     """
 
     name = "what_it_costs"
+    alone = True
 
     model: Name = "vit_nano_patch8_32"
     img_size: Positive | None = None
-    bench_images: Annotated[tuple[Annotated[int, Field(ge=4)], ...], *Several] = (4, 16)
+    bench_images: Annotated[tuple[Annotated[int, Field(ge=4)], ...], *Several] = (4, 8)
     bench_iterations: Counts = (2, 1)
-    bench_rounds: Counts = (2, 2)
+    bench_rounds: Counts = (2, 1)
     bench_pairs: Positive = 2
     bench_doublings: Positive = 1
     bench_memory_images: Annotated[tuple[Positive, ...], *Several] = (32, 64)
