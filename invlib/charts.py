@@ -39,7 +39,8 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
             values = values.dropna(values.dims[0])
             names = [str(name) for name in values[values.dims[0]].values]
             drawn = ax.barh(names, values, color=[_colour(i) for i in range(len(names))])
-            ax.bar_label(drawn, [f" {float(v):.3g}" for v in values], fontsize="small")
+            said = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
+            ax.bar_label(drawn, said, fontsize="small")
             ax.invert_yaxis()
             if log:
                 ax.set_xscale("log")
@@ -75,7 +76,7 @@ def lines(
                 style = dict(color=_colour(i), marker=_marker(i), markersize=5, linewidth=1.5)
                 ax.plot(values[x].values, one, label=group and str(group), **style)
             ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=_label(values))
-            ax.set(xlim=(0, None), ylim=(0, None))
+            ax.set(xlim=(0, None), ylim=(0, 1.08 * float(values.max())))
             if hue:
                 ax.legend(fontsize="small")
     plt.close(fig)
@@ -100,5 +101,6 @@ def _panels(axes: np.ndarray, rows: Mapping[str, Mapping[str, xr.DataArray]]):
 
 
 def _label(values: xr.DataArray) -> str:
-    name, units = values.attrs.get("long_name", ""), values.attrs.get("units", "1")
-    return name if units == "1" else f"{name} in {units}" if name else units
+    """Units say what the numbers are; where there are none, the name has to."""
+    units = values.attrs.get("units", "1")
+    return values.attrs.get("long_name", "") if units == "1" else units

@@ -90,7 +90,7 @@ def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
             ("baseline", "images"), deviation, "largest difference of a value from ours", "1"
         ),
         "block_passes": (
-            "way", [*blocks, blocks[1]], "passes of an image through a block, an iteration", "1"
+            "way", [*blocks, blocks[1]], "passes through a block", "1"
         ),
     }  # fmt: skip
 
@@ -129,7 +129,7 @@ def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
         "gemm_share": (
             "round", alone / whole, "time of the matrix products alone over the inversion's", "1"
         ),
-        "rows_per_image": ("layer", rows, "copies of an image that ride as far as this", "1"),
+        "rows_per_image": ("layer", rows, "copies of an image", "1"),
         "gemm_rate_by_layer": ("layer", rate, "rate of the matrix products", "GFLOP/s"),
         "operation_share": ("operation", list(shares.values()), "share of the time", "1"),
     }  # fmt: skip

@@ -203,6 +203,8 @@ class HowInverted(MerlinSection):
                 ),
                 "learning": (learning(ds), "learning"),
                 "forgetting": (forgetting(ds), "forgetting"),
+                "learning_one": (learning(ds, self_term="one"), "learning, self term 1"),
+                "forgetting_one": (forgetting(ds, self_term="one"), "forgetting, self term 1"),
             }
             parts.append(
                 xr.Dataset(
