@@ -1,14 +1,16 @@
 """Keep a run's results as reference: ``python workflow/reference.py --scale cifar``
 
 Copies data/runs/<scale>/*.nc to data/results/<scale>/, which is committed. Only this and
-`make bench KEEP=1` write there.
+`make bench KEEP=1` write there. Then draws the picture that the README shows, from what was kept.
 """
 
 import argparse
+import json
 import os
 import shutil
 
 from invlib.experiments import SECTIONS
+from invlib.experiments.section import REFERENCE_SCALE
 from invlib.paths import results_root, runs_root
 from invlib.results import open_results
 
@@ -26,7 +28,28 @@ def keep(scale: str) -> None:
         print(f"{os.path.relpath(copy)}: {copy.stat().st_size / 1024:.0f} KiB")
 
 
+def picture(scale: str) -> None:
+    """Draw figure 1 of paper A from the reference results, debiased."""
+    from invlib import cka_divergence, forgetting, learning, plots
+
+    ds = open_results(results_root(scale) / "finetuning_task.nc")
+    dataset = str(ds["dataset"].values[0])
+    one = ds.sel(dataset=dataset, estimator="debiased")
+    model = json.loads(ds.attrs["parameters"])["model"]
+    panels = {
+        "learning": learning(one),
+        "forgetting": forgetting(one),
+        "CKA divergence": cka_divergence(one),
+    }
+    figure = plots.layer_curves({f"{model}\n{dataset}": panels})
+    figure.savefig("book/_static/result.png", dpi=110)
+    print("book/_static/result.png")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--scale", required=True)
-    keep(parser.parse_args().scale)
+    arguments = parser.parse_args()
+    keep(arguments.scale)
+    if arguments.scale == REFERENCE_SCALE:
+        picture(arguments.scale)
