@@ -65,6 +65,7 @@ def flop(model: StagedModel, layers: Iterable[int], *, backward: bool, gemm: boo
 
     Examples
     --------
+    >>> from invlib.models import load_model
     >>> model = load_model("vit_pico_patch8_32")
     >>> one = 2 * 17 * 12 * 32**2 + 2 * 2 * 17**2 * 32
     >>> flop(model, [3], backward=False) == 2 * 16 * 192 * 32 + 3 * one
