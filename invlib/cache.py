@@ -32,6 +32,7 @@ def cached_invert(
 
     Examples
     --------
+    >>> import torch
     >>> from tempfile import mkdtemp
     >>> from invlib import load_model
     >>> model, x, folder = load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), mkdtemp()

@@ -233,7 +233,8 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
                     linestyle="-" if i < len(_COLOURS) else ":",
                 )
             ax.set(xlim=(0, budget), yscale="log")
-        fig.supxlabel("gradient evaluations", fontsize="medium")
+        for ax in axes[-1, : 1 + (len(layers) - 1) % columns]:
+            ax.set_xlabel("gradient evaluations")
         fig.supylabel("relative distance", fontsize="medium")
         handles, labels = axes.flat[0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))

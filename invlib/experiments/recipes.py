@@ -136,7 +136,7 @@ class HowInverted(MerlinSection):
             )
             loss[i, :, : evaluations + 1] = found.loss.cpu()
             best[i] = found.best.mean(1).cpu()
-            shown = (found.images[:, :2] * 255).round().byte().movedim(2, -1)
+            shown = (found.images[:, :1] * 255).round().byte().movedim(2, -1)
             pictures.append(shown.cpu().numpy())
         say = dict(units="1")
         return xr.Dataset(
@@ -154,14 +154,14 @@ class HowInverted(MerlinSection):
                 "race_images": (
                     ("recipe", "race_layer", "example", "y", "x", "channel"),
                     np.stack(pictures),
-                    say | dict(long_name="the first images, inverted"),
+                    say | dict(long_name="the first image, inverted"),
                 ),
             },
             dict(
                 recipe=list(self.race),
                 race_layer=layers,
                 evaluation=range(longest + 1),
-                example=range(min(2, self.race_n)),
+                example=range(1),
                 y=range(model.img_size),
                 x=range(model.img_size),
                 channel=["red", "green", "blue"],

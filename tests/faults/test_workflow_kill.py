@@ -30,7 +30,7 @@ def start_and_kill(folder: Path, when: Callable[[], bool], *, everything: bool) 
             workflow_command("sections"), cwd=folder, env=environment(folder),
             stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400  # seconds are enough, but not on a machine that is busy
     while not when() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     in_time = process.poll() is None and when()
