@@ -292,6 +292,7 @@ class WhatIsAnInversion(MerlinSection):
             optimizer=self.recipe,
             step=self.step,
             subspace_k=min(self.subspace_k, max(4, self.gallery) - 1),
+            examples=3,  # what the page shows
             cache=self.cache and self.output.parent / "inversions",
         )
         ds.attrs |= {"parameters": self.model_dump_json(), "command": self.command}
