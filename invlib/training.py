@@ -1,7 +1,8 @@
 """Train a model and keep its weights after every epoch, so that nothing done is done twice.
 
-A run that was killed at any moment goes on from its last finished epoch; on a CPU it ends in the
-very bits of an undisturbed run, because the randomness of an epoch follows from (seed, epoch).
+A run that was killed at any moment goes on from its last finished epoch; on a CPU, with the same
+number of threads, it ends in the very bits of an undisturbed run, because the randomness of an
+epoch follows from (seed, epoch).
 """
 
 from __future__ import annotations
