@@ -26,6 +26,7 @@ _WHERE = {
     "invariance_flow": "invariance",
     "save_results": "results",
     "open_results": "results",
+    "check_claims": "claims",
 }
 
 __all__ = list(_WHERE)

@@ -19,7 +19,9 @@ def images(n, size):
 )
 def test_every_layer_and_the_logits_are_timms_own(name):
     model = load_model(name, img_size=64, num_classes=7, seed=3).double()
-    assert model.net.pretrained_cfg["mean"] != (0, 0, 0)
+    for key in ("mean", "std"):  # each family's own: CLIP's differ from those of the others
+        expected = torch.tensor(model.net.pretrained_cfg[key]).double()
+        torch.testing.assert_close(getattr(model.net, f"input_{key}").flatten(), expected)
     x = images(2, 64).double()
     normalised = (x - model.net.input_mean) / model.net.input_std
     blocks = model.net.forward_intermediates(
