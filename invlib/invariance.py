@@ -6,11 +6,22 @@ forgetting and divergence are of a layer with itself, i = j, dims (…, estimato
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import xarray as xr
 
 from invlib.errors import choices, unknown
 
-__all__ = ["cka_divergence", "diagonal", "forgetting", "invariance_flow", "learning"]
+__all__ = [
+    "cka_divergence",
+    "compressed_share",
+    "diagonal",
+    "diagonals",
+    "flow_between",
+    "forgetting",
+    "invariance_flow",
+    "learning",
+]
 
 SELF_TERMS = ("measured", "one")
 
@@ -103,6 +114,55 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
     matrix = _variable(ds, name)
     found = matrix.sel(ref_layer=matrix["layer"])  # both at once: point by point along layer
     return found.drop_vars([c for c in found.coords if str(c).startswith("ref_")])
+
+
+def diagonals(ds: xr.Dataset) -> xr.Dataset:
+    """Return a comparison with every matrix replaced by its diagonal, ``<name>_diagonal``.
+
+    Examples
+    --------
+    >>> list(diagonals(_toy(stir_pt_pt=0.9, cka_pt_pt=1.0)))
+    ['stir_pt_pt_diagonal', 'cka_pt_pt_diagonal']
+    """
+    matrices = [name for name, array in ds.items() if {"ref_layer", "layer"} <= set(array.dims)]
+    found = {f"{name}_diagonal": diagonal(ds, name).drop_attrs() for name in matrices}
+    return ds.drop_vars(matrices).assign(found)
+
+
+def flow_between(
+    flow: xr.DataArray, pretrained: Iterable[int], finetuned: Iterable[int]
+) -> xr.DataArray:
+    """Return the mean flow from pretrained layers i to fine-tuned layers j; i = j left out.
+
+    Above 0: those pretrained layers correspond more closely to these fine-tuned layers than the
+    other way round. All i above all j is compression, all i below all j expansion.
+
+    Examples
+    --------
+    >>> ds = _toy(stir_ft_pt=0.5)
+    >>> ds.stir_ft_pt[1, 0] = 0.8
+    >>> float(flow_between(invariance_flow(ds), [1], [0]).round(2))
+    0.3
+    """
+    block = flow.sel(ref_layer=list(pretrained), layer=list(finetuned))
+    return block.where(block["ref_layer"] != block["layer"]).mean(("ref_layer", "layer"))
+
+
+def compressed_share(flow: xr.DataArray) -> xr.DataArray:
+    """Return the share of layer pairs whose invariances flow to the earlier layer, in [0, 1].
+
+    Of all pairs j < i those with M(i, j) > 0; the others are expanded. A half is no direction.
+
+    Examples
+    --------
+    >>> ds = _toy(stir_ft_pt=0.5)
+    >>> ds.stir_ft_pt[1, 0] = 0.8
+    >>> float(compressed_share(invariance_flow(ds)))
+    1.0
+    """
+    below = flow.where(flow["layer"] < flow["ref_layer"])
+    dims = ("ref_layer", "layer")
+    return (below > 0).sum(dims) / below.notnull().sum(dims)
 
 
 def _self_term(ds: xr.Dataset, name: str, self_term: str) -> xr.DataArray | float:

@@ -24,7 +24,7 @@ import xarray as xr
 from invlib import __version__
 from invlib.schema import SCHEMA_VERSION
 
-__all__ = ["provenance", "provenance_html"]
+__all__ = ["parameters_text", "provenance", "provenance_html"]
 
 PACKAGES = ("torch", "timm", "xarray", "numpy")
 GIT_TIMEOUT_S = 10  # a checkout on a network drive may hang; a result is worth more than its commit
@@ -84,7 +84,7 @@ def provenance(
     created = datetime.datetime.now(datetime.UTC)
     return {
         "schema_version": SCHEMA_VERSION,
-        "parameters": json.dumps(_plain(parameters, "parameters")),
+        "parameters": parameters_text(parameters),
         "seeds": json.dumps([int(seed) for seed in seeds]),
         "versions": json.dumps(_versions()),
         "device": _device_name(device),
@@ -94,6 +94,17 @@ def provenance(
         "created": created.isoformat(timespec="seconds"),
         "command": _strip_command(command),
     }
+
+
+def parameters_text(parameters: Mapping[str, Any]) -> str:
+    """Return `parameters` as a result carries them: JSON, absolute paths shortened.
+
+    Examples
+    --------
+    >>> parameters_text({"weights": "/disk/vit.safetensors", "seeds": (0, 1)})
+    '{"weights": "vit.safetensors", "seeds": [0, 1]}'
+    """
+    return json.dumps(_plain(parameters, "parameters"))
 
 
 def provenance_html(ds: xr.Dataset) -> str:

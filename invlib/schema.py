@@ -8,7 +8,7 @@ question mark may be absent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 __all__ = ["COORDS", "KINDS", "SCHEMA_VERSION", "STACKING", "Field", "Kind"]
@@ -117,6 +117,22 @@ _ACCURACY = {
     ),
 }
 
+_ACCURACY |= {
+    "pretraining_accuracy": Field(
+        "", "float", "accuracy of the start on the data set it was trained on", 0, 1, nan="any"
+    ),
+}
+
+# Table 1 of paper A and its appendix C.1; a start without a data set is a hole in the table.
+_TABLE = {
+    name: replace(field, nan="any") for name, field in _ACCURACY.items()
+} | {
+    "layer_correlation": Field(
+        "self_term estimator seed", "float",
+        "Pearson correlation over layers of learning with forgetting", -1, 1, nan="any",
+    ),
+}
+
 # Nothing has been trained at epoch 0, so a training loss or a step size need not exist there.
 _TRAINING = {
     "train_loss": Field("epoch", "float", "mean training loss of the epoch", 0, nan="epoch 0"),
@@ -166,6 +182,7 @@ KINDS = {
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
     "probes": Kind(_PROBES | _ACCURACY, (("probe_accuracy", "numerical_rank"),)),
+    "accuracy": Kind(_TABLE, (("test_accuracy",),)),
     "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),
     "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
     "benchmark": Kind(None),

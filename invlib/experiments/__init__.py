@@ -36,6 +36,11 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
     {
         "what_is_an_inversion": "merlin:WhatIsAnInversion",
         "finetuning_task": "merlin:FinetuningTask",
+        "pretraining_dataset": "pretraining:PretrainingDataset",
+        "compression_expansion": "flow:CompressionExpansion",
+        "dynamics": "trajectories:Dynamics",
+        "robustness": "trajectories:Robustness",
+        "accuracy": "pretraining:Accuracy",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",
     }

@@ -120,9 +120,14 @@ class MerlinSection(Section):
             keep="ends",  # only its last epoch is ever a starting point
         )
 
-    def finetuning_run(self, dataset: str, task: str) -> TrainingRun:
-        """Return the run that fine-tunes the pretrained model to one task on one data set."""
-        return TrainingRun(
+    def finetuning_run(
+        self, dataset: str, task: str = "classification", **other: object
+    ) -> TrainingRun:
+        """Return the run that fine-tunes the pretrained model to one task on one data set.
+
+        `other` are fields of `TrainingRun` that differ from what this section says.
+        """
+        usual = dict(
             model=self.model,
             img_size=self.img_size,
             weights=self.pretraining_run() or self.weights,
@@ -137,6 +142,7 @@ class MerlinSection(Section):
             augmentation=self.augmentation,
             seed=self.train_seed,
         )
+        return TrainingRun(**usual | other)
 
     def pretrained_model(self) -> StagedModel:
         """Return the model that fine-tuning starts from."""
@@ -146,17 +152,19 @@ class MerlinSection(Section):
             return train(run, root=self.training_root).model()
         return load_model(self.model, weights=self.weights, img_size=self.img_size)
 
-    def compare(self, pretrained: StagedModel, trained: Trained, epoch: int = -1) -> xr.Dataset:
-        """Compare the pretrained model with a fine-tuned one, on its own data set's test images."""
+    def compare(
+        self, pretrained: StagedModel, trained: Trained, epoch: int = -1, **other: object
+    ) -> xr.Dataset:
+        """Compare the pretrained model with a fine-tuned one, on its own data set's test images.
+
+        `other` are arguments of `invlib.compare` that differ from what this section says.
+        """
         import torch
 
         from invlib import compare, load_images
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        ds = compare(
-            pretrained.to(device),
-            trained.model(epoch).to(device),
-            load_images(trained.run.dataset, "test"),
+        usual = dict(
             n=self.n,
             seeds=self.seeds,
             iterations=self.iterations,
@@ -165,6 +173,12 @@ class MerlinSection(Section):
             subspace_k=self.subspace_k,
             examples=4,  # noise does not compress: a picture a layer is most of the file
             cache=self.cache and self.output.parent / "inversions",
+        )
+        ds = compare(
+            pretrained.to(device),
+            trained.model(epoch).to(device),
+            load_images(trained.run.dataset, "test"),
+            **usual | other,
         )
         log = trained.log.isel(epoch=epoch, drop=True)
         names = [name for name in ("test_loss", "test_accuracy") if name in log]
@@ -233,9 +247,8 @@ class FinetuningTask(MerlinSection):
 
     def dataset(self) -> xr.Dataset:
         """Train, invert and compare; dims dataset and task stand in front."""
-        from invlib import save_results, train
+        from invlib import train
         from invlib.comparison import stack
-        from invlib.provenance import provenance
 
         started = time.perf_counter()
         pretrained = self.pretrained_model()
@@ -247,15 +260,7 @@ class FinetuningTask(MerlinSection):
                 by_task[task] = self.compare(pretrained, trained)
             by_dataset[dataset] = stack(by_task, "task", shared=True)
         ds = stack(by_dataset, "dataset")
-        ds.attrs = {"kind": "comparison"} | provenance(
-            parameters=self,
-            seeds=self.seeds,
-            device=pretrained.device,
-            command=self.command,
-            wall_time=time.perf_counter() - started,
-        )
-        save_results(ds, self.output)
-        return ds
+        return self.finish(ds, kind="comparison", device=pretrained.device, started=started)
 
 
 class WhatIsAnInversion(MerlinSection):
@@ -278,8 +283,9 @@ class WhatIsAnInversion(MerlinSection):
 
     def dataset(self) -> xr.Dataset:
         """Compare the pretrained model with an untrained one of the same architecture."""
-        from invlib import compare, load_images, load_model, save_results
+        from invlib import compare, load_images, load_model
 
+        started = time.perf_counter()
         pretrained = self.pretrained_model()
         untrained = load_model(self.model, img_size=pretrained.img_size, seed=self.train_seed + 1)
         ds = compare(
@@ -295,6 +301,4 @@ class WhatIsAnInversion(MerlinSection):
             examples=3,  # what the page shows
             cache=self.cache and self.output.parent / "inversions",
         )
-        ds.attrs |= {"parameters": self.model_dump_json(), "command": self.command}
-        save_results(ds, self.output)
-        return ds
+        return self.finish(ds, kind="comparison", device=pretrained.device, started=started)

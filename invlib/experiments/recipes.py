@@ -86,8 +86,7 @@ class HowInverted(MerlinSection):
         """Race the recipes, measure with some of them, and write one Dataset of kind benchmark."""
         import torch
 
-        from invlib import load_images, save_results, train
-        from invlib.provenance import provenance
+        from invlib import load_images, train
 
         started = time.perf_counter()
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -99,15 +98,7 @@ class HowInverted(MerlinSection):
         ds = self._race(pretrained, pool).merge(
             self._measure(pretrained, trained.model().to(device), pool)
         )
-        ds.attrs = {"kind": "benchmark"} | provenance(
-            parameters=self,
-            seeds=self.measured_seeds,
-            device=pretrained.device,
-            command=self.command,
-            wall_time=time.perf_counter() - started,
-        )
-        save_results(ds, self.output)
-        return ds
+        return self.finish(ds, kind="benchmark", device=pretrained.device, started=started)
 
     def _race(self, model: StagedModel, pool) -> xr.Dataset:
         """Loss after every gradient evaluation, NaN after a recipe's last; pictures of the end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from invlib.errors import choices, nearest
 from invlib.paths import results_root, runs_root
 
+from .refusals import explain
 from .scales import ParameterError, load_scale
 
 if TYPE_CHECKING:
@@ -33,16 +35,6 @@ REFERENCE_SCALE = "cifar"
 
 # Left in a namespace that was checked once, see `Section.from_namespace`.
 _CHECKED = "_invlib_parameters_checked"
-
-_WANTED = {
-    "bool": "true or false",
-    "dict": "a mapping",
-    "float": "a number",
-    "int": "a whole number",
-    "list": "a list",
-    "string": "text",
-    "tuple": "a list",
-}
 
 
 def one_of(*allowed: str) -> Any:
@@ -107,6 +99,7 @@ class Section(BaseModel):
 
     name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
     alone: ClassVar[bool] = False  # it measures time: the workflow runs nothing beside it
+    uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads, made before it
 
     # becomes a folder name
     scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"
@@ -120,6 +113,39 @@ class Section(BaseModel):
     def dataset(self) -> xr.Dataset:
         """Compute the section's results and write them to `output`."""
         raise NotImplementedError(f"section {self.name!r} does not say how it is computed")
+
+    def results_of(self, name: str) -> xr.Dataset:
+        """Return the results of section `name` with this one's parameters, computed if need be."""
+        from invlib.experiments import SECTIONS
+        from invlib.provenance import parameters_text
+        from invlib.results import open_results
+
+        cls = SECTIONS[name]
+        own = self.model_dump(mode="json")
+        other = cls.from_parameters({k: v for k, v in own.items() if k in cls.model_fields})
+        if other.output.is_file():
+            ds = open_results(other.output)
+            if ds.attrs["parameters"] == parameters_text(other):
+                return ds
+        return other.dataset()
+
+    def finish(self, ds: xr.Dataset, *, kind: str, device: object, started: float) -> xr.Dataset:
+        """Say in `ds` what made it, write it to `output`, return it as it is read back.
+
+        `started` is ``time.perf_counter()`` of when work began.
+        """
+        from invlib.provenance import provenance
+        from invlib.results import open_results, save_results
+
+        ds.attrs = {"kind": kind} | provenance(
+            parameters=self,
+            seeds=self.seeds,
+            device=device,
+            command=self.command,
+            wall_time=time.perf_counter() - started,
+        )
+        save_results(ds, self.output)
+        return open_results(self.output)
 
     @classmethod
     def from_namespace(cls, namespace: dict[str, Any]) -> Self:
@@ -163,7 +189,7 @@ class Section(BaseModel):
             section = cls.model_validate_json(json.dumps(own))
             section.runs()  # what a training run refuses shows here, before any work
         except ValidationError as error:
-            raise ParameterError(_lines(cls, map(_explain, error.errors()))) from None
+            raise ParameterError(_lines(cls, map(explain, error.errors()))) from None
         except (TypeError, ValueError) as error:
             raise ParameterError(_lines(cls, [str(error)])) from None
         return section
@@ -224,38 +250,6 @@ def _may_be_parameter(name: str, value: Any) -> bool:
     if name.startswith("_") or name in ("In", "Out"):
         return False
     return not isinstance(value, types.ModuleType) and not callable(value) and _is_plain(value)
-
-
-def _explain(error: Mapping[str, Any]) -> str:
-    """One line for one of pydantic's errors."""
-    name, *rest = error["loc"] or ("parameters",)
-    name = str(name) + "".join(f"[{i}]" for i in rest if isinstance(i, int))
-    value, kind = error["input"], error["type"]
-    if kind == "value_error":
-        said = str(error["ctx"]["error"])
-        return said if said.startswith(f"{error['loc'][0]}=") else f"{name}={value!r}: {said}"
-    wanted = _WANTED.get(kind.removesuffix("_type"))
-    if kind == "int_from_float":
-        wanted = _WANTED["int"]
-    if wanted is None:
-        return f"{name}={value!r}: {error['msg'].lower()}"
-    text = f"{name}={value!r} is {_kind(value)} where {wanted} is wanted"
-    if wanted == "a list" and isinstance(value, str):
-        example = value if value.startswith("[") else f"[{value}]"
-        return f"{text}; pass lists with -y '{name}: {example}'"
-    if wanted == "a number" and isinstance(value, str):
-        try:
-            return f"{text}; YAML reads a number in {name}: {float(value)!r}"
-        except ValueError:
-            return text
-    return text
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    kinds = {bool: "true or false", str: "text", list: "a list", dict: "a mapping"}
-    return kinds.get(type(value), "a number")
 
 
 def _list(names: set[str]) -> str:

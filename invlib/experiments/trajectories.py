@@ -1,0 +1,171 @@
+"""Section 4.4 of paper A: learning, forgetting and robustness, epoch by epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator
+
+from invlib.runs import AUGMENTATIONS, OPTIMIZERS, TrainingRun
+
+from .merlin import MerlinSection
+from .section import Name, Positive, Several
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from invlib.checkpoints import Trained
+    from invlib.models import StagedModel
+
+__all__ = ["Dynamics", "Robustness"]
+
+
+class Dynamics(MerlinSection):
+    """Section 4.4: one fine-tuning, compared with its start after every epoch (Figures 5, 11–13).
+
+    Parameters
+    ----------
+    corrupted_n : int
+        Test images for each severity, spread over the 15 corruptions.
+
+    Examples
+    --------
+    >>> list(Dynamics.from_parameters({}).runs())
+    ['digits']
+    """
+
+    name = "dynamics"
+
+    corrupted_n: Positive = 300
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the fine-tuning to each data set, of which every epoch is kept."""
+        return {dataset: self.finetuning_run(dataset) for dataset in self.datasets}
+
+    def dataset(self) -> xr.Dataset:
+        """Compare every epoch with the start; dims dataset and epoch stand in front."""
+        from invlib import train
+        from invlib.comparison import stack
+
+        started = time.perf_counter()
+        pretrained = self.pretrained_model()
+        parts = {}
+        for dataset, run in self.runs().items():
+            trained = train(run, root=self.training_root)
+            parts[dataset] = self.trajectory(pretrained, trained)
+        ds = stack(parts, "dataset")
+        return self.finish(ds, kind="comparison", device=pretrained.device, started=started)
+
+    def trajectory(
+        self, pretrained: StagedModel, trained: Trained, inverted: tuple[str, ...] = ("pt", "ft")
+    ) -> xr.Dataset:
+        """Return diagonals and accuracies of every epoch of one training.
+
+        The pretrained model is inverted once for all of them. Where only it is `inverted`, there
+        is forgetting and no learning.
+        """
+        from tqdm.auto import tqdm
+
+        from invlib.comparison import stack
+        from invlib.invariance import diagonals
+
+        parts = {}
+        for epoch in tqdm(trained.epochs, desc="epochs", leave=False, disable=None):
+            ds = self.compare(pretrained, trained, epoch, inverted=inverted, examples=0)
+            ds = diagonals(ds).drop_vars(["inversion_history_pt", "inversion_history_ft"], errors="ignore")
+            parts[epoch] = ds.assign(corrupted_accuracy=self.robustness(trained, epoch))
+        return stack(parts, "epoch", shared=True)
+
+    def robustness(self, trained: Trained, epoch: int) -> xr.DataArray:
+        """Return the accuracy at severities 0 (clean) to 5, on `corrupted_n` test images each."""
+        import torch
+        import xarray as xr
+
+        from invlib import load_images
+        from invlib.corruptions import corrupted_sets
+        from invlib.evaluation import evaluate
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model = trained.model(epoch).to(device)
+        sets = corrupted_sets(load_images(trained.run.dataset, "test"), n=self.corrupted_n)
+        found = {}
+        for severity, (images, labels) in sets.items():
+            pixels, truth = (torch.as_tensor(a, device=device) for a in (images, labels))
+            found[severity] = evaluate(model, pixels, truth)["accuracy"]
+        return xr.DataArray(list(found.values()), {"severity": list(found)}, ["severity"])
+
+
+def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        optimizer, lr, augmentation = [*value.split(":"), "", ""][:3]
+        try:
+            fine = float(lr) > 0
+        except ValueError:
+            fine = False
+        if optimizer not in OPTIMIZERS or not fine or augmentation not in ("", *AUGMENTATIONS):
+            raise ValueError(
+                f"{value!r} is not optimiser:learning rate[:augmentation], such as 'sgd:0.001' or "
+                f"'adam:0.0001:none'; optimisers are {', '.join(OPTIMIZERS)}, augmentations "
+                f"{', '.join(AUGMENTATIONS)}"
+            )
+    return values
+
+
+class Robustness(Dynamics):
+    """Section 4.4 and appendix E.1: does the spread of forgetting tell robustness?
+
+    The correlation scan reads the results of `Dynamics`; Figures 6 and 15 need more trainings.
+
+    Parameters
+    ----------
+    trainings : tuple of str
+        ``"optimiser:learning rate[:augmentation]"`` of the trainings that are compared.
+    trainings_epochs, trainings_n
+        How long, and on how many images (null: as `finetuning_n`).
+
+    Examples
+    --------
+    >>> list(Robustness.from_parameters({"trainings": ["sgd:0.01", "adam:0.001:none"]}).runs())
+    ['sgd:0.01', 'adam:0.001:none']
+    """
+
+    name = "robustness"
+    uses = ("dynamics",)
+
+    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = (
+        "sgd:0.05",
+        "sgd:0.01",
+        "adam:0.0005",
+    )
+    trainings_epochs: Positive = 6
+    trainings_n: Positive | None = 400
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the fine-tunings to the first data set, by what they are called in `trainings`."""
+        runs = {}
+        for name in self.trainings:
+            optimizer, lr, *augmentation = name.split(":")
+            runs[name] = self.finetuning_run(
+                self.datasets[0],
+                n_train=self.trainings_n or self.finetuning_n,
+                epochs=self.trainings_epochs,
+                optimizer=optimizer,
+                lr=float(lr),
+                augmentation=augmentation[0] if augmentation else self.augmentation,
+            )
+        return runs
+
+    def dataset(self) -> xr.Dataset:
+        """Follow forgetting and corrupted accuracy through every training; dim optimizer."""
+        from invlib import train
+        from invlib.comparison import stack
+
+        started = time.perf_counter()
+        pretrained = self.pretrained_model()
+        parts = {}
+        for name, run in self.runs().items():
+            trained = train(run, root=self.training_root)
+            parts[name] = self.trajectory(pretrained, trained, inverted=("pt",))
+        ds = stack(parts, "optimizer", shared=True)
+        return self.finish(ds, kind="comparison", device=pretrained.device, started=started)
