@@ -85,7 +85,7 @@ def data_command(arguments: argparse.Namespace) -> int:
 def claims_command(arguments: argparse.Namespace) -> int:
     """Judge what the papers claim on the results of a scale, section by section."""
     from invlib.claims import check_claims, claims_text
-    from invlib.experiments.merlin_claims import CLAIMS
+    from invlib.experiments.ledger import CLAIMS
     from invlib.paths import project_root, results_root, runs_root
     from invlib.results import open_results
 

@@ -107,7 +107,7 @@ def check_claims(
     Parameters
     ----------
     claims
-        Those of ``invlib.experiments.merlin_claims.CLAIMS[section]``, for one.
+        Those of ``invlib.experiments.ledger.CLAIMS[section]``, for one.
     ds : Dataset
         Dims estimator and seed, and those that the claims select from, such as task. One data set:
         ``ds.sel(dataset="cifar10")``.

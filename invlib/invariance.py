@@ -6,7 +6,7 @@ forgetting and divergence are of a layer with itself, i = j, dims (…, estimato
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import xarray as xr
 
@@ -15,9 +15,10 @@ from invlib.errors import choices, unknown
 __all__ = [
     "cka_divergence",
     "compressed_share",
+    "compression",
     "diagonal",
     "diagonals",
-    "flow_between",
+    "expansion",
     "forgetting",
     "invariance_flow",
     "learning",
@@ -129,23 +130,49 @@ def diagonals(ds: xr.Dataset) -> xr.Dataset:
     return ds.drop_vars(matrices).assign(found)
 
 
-def flow_between(
-    flow: xr.DataArray, pretrained: Iterable[int], finetuned: Iterable[int]
+def compression(
+    flow: xr.DataArray,
+    pretrained: Iterable[int] | None = None,
+    finetuned: Iterable[int] | None = None,
 ) -> xr.DataArray:
-    """Return the mean flow from pretrained layers i to fine-tuned layers j; i = j left out.
+    """Return the mean flow from pretrained layers i to earlier fine-tuned layers, j < i.
 
     Above 0: those pretrained layers correspond more closely to these fine-tuned layers than the
-    other way round. All i above all j is compression, all i below all j expansion.
+    other way round. Without layers, of the whole matrix, it is the negative of `expansion`.
 
     Examples
     --------
     >>> ds = _toy(stir_ft_pt=0.5)
     >>> ds.stir_ft_pt[1, 0] = 0.8
-    >>> float(flow_between(invariance_flow(ds), [1], [0]).round(2))
+    >>> float(compression(invariance_flow(ds)).round(2))
     0.3
     """
-    block = flow.sel(ref_layer=list(pretrained), layer=list(finetuned))
-    return block.where(block["ref_layer"] != block["layer"]).mean(("ref_layer", "layer"))
+    return _block(flow, pretrained, finetuned, lambda i, j: j < i)
+
+
+def expansion(
+    flow: xr.DataArray,
+    pretrained: Iterable[int] | None = None,
+    finetuned: Iterable[int] | None = None,
+) -> xr.DataArray:
+    """Return the mean flow from pretrained layers i to deeper fine-tuned layers, j > i.
+
+    Examples
+    --------
+    >>> ds = _toy(stir_ft_pt=0.5)
+    >>> ds.stir_ft_pt[1, 0] = 0.8
+    >>> float(expansion(invariance_flow(ds)).round(2))
+    -0.3
+    """
+    return _block(flow, pretrained, finetuned, lambda i, j: j > i)
+
+
+def _block(flow, pretrained, finetuned, side: Callable) -> xr.DataArray:
+    block = flow.sel(
+        ref_layer=slice(None) if pretrained is None else list(pretrained),
+        layer=slice(None) if finetuned is None else list(finetuned),
+    )
+    return block.where(side(block["ref_layer"], block["layer"])).mean(("ref_layer", "layer"))
 
 
 def compressed_share(flow: xr.DataArray) -> xr.DataArray:

@@ -1,8 +1,9 @@
-"""Section 4.3 of paper A: which layers of the fine-tuned model hold which pretrained invariances."""
+"""Section 4.3 of paper A: which fine-tuned layers hold which pretrained invariances."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .merlin import FinetuningTask
@@ -38,25 +39,28 @@ class CompressionExpansion(FinetuningTask):
         return self.finish(ds, kind="comparison", device=ds.attrs["device"], started=started)
 
     @staticmethod
-    def table(shown: dict[str, xr.Dataset], blocks: dict[str, tuple]) -> pd.DataFrame:
+    def table(
+        shown: dict[str, xr.Dataset], blocks: dict[str, tuple[str, Iterable[int], Iterable[int]]]
+    ) -> pd.DataFrame:
         """Return compression and expansion as numbers, a row for each run, task and estimator.
 
-        `blocks` names pairs (pretrained layers, fine-tuned layers) whose mean flow is a column.
+        `blocks` names triples (``"compression"`` or ``"expansion"``, pretrained layers, fine-tuned
+        layers), each a column.
         """
         import pandas as pd
 
-        from invlib.invariance import compressed_share, flow_between, invariance_flow
+        from invlib import invariance
 
         rows = {}
         for title, ds in shown.items():
-            flow = invariance_flow(ds).mean("seed")
+            flow = invariance.invariance_flow(ds).mean("seed")
             for dataset in ds["dataset"].values:
                 for task in ds["task"].values:
                     for estimator in ds["estimator"].values:
                         one = flow.sel(dataset=dataset, task=task, estimator=estimator)
-                        numbers = {"share compressed": float(compressed_share(one))}
-                        for name, (rows_, columns) in blocks.items():
-                            numbers[name] = float(flow_between(one, rows_, columns))
+                        numbers = {"share compressed": float(invariance.compressed_share(one))}
+                        for name, (kind, *layers) in blocks.items():
+                            numbers[name] = float(getattr(invariance, kind)(one, *layers))
                         rows[title, dataset, task, estimator] = numbers
         names = ["run", "data set", "task", "estimator"]
         table = pd.DataFrame.from_dict(rows, orient="index")

@@ -186,7 +186,7 @@ class Accuracy(PretrainingDataset):
             table["pretraining_accuracy"].loc[cell] = self._accuracy_before(trained)
         rows = []
         for self_term in ("measured", "one"):
-            curves = learning(compared, self_term=self_term), forgetting(compared, self_term=self_term)
+            curves = (measure(compared, self_term=self_term) for measure in (learning, forgetting))
             rows.append(pearson(*curves))
         table["layer_correlation"] = xr.concat(rows, xr.Variable("self_term", ["measured", "one"]))
         return self.finish(table, kind="accuracy", device="cpu", started=started)

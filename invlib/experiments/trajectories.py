@@ -73,7 +73,7 @@ class Dynamics(MerlinSection):
         parts = {}
         for epoch in tqdm(trained.epochs, desc="epochs", leave=False, disable=None):
             ds = self.compare(pretrained, trained, epoch, inverted=inverted, examples=0)
-            ds = diagonals(ds).drop_vars(["inversion_history_pt", "inversion_history_ft"], errors="ignore")
+            ds = diagonals(ds).drop_dims("iteration")
             parts[epoch] = ds.assign(corrupted_accuracy=self.robustness(trained, epoch))
         return stack(parts, "epoch", shared=True)
 

@@ -24,7 +24,7 @@ from invlib.claims import (
     reported,
 )
 from invlib.experiments import curves
-from invlib.experiments.merlin_claims import CLAIMS
+from invlib.experiments.ledger import CLAIMS
 from invlib.invariance import cka_divergence, forgetting, learning
 from invlib.results import open_results, provenance, save_results, validate
 
@@ -433,7 +433,7 @@ def test_the_layer_from_which_a_curve_rises():
 
 def test_the_table_of_claims_is_read_without_torch():
     code = (
-        "import sys, invlib.experiments.merlin_claims; "
+        "import sys, invlib.experiments.ledger; "
         "assert not {'torch', 'timm', 'xarray', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""What paper A (Merlin et al. 2023) claims, each statement as a number with a threshold.
+"""What section 4.1 of paper A claims, each statement as a number with a threshold.
 
 Which layers a statement is about comes from ``data/paper.yaml``. Where the paper says only "early",
 "late", "flat" or "similar", the choice is ours and its reason stands beside it. A number is a
@@ -7,12 +7,11 @@ function of whole curves over the layers: one for each (quantity, task) that the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-import invlib
-from invlib.claims import Claim, reported
+from invlib.claims import Claim
 
+from .curve_claims import BOTH, EARLY, LATE, LAYERS, PAPER, curve_claim, span_words
 from .curves import (
     RESOLUTION,
     least,
@@ -26,99 +25,21 @@ from .curves import (
     valley_depth,
 )
 
-if TYPE_CHECKING:
-    import xarray as xr
+__all__ = ["FINETUNING_TASK"]
 
-__all__ = ["CLAIMS"]
-
-PAPER = reported("A")
-LAYERS = tuple(PAPER["layers"])
 INITIAL = PAPER["initial_layers"]
 
 # "Up to layer 5" is read off a curve: the valley is that layer and one to each side.
 TURN = PAPER["turning_layer_classification"]
 VALLEY = (TURN - 1, TURN, TURN + 1)
-# "Late" without a number: the last three, as many as the valley has.
-LATE = LAYERS[-3:]
-# "Early" without a number, of CKA: up to where the paper sees the first trend begin, and all
-# before the valley.
-EARLY = range(PAPER["forgetting_rises_from_reconstruction"] + 1)
-
 CLS, REC = "classification", "reconstruction"
-BOTH = ("learning", "forgetting")
-_VARIABLES = {
-    "learning": ("stir_ft_ft", "stir_pt_ft"),
-    "forgetting": ("stir_pt_pt", "stir_ft_pt"),
-    "CKA divergence": ("cka_pt_pt", "cka_ft_pt"),
-    "self term, pretrained": ("stir_pt_pt",),
-    "self term, fine-tuned": ("stir_ft_ft",),
-}
-
-# --- from numbers to claims -----------------------------------------------------------------------
-
-
-def _curve(ds: xr.Dataset, self_term: str, quantity: str, task: str) -> xr.DataArray:
-    from invlib.invariance import diagonal
-
-    one = ds.sel(task=task) if "task" in ds.dims else ds
-    if quantity in BOTH:
-        return getattr(invlib, quantity)(one, self_term=self_term)
-    if quantity == "CKA divergence":
-        return invlib.cka_divergence(one)
-    return diagonal(one, *_VARIABLES[quantity])
-
-
-def _claim(
-    id: str,
-    figure: str,
-    words: str,
-    number: str,
-    shape: Callable[..., xr.DataArray],
-    curves: list[tuple[str, str]],
-    threshold: float,
-    **more: object,
-) -> Claim:
-    """A claim whose number is `shape` of these curves, each given by quantity and task."""
-
-    def measure(ds: xr.Dataset, self_term: str) -> xr.DataArray:
-        drawn = [_curve(ds, self_term, *curve) for curve in curves]
-        value = shape(*drawn)
-        for curve in drawn:  # a mean that skips what is missing would still be a number
-            value = value.where(curve.notnull().all("layer"))
-        return value
-
-    needs = {
-        "variables": tuple(name for quantity, _ in curves for name in _VARIABLES[quantity]),
-        "task": tuple(dict.fromkeys(task for _, task in curves)),
-        "layer": LAYERS,
-    }
-    paper, section = id.split("-")[:2]
-    return Claim(
-        id=id,
-        paper=paper,
-        section=section,
-        figure=figure,
-        words=words,
-        number=number,
-        measure=measure,
-        threshold=threshold,
-        needs=needs,
-        **more,
-    )
-
-
-def _span_words(layers: Iterable[int]) -> str:
-    first, *_, last = layers
-    return f"{first}–{last}"
-
-
-_INITIAL, _VALLEY, _LATE, _EARLY = map(_span_words, (INITIAL, VALLEY, LATE, EARLY))
+_INITIAL, _VALLEY, _LATE, _EARLY = map(span_words, (INITIAL, VALLEY, LATE, EARLY))
 _RISING = PAPER["learning_flat_forgetting_rises"]
 _FALLING = PAPER["forgetting_flat_learning_falls"]
 
 
 def _finetuning_task() -> Iterable[Claim]:
-    yield _claim(
+    yield curve_claim(
         "A-3.1-self-term-is-one",
         "",
         "STIR of a layer with itself is 1: what inversion finds, the layer takes for the original.",
@@ -130,7 +51,7 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="STIR",
     )
     for quantity in BOTH:
-        yield _claim(
+        yield curve_claim(
             f"A-4.1-u-shape-{quantity}",
             "1a",
             f"Classification: {quantity} falls to about layer {TURN} and rises after it.",
@@ -142,7 +63,7 @@ def _finetuning_task() -> Iterable[Claim]:
             unit="STIR",
         )
     for quantity in BOTH:
-        yield _claim(
+        yield curve_claim(
             f"A-4.1-early-like-late-{quantity}",
             "1a",
             f"Classification: {quantity} in layers {_INITIAL} is of the size it has late.",
@@ -153,7 +74,7 @@ def _finetuning_task() -> Iterable[Claim]:
             unit="ratio",
         )
     for quantity in BOTH:
-        yield _claim(
+        yield curve_claim(
             f"A-4.1-late-above-early-{quantity}",
             "1a",
             f"Classification: {quantity} in late layers ends above that of the first ones.",
@@ -163,7 +84,7 @@ def _finetuning_task() -> Iterable[Claim]:
             0.0,  # the paper says "slightly": any difference, in all seeds
             unit="STIR",
         )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-cka-early-near-zero",
         "1b",
         "Classification: CKA divergence is almost 0 in early layers.",
@@ -175,7 +96,7 @@ def _finetuning_task() -> Iterable[Claim]:
         paper_value=PAPER["early_cka_divergence"],
         unit="CKA",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-cka-early-below-late",
         "1b",
         "Classification: CKA divergence is small in early layers beside what it is in late ones.",
@@ -185,7 +106,7 @@ def _finetuning_task() -> Iterable[Claim]:
         2.0,  # a saturated CKA is near 0 everywhere; beside "almost 0" late layers at least double
         unit="ratio",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-similarity-is-not-invariance",
         "1a, 1b",
         "Classification: early layers keep their representations but not their invariances.",
@@ -198,7 +119,7 @@ def _finetuning_task() -> Iterable[Claim]:
         3.0,  # "moderate" beside "almost 0": more than the factor 2 we call similar elsewhere
         unit="ratio",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-both-tasks-learn",
         "1a",
         "Fine-tuning to either task learns new invariances.",
@@ -208,7 +129,7 @@ def _finetuning_task() -> Iterable[Claim]:
         RESOLUTION,  # with self term 1 whatever inversion left undone counts as learnt
         unit="STIR",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-reconstruction-learns-more",
         "1a",
         "Reconstruction learns more than classification in every layer.",
@@ -218,7 +139,7 @@ def _finetuning_task() -> Iterable[Claim]:
         0.0,  # the paper says every layer, and not by how much
         unit="STIR",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-forgetting-rises-earlier",
         "1a",
         "Forgetting begins to rise in an earlier layer for reconstruction than for classification.",
@@ -230,27 +151,27 @@ def _finetuning_task() -> Iterable[Claim]:
         - PAPER["forgetting_rises_from_reconstruction"],
         unit="layers",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-learning-flat-forgetting-rises",
         "1a",
-        f"Reconstruction: over layers {_span_words(_RISING)} forgetting rises, learning is flat.",
+        f"Reconstruction: over layers {span_words(_RISING)} forgetting rises, learning is flat.",
         "rise of forgetting over the range of learning",
         lambda lost, learnt: ratio(rise(lost, *_RISING), span(learnt, *_RISING)),
         [("forgetting", REC), ("learning", REC)],
         2.0,  # flat: moving less than half as much as the curve it is contrasted with
         unit="ratio",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-forgetting-flat-learning-falls",
         "1a",
-        f"Reconstruction: over layers {_span_words(_FALLING)} learning falls, forgetting is flat.",
+        f"Reconstruction: over layers {span_words(_FALLING)} learning falls, forgetting is flat.",
         "fall of learning over the range of forgetting",
         lambda learnt, lost: ratio(-rise(learnt, *_FALLING), span(lost, *_FALLING)),
         [("learning", REC), ("forgetting", REC)],
         2.0,  # as in the claim before
         unit="ratio",
     )
-    yield _claim(
+    yield curve_claim(
         "A-4.1-cka-reconstruction-higher",
         "1b",
         "CKA divergence is larger for reconstruction than for classification in every layer.",
@@ -261,7 +182,7 @@ def _finetuning_task() -> Iterable[Claim]:
         unit="CKA",
     )
     for task in (CLS, REC):
-        yield _claim(
+        yield curve_claim(
             f"A-4.1-cka-late-above-early-{task}",
             "1b",
             f"{task.capitalize()}: CKA divergence is larger in late than in early layers.",
@@ -272,7 +193,7 @@ def _finetuning_task() -> Iterable[Claim]:
             unit="CKA",
         )
     for task in (CLS, REC):
-        yield _claim(
+        yield curve_claim(
             f"A-C.1-correlation-{task}",
             "1a, 7a",
             f"{task.capitalize()}: learning and forgetting go together across layers.",
@@ -283,7 +204,7 @@ def _finetuning_task() -> Iterable[Claim]:
             paper_value=PAPER[f"correlation_{task}"],
             unit="correlation",
         )
-    yield _claim(
+    yield curve_claim(
         "A-C.1-correlation-lower-for-reconstruction",
         "1a, 7a",
         "Learning and forgetting go together less closely for reconstruction.",
@@ -299,5 +220,4 @@ def _finetuning_task() -> Iterable[Claim]:
     )
 
 
-# By the section (notebook) whose results decide them.
-CLAIMS: Mapping[str, tuple[Claim, ...]] = {"finetuning_task": tuple(_finetuning_task())}
+FINETUNING_TASK = tuple(_finetuning_task())
