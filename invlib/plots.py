@@ -17,7 +17,7 @@ __all__ = ["flow_matrix", "inversion_grid", "layer_curves", "loss_race", "recipe
 # Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-STYLE = {
+_STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -59,7 +59,7 @@ def layer_curves(
     2
     """
     width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_STYLE):
         fig, axes = plt.subplots(
             len(rows),
             width,
@@ -129,7 +129,7 @@ def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = Non
     """
     panels = {k: v.mean("seed") if "seed" in v.dims else v for k, v in panels.items()}
     limit = limit or max(float(np.abs(v).max()) for v in panels.values()) or 1.0
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             1,
             len(panels),
@@ -170,7 +170,7 @@ def inversion_grid(
     layers = list(inverted["ref_layer"].values) if layers is None else layers
     loss = ds[f"inversion_loss_{model}"].isel(seed=0)
     count = min(count, originals.sizes["example"])
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             count,
             len(layers) + 1,
@@ -206,7 +206,7 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
     columns = min(4, len(layers))
     lines = -(-len(layers) // columns)
-    with plt.rc_context(STYLE):
+    with plt.rc_context(_STYLE):
         fig, axes = plt.subplots(
             lines,
             columns,
@@ -247,7 +247,7 @@ def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = 
     pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
     layers = list(pictures["race_layer"].values) if layers is None else layers
     recipes = pictures["recipe"].values
-    with plt.rc_context(STYLE | {"axes.grid": False}):
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             len(recipes),
             len(layers),
