@@ -77,14 +77,16 @@ def cka_divergence(ds: xr.Dataset) -> xr.DataArray:
     return _named(value, "CKA divergence")
 
 
-def invariance_flow(ds: xr.Dataset) -> xr.DataArray:
+def invariance_flow(ds: xr.Dataset, *, target: str = "ft") -> xr.DataArray:
     r"""Return the Invariance Flow Matrix (eq. 5), rows `ref_layer` i, columns `layer` j.
 
     .. math:: M(i, j) = \text{STIR}(ft^{[j]} \mid pt^{[i]}) - \text{STIR}(ft^{[i]} \mid pt^{[j]})
 
     Antisymmetric: its two triangles are one piece of evidence. M(i, j) > 0 with j < i reads
     *compressed* (an invariance of a deep pretrained layer is found in a shallower fine-tuned one),
-    with j > i *expanded*.
+    with j > i *expanded*. With ``target="pt"`` the pretrained model stands in the place of the
+    fine-tuned one: what the matrix shows although nothing was trained, because a deep layer
+    tolerates more than a shallow one.
 
     Examples
     --------
@@ -94,7 +96,7 @@ def invariance_flow(ds: xr.Dataset) -> xr.DataArray:
     array([[ 0. , -0.3],
            [ 0.3,  0. ]])
     """
-    stir = _variable(ds, "stir_ft_pt")
+    stir = _variable(ds, f"stir_{choices('target', target, ('ft', 'pt'))}_pt")
     # `A - A.T` is 0 in xarray, which aligns by name: the transpose is a swap of the two names.
     swapped = stir.rename(ref_layer="layer", layer="ref_layer")
     return _named((stir - swapped.transpose(*stir.dims)), "invariance flow")
