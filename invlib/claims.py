@@ -1,8 +1,9 @@
 """The claims ledger: what a paper says, as numbers with thresholds, judged on a section's results.
 
 A `Claim` names one number that decides it; `check_claims` computes that number for every seed,
-under both CKA estimators and both self terms, and counts in how many seeds the claim holds.
-No verdict is typed by hand. Importing this module imports neither torch nor xarray.
+under both CKA estimators and both self terms, and counts in how many seeds the claim holds. Beside
+it stands an interval: how much hangs on which images were drawn. No verdict is typed by hand.
+Importing this module imports neither torch nor xarray.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ class Claim:
     paper_value : float or mapping
         The number the paper gives, by data set where it gives several; NaN where it gives none.
     needs : mapping
-        ``"variables"``: names, each of which may also be stored as its diagonal; any other key: a
-        dim, and the labels it must have. Of ``"layer"`` it must have exactly these, in a
-        network that ends there: the layers of another network are not the paper's.
+        ``"variables"``: names of which `measure` reads the diagonal (`invlib.invariance.diagonal`)
+        and which may be stored as no more than that; ``"matrices"``: names of which it reads the
+        whole; any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
+        exactly these, in a network that ends there: another network's layers are not the paper's.
     """
 
     id: str
@@ -83,8 +85,11 @@ class Claim:
         for name in self.needs.get("variables", ()):
             if name not in ds and f"{name}_diagonal" not in ds:
                 return f"these results have no {name}"
+        for name in self.needs.get("matrices", ()):
+            if name not in ds:
+                return f"these results have no whole {name}"
         for dim, wanted in self.needs.items():
-            if dim == "variables":
+            if dim in ("variables", "matrices"):
                 continue
             found = ds[dim].values.tolist() if dim in ds.dims else []
             if dim == "layer" and found and found != list(wanted):
@@ -120,7 +125,10 @@ def check_claims(
         Of kind ``claims``: ``value`` (claim, estimator, self_term, seed), ``verdict`` (claim,
         estimator, self_term): *reproduced* in all seeds, *not reproduced* in none, *mixed*, or
         *not testable here*, with its ``reason`` (claim); ``threshold`` and ``paper_value`` (claim).
-        The attributes are those of `ds`, with the claims' words as JSON in ``claims``.
+        ``value_low`` and ``value_high`` (claim, estimator, self_term) are the 95 % interval of the
+        mean over seeds, from a jackknife over the images (`invlib.jackknife.interval`): no part of
+        the verdict. NaN where a variable the claim needs has no images to leave out, or `ds` does
+        not have it without each. Attributes are those of `ds`, and ``claims``: their words, JSON.
 
     Raises
     ------
@@ -141,6 +149,7 @@ def check_claims(
     import numpy as np
     import xarray as xr
 
+    from invlib.jackknife import interval, left_one_out
     from invlib.schema import STACKING
     from invlib.validation import conform
 
@@ -156,18 +165,19 @@ def check_claims(
     grid = {"claim": ids, "estimator": ds["estimator"].values, "self_term": terms}
     grid["seed"] = ds["seed"].values
     values = xr.DataArray(np.nan, grid, list(grid))
+    low, high = (values.isel(seed=0, drop=True).copy() for _ in range(2))
     reasons = [claim.lacking(ds) for claim in claims]
     for claim, reason in zip(claims, reasons, strict=True):
+        whole = claim.needs.get("matrices")  # of which only the diagonal is stored without an image
+        without = None if whole else left_one_out(ds, claim.needs.get("variables", ()))
         for term in terms if not reason else ():
-            number = claim.measure(ds, term)
-            if extra := set(number.dims) - {"estimator", "seed"}:
-                raise ValueError(
-                    f"claim {claim.id}: a number for each of {', '.join(sorted(map(str, extra)))}; "
-                    "select one first, as in ds.sel(dataset='cifar10')"
-                )
-            cell = values.loc[claim.id, :, term, :]
-            number = number.where(np.isfinite(number)).broadcast_like(cell).transpose(*cell.dims)
-            values.loc[claim.id, :, term, :] = number.values
+            at = (claim.id, slice(None), term)
+            number = _number(claim, ds, term).broadcast_like(values.loc[at]).transpose(..., "seed")
+            values.loc[at] = number.values
+            if without is not None:
+                each = _number(claim, without, term, "left_out").broadcast_like(number)
+                each = each.broadcast_like(without["left_out"])
+                low.loc[at], high.loc[at] = interval(number, each)
 
     known = values.notnull().all("seed")
     for i, reason in enumerate(reasons):
@@ -182,6 +192,8 @@ def check_claims(
     out = xr.Dataset(
         {
             "value": values,
+            "value_low": low,
+            "value_high": high,
             "verdict": xr.where(known, verdict, UNTESTABLE),
             "threshold": threshold,
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
@@ -209,6 +221,17 @@ def reported(paper: str) -> dict[str, Any]:
     papers = yaml.safe_load(text)
     facts = papers[choices("paper", paper, papers)]["facts"]
     return {name: fact["value"] for name, fact in facts.items()}
+
+
+def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:
+    """What the claim measures, over a subset of (estimator, seed, *more*); NaN if not finite."""
+    number = claim.measure(ds, self_term)
+    if extra := set(number.dims) - {"estimator", "seed", *more}:
+        raise ValueError(
+            f"claim {claim.id}: a number for each of {', '.join(sorted(map(str, extra)))}; "
+            "select one first, as in ds.sel(dataset='cifar10')"
+        )
+    return number.where(abs(number) < math.inf)
 
 
 def _paper_value(claim: Claim, dataset: str) -> float:

@@ -6,6 +6,8 @@ import html
 import json
 import math
 import textwrap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
 def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     """Return a ledger (`invlib.claims.check_claims`) as a table, one row a claim.
 
-    A verdict stands with the mean of the number over the seeds and, in the full table, its range.
-    The compact table, for a page of the book, has the statement and three columns of verdicts:
-    debiased, biased, and biased with self term 1, which is what paper A computed.
+    A verdict stands with the mean of the number over the seeds and, in the full table, the interval
+    of that mean in brackets, then the range of the seeds. The compact table, for a page of the
+    book, has the statement and three columns of verdicts: debiased, biased, and biased with self
+    term 1, which is what paper A computed.
 
     Examples
     --------
@@ -45,6 +48,11 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     >>> table[["claim", "debiased", "biased"]].values.tolist()
     [['The score is high.', 'mixed (0.5)', 'reproduced (0.85)']]
     """
+    return _table(ds, compact, partial(_cell, spread=not compact, bracket=not compact))
+
+
+def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
+    """The table, its verdicts as `cell` writes them."""
     import pandas as pd
 
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
@@ -64,7 +72,7 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
         for column, (estimator, term) in COLUMNS.items():
             there = estimator in ds["estimator"].values and term in ds["self_term"].values
             if there and (not compact or column in COMPACT):
-                row[column] = _cell(one.sel(estimator=estimator, self_term=term), not compact)
+                row[column] = cell(one.sel(estimator=estimator, self_term=term))
         if not compact:
             row["reason"] = reason
         rows[id] = row
@@ -72,20 +80,29 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
 
 
 def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
-    """Return `claims_table` for a page: nothing cut short, the caption says what it is about."""
+    """Return `claims_table` for a page: nothing cut short, the caption says what it is about.
+
+    The compact table has the interval on a small second line.
+    """
     import pandas as pd
 
+    def cell(one: xr.Dataset) -> str:
+        text, bracket = html.escape(_cell(one)), _bracket(one)
+        return f"{text}<br><small>{bracket}</small>" if bracket else text
+
+    table = _table(ds, True, cell) if compact else claims_table(ds)
+    prose = table.columns.difference(COLUMNS if compact else [])
+    table[prose] = table[prose].map(html.escape)
     with pd.option_context("display.max_colwidth", None):  # or long statements end in dots
-        table = claims_table(ds, compact=compact).to_html(
-            index=False, border=0, classes="claims", justify="left"
-        )
+        table = table.to_html(index=False, border=0, classes="claims", justify="left", escape=False)
     head, rest = table.split(">", 1)
     return f"{head}>\n  <caption>{html.escape(_caption(ds))}</caption>{rest}"
 
 
 def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:
     """Return the ledger as plain text, statements wrapped at `width` characters."""
-    table, verdicts = claims_table(ds), claims_table(ds, compact=True).drop(columns="claim")
+    table = claims_table(ds)
+    verdicts = _table(ds, True, partial(_cell, bracket=True)).drop(columns="claim")
     lines = _lines([[_caption(ds)], *([name] for name in verdicts)], width)
     lines.append("-" * (width + 26 * verdicts.shape[1]))
     for id, row in table.iterrows():
@@ -109,14 +126,22 @@ def _lines(cells: list[list[str]], width: int) -> list[str]:
     return lines
 
 
-def _cell(one: xr.Dataset, spread: bool) -> str:
+def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> str:
     verdict, values = str(one["verdict"].values), one["value"].values
     if verdict == UNTESTABLE:
         return verdict
     text = f"{values.mean():.3g}"
+    if bracket and (ends := _bracket(one)):
+        text += f" {ends}"
     if spread and values.max() > values.min():
         text += f"; {values.min():.3g} to {values.max():.3g}"
     return f"{verdict} ({text})"
+
+
+def _bracket(one: xr.Dataset) -> str:
+    """The interval as text, empty where there is none; older ledgers have none at all."""
+    low, high = (float(one.get(name, math.nan)) for name in ("value_low", "value_high"))
+    return "" if math.isnan(low + high) else f"[{low:.3g}, {high:.3g}]"
 
 
 def _caption(ds: xr.Dataset) -> str:
@@ -125,4 +150,7 @@ def _caption(ds: xr.Dataset) -> str:
     if "dataset" in ds.coords:
         parts.append(f"data set {ds['dataset'].values}")
     count = ds.sizes["seed"]
-    return ", ".join([*parts, f"{count} seed{'s' if count > 1 else ''}"])
+    parts.append(f"{count} seed{'s' if count > 1 else ''}")
+    if "value_low" in ds and ds["value_low"].notnull().any():
+        parts.append("in brackets the 95 % interval over images")
+    return ", ".join(parts)

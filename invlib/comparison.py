@@ -7,7 +7,7 @@ matrix then falls out of one forward pass per inverted set.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +18,16 @@ from tqdm.auto import tqdm
 
 from invlib.cache import cached_invert
 from invlib.datasets import ImageSet
+from invlib.grams import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams, gram
 from invlib.inversion import Inversion, check_images, frozen, start_images
 from invlib.models import StagedModel, check_layers
 from invlib.provenance import provenance
-from invlib.similarity import (
-    cka_from_grams,
-    cka_matrix_from_grams,
-    gram,
-    principal_directions,
-    subspace_from_directions,
-)
+from invlib.similarity import principal_directions, subspace_from_directions
+from invlib.stacking import stack
 
 __all__ = ["compare", "layer_grams", "stack"]
 
 ESTIMATORS = ("biased", "debiased")
-_OF_FINETUNED = {"ft", "accuracy", "test"}  # words in the name of a variable that involves it
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 
 
@@ -85,6 +80,8 @@ def compare(
     xarray.Dataset
         Of kind ``comparison``, schema version 1. ``stir_ft_pt`` is STIR(ft[layer] | pt[ref_layer]):
         the CKA that fine-tuned layers assign to X and to X′, when X′ inverts the pretrained model.
+        From 5 images on ``stir_ft_pt_jackknife``, and so on, has the values for ref_layer = layer
+        with each image left out in turn: see `invlib.jackknife`.
 
     Raises
     ------
@@ -160,37 +157,6 @@ def compare(
     return out
 
 
-def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False) -> xr.Dataset:
-    """Join comparisons along a new dim, whose coordinate is the keys of `parts`.
-
-    With ``shared=True`` the parts are of one pretrained model and one set of images (several tasks,
-    or epochs): what does not involve the fine-tuned model is the same in all, and stays without
-    the dim.
-
-    Raises
-    ------
-    ValueError
-        If with ``shared=True`` something about the pretrained model differs after all.
-
-    Examples
-    --------
-    >>> toy = xr.Dataset({"stir_pt_pt": 1.0, "stir_ft_pt": 0.5})
-    >>> both = stack({"classification": toy, "reconstruction": toy}, "task", shared=True)
-    >>> both.stir_pt_pt.dims, both.stir_ft_pt.dims
-    ((), ('task',))
-    """
-    first, *others = parts.values()
-    once = [name for name in first if shared and not set(str(name).split("_")) & _OF_FINETUNED]
-    for other in others:
-        for name in once:
-            if not first[name].identical(other[name]):
-                raise ValueError(f"{name} differs along {dim!r}: not the same pretrained model")
-    varying = xr.concat(
-        [ds.drop_vars(once) for ds in parts.values()], xr.Variable(dim, list(parts)), join="exact"
-    )
-    return varying.merge(first[once]).assign_attrs(first.attrs)
-
-
 @torch.no_grad()
 def layer_grams(
     model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None, batch: int = 128
@@ -243,15 +209,11 @@ def _measure(
     for short, model in models.items():
         grams[short], directions[short] = layer_grams(model, images, layers, k=k)
 
-    def both(function, a: Tensor, b: Tensor) -> np.ndarray:  # (estimator, …)
-        values = [function(a, b, debiased=name == "debiased") for name in ESTIMATORS]
-        return torch.stack(values).cpu().numpy()
-
-    matrix, row = ("estimator", "ref_layer", "layer"), ("estimator", "layer")
-    out = {
-        "cka_ft_pt": (matrix, both(cka_matrix_from_grams, grams["pt"], grams["ft"])),
-        "cka_pt_pt": (matrix, both(cka_matrix_from_grams, grams["pt"], grams["pt"])),
-    }
+    matrix, row, out = ("estimator", "ref_layer", "layer"), ("estimator", "layer"), {}
+    for target in ("ft", "pt"):
+        pair = grams["pt"], grams[target]
+        out[f"cka_{target}_pt"] = (matrix, _both(cka_matrix_from_grams, *pair))
+        out |= _jackknife(f"cka_{target}_pt", *pair)
     if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
@@ -262,17 +224,33 @@ def _measure(
     start = start_images(images, init, seed)
     for target, model in models.items():
         control = layer_grams(model, start, layers)[0]
-        out[f"stir_control_{target}"] = (row, both(cka_from_grams, grams[target], control))
+        out[f"stir_control_{target}"] = (row, _both(cka_from_grams, grams[target], control))
         for reference, inversion in inversions.items():
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
             seen = torch.stack([layer_grams(model, x, layers)[0] for x in inversion.images])
-            values = both(cka_from_grams, grams[target][None], seen)
+            values = _both(cka_from_grams, grams[target][None], seen)
             out[f"stir_{target}_{reference}"] = (matrix, values)
+            own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer
+            out |= _jackknife(f"stir_{target}_{reference}", grams[target], own)
     for short, inversion in inversions.items():
         out[f"inversion_loss_{short}"] = ("ref_layer", inversion.best.mean(1).cpu().numpy())
         history = inversion.loss.cpu().numpy()
         out[f"inversion_history_{short}"] = (("ref_layer", "iteration"), history)
     return xr.Dataset(out)
+
+
+def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
+    """Both estimators of what `function` makes of two stacks of Grams, (estimator, …)."""
+    values = [function(a, b, debiased=name == "debiased") for name in ESTIMATORS]
+    return torch.stack(values).cpu().numpy()
+
+
+def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
+    """The variable ``<name>_jackknife`` from Grams (layer, n, n); none if too few images."""
+    if k.shape[-1] < 5:  # one less is too few for the debiased estimator
+        return {}
+    values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
+    return {f"{name}_jackknife": (("estimator", "layer", "left_out"), values)}
 
 
 def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> xr.Dataset:
@@ -305,8 +283,8 @@ def _stack_seeds(
         layer_name=("layer", [model.layer_names[k] for k in layers]),
         depth=("layer", model.depth[layers]),
     )
-    if "iteration" in out.dims:
-        out = out.assign_coords(iteration=range(out.sizes["iteration"]))
+    counts = {dim: range(out.sizes[dim]) for dim in ("iteration", "left_out") if dim in out.dims}
+    out = out.assign_coords(counts)
     out = out.sortby(["layer", "ref_layer"])
     tail = [d for d in out.dims if d not in (*_MATRIX, "example", "y", "x", "channel")]
     return out.transpose(*_MATRIX, *tail, "example", "y", "x", "channel", missing_dims="ignore")

@@ -85,6 +85,17 @@ _DIAGONALS = {
     for name, field in _MATRICES.items()
 }
 
+# What a spread over images is computed from: `invlib.jackknife`. NaN where CKA does not exist
+# without an image.
+_JACKKNIFE = {
+    f"{name}_jackknife": Field(
+        field.dims.replace("ref_layer layer", "layer left_out"), "float",
+        f"{field.long_name}, ref_layer = layer, one image left out",
+        field.low, field.high, low_biased=field.low_biased, nan="any",
+    )
+    for name, field in _MATRICES.items() if "estimator" in field.dims
+}
+
 _INVERSION: dict[str, Field] = {"example_images": Field(
     "seed? example y x channel", "uint8", "example images that were inverted", 0, 255
 )}
@@ -168,8 +179,8 @@ _VERDICTS = ("reproduced", "not reproduced", "mixed", "not testable here")
 _CLAIMS = {
     "verdict": Field("claim estimator? self_term?", "str", "verdict", values=_VERDICTS),
     "value": Field("claim estimator? self_term? seed?", "float", "measured value", nan="any"),
-    "value_low": Field("claim estimator? self_term?", "float", "lower bound", nan="any"),
-    "value_high": Field("claim estimator? self_term?", "float", "upper bound", nan="any"),
+    "value_low": Field("claim estimator? self_term?", "float", "95 % interval, low", nan="any"),
+    "value_high": Field("claim estimator? self_term?", "float", "95 % interval, high", nan="any"),
     "paper_value": Field("claim", "float", "value the paper reports", nan="any"),
     "threshold": Field("claim", "float", "threshold of the claim", nan="any"),
     "reason": Field("claim", "str", "why it cannot be tested here"),
@@ -177,7 +188,7 @@ _CLAIMS = {
 
 KINDS = {
     "comparison": Kind(
-        _MATRICES | _DIAGONALS | _INVERSION | _ACCURACY,
+        _MATRICES | _DIAGONALS | _JACKKNIFE | _INVERSION | _ACCURACY,
         (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
@@ -204,6 +215,7 @@ COORDS = {
     "ref_layer_name": Field("ref_layer", "str", "name of the reference layer"),
     "ref_depth": Field("ref_layer", "float", "depth of the reference layer", 0, 1, increasing=True),
     "iteration": Field("iteration", "int", "iteration of the inversion", 0, increasing=True),
+    "left_out": Field("left_out", "int", "number of the image left out", 0, increasing=True),
     "example": Field("example", "int", "number of the example image", 0),
     "y": Field("y", "int", "row", 0, units="pixel", increasing=True),
     "x": Field("x", "int", "column", 0, units="pixel", increasing=True),

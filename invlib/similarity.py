@@ -1,190 +1,37 @@
 r"""How alike two representations of the same images are: CKA, subspaces, numerical rank.
 
-Tensors in, tensors out. A representation is a floating tensor ``(n, ...)``, one row per image,
-flattened to ``(n, d)``; everything is computed in float64 on its own device, and nothing is
-differentiated. No measure here sees a translation of the features, so the mean comes off *before*
-the first product and a large common offset costs no digits. An undefined value is a ValueError,
-never NaN; the test is one look at the small result, so CKA synchronises a GPU once a call.
+Tensors in, tensors out, as in `invlib.grams`, whose functions can be imported from here as well:
+representations are ``(n, ...)``, products float64, and an undefined value is a ValueError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
+from invlib.grams import (
+    F64,
+    VANISHED,
+    as_rows,
+    center,
+    centred_blocks,
+    cka_from_grams,
+    cka_leave_one_out,
+    cka_matrix_from_grams,
+    gram,
+    refuse_undefined,
+    same_n,
+    varies,
+)
+
 __all__ = [
-    "center", "cka_from_grams", "cka_matrix", "cka_matrix_from_grams", "gram", "linear_cka",
-    "minibatch_cka", "numerical_rank", "principal_directions", "rbf_cka",
+    "center", "cka_from_grams", "cka_leave_one_out", "cka_matrix", "cka_matrix_from_grams", "gram",
+    "linear_cka", "minibatch_cka", "numerical_rank", "principal_directions", "rbf_cka",
     "subspace_from_directions", "subspace_similarity",
 ]  # fmt: skip
-
-_F64 = torch.float64
-_VANISHED = 1e-12  # what is left of a Gram after centring, relative to it, that is only rounding
-
-
-def _rows(x: Tensor, name: str = "x") -> Tensor:
-    """Return `x` as ``(n, d)``, refusing what is not a representation."""
-    if not x.is_floating_point() or x.ndim == 0 or x.numel() == 0:
-        raise ValueError(f"{name} is {x.dtype} {tuple(x.shape)}; need floating, non-empty (n, ...)")
-    x = x.detach().reshape(len(x), -1)
-    return x.cpu() if x.device.type == "mps" else x  # Metal has no float64
-
-
-def _blocks(x: Tensor) -> Iterator[Tensor]:
-    """Yield blocks of columns ``(n, b)`` of ``(n, d)``, float64 and centred, of bounded size."""
-    # 1 MiB stays in a CPU's cache (measured); a GPU wants few, large products instead.
-    width = max(1, (1 if x.device.type == "cpu" else 64) * 2**20 // (8 * len(x)))
-    for block in x.split(width, dim=1):
-        # Off with the first image, then with the mean: equal images become *exactly* zero.
-        block = block.to(_F64, copy=True)
-        block -= block[:1].clone()
-        yield block.sub_(block.mean(0))
-
-
-def _varies(x: Tensor, energy: Tensor) -> Tensor:
-    """Whether ``energy`` = Σ‖x_i − mean‖² is more than rounding of `x` explains (0-d bool)."""
-    # float32's at most: in half precision a shared offset may well be 1/eps times what varies.
-    eps = min(torch.finfo(x.dtype).eps, torch.finfo(torch.float32).eps)
-    smallest = 4 * eps * torch.linalg.vector_norm(x[0], dtype=_F64)
-    return ~(energy <= len(x) * smallest**2)  # NaN counts as varying, to be reported as what it is
-
-
-def gram(x: Tensor) -> Tensor:
-    r"""Return the linear Gram matrix of the *centred* features, ``(n, ...) -> (n, n)`` float64.
-
-    :math:`\tilde X \tilde X^\top` with :math:`\tilde X = X - \frac1n 1 1^\top X`, which is
-    :math:`H X X^\top H` without its cancellation. Columns are converted block by block: there is
-    no float64 copy of `x`. Images that differ by no more than the rounding of `x` give
-    zeros; non-finite features give a non-finite Gram, and what is computed from it refuses it.
-
-    Examples
-    --------
-    >>> gram(torch.tensor([[1001.0], [1003.0]])).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
-    """
-    x = _rows(x)
-    k = torch.zeros(len(x), len(x), dtype=_F64, device=x.device)
-    for block in _blocks(x):
-        k.addmm_(block, block.T)
-    return k * _varies(x, k.trace())
-
-
-def center(k: Tensor, debiased: bool = False) -> Tensor:
-    r"""Return Gram matrices centred for the HSIC estimator, ``(..., n, n) -> (..., n, n)``.
-
-    Biased: :math:`\tilde K = H K H`, and :math:`\langle\tilde K, \tilde L\rangle / (n-1)^2` is
-    HSIC₀. Debiased: the U-centred matrix of Székely & Rizzo (2014), zero on the diagonal, else
-
-    .. math:: \tilde K_{ij} = K_{ij} - \frac{\sum_l K_{il} + \sum_l K_{lj}}{n-2}
-              + \frac{\sum_{lm} K_{lm}}{(n-1)(n-2)} \qquad (K_{ii} := 0),
-
-    for which :math:`\langle\tilde K, \tilde L\rangle / (n(n-3))` is the unbiased HSIC₁ of
-    Song et al. (2012). `k` is taken to be symmetric.
-
-    Raises
-    ------
-    ValueError
-        If the last two dims differ, or n is below 2 (debiased: below 4).
-
-    Examples
-    --------
-    >>> center(torch.eye(2)).tolist()
-    [[0.5, -0.5], [-0.5, 0.5]]
-    """
-    n, kind, least = k.shape[-1], *(("debiased", 4) if debiased else ("biased", 2))
-    if k.ndim < 2 or k.shape[-2] != n:
-        raise ValueError(f"a Gram matrix is (..., n, n); got shape {tuple(k.shape)}")
-    if n < least:
-        raise ValueError(f"n={n} images; the {kind} estimator needs at least {least}")
-    k = k.to(_F64, copy=True)
-    if debiased:
-        k.diagonal(dim1=-2, dim2=-1).zero_()
-    means = k.sum(-1, keepdim=True) / (n - 2 if debiased else n)
-    means -= means.sum(-2, keepdim=True) / (2 * (n - 1) if debiased else 2 * n)  # half, twice
-    k.sub_(means).sub_(means.mT)
-    if debiased:
-        k.diagonal(dim1=-2, dim2=-1).zero_()
-    return k
-
-
-def _norm(centred: Tensor, k: Tensor) -> Tensor:
-    """Frobenius norms ``(...)`` of centred Grams, NaN where centring left only rounding of `k`."""
-    norm = torch.linalg.vector_norm(centred, dim=(-2, -1))
-    floor = torch.linalg.vector_norm(k, dim=(-2, -1), dtype=_F64) * _VANISHED
-    return norm.where(norm > floor, torch.nan)
-
-
-def _refuse(value: Tensor, debiased: bool, **sides: tuple[Tensor, Tensor]) -> Tensor:
-    """Return `value` if finite; else name the side, and its index, that made it not so."""
-    if bool(torch.isfinite(value).all()):  # the one synchronisation
-        return value
-    for name, (norm, k) in sides.items():
-        for index in norm.isnan().nonzero().tolist():
-            where, culprit = name if norm.numel() == 1 else f"{name}{index}", k[tuple(index)]
-            if not bool(torch.isfinite(culprit).all()):
-                raise ValueError(f"{where} holds non-finite values; CKA is undefined")
-            reason = "all images have the same representation"
-            if debiased and bool((culprit != 0).any()):
-                reason = (
-                    "too few images differ (all but one the same, say) for the debiased estimator"
-                )
-            raise ValueError(f"{where} is degenerate: {reason}; CKA is undefined")
-    raise ValueError(f"values of {', '.join(sides)} are too large or too small for float64")
-
-
-def _same_n(n: int, m: int, x: str, y: str) -> None:
-    if n != m:
-        raise ValueError(f"{x} has {n} images and {y} has {m}; CKA compares the same images")
-
-
-def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  # noqa: E741
-    r"""Return CKA of Gram matrices, ``(..., n, n), (..., n, n) -> (...)``, broadcasting.
-
-    :math:`\langle\tilde K, \tilde L\rangle / \|\tilde K\|_F \|\tilde L\|_F` (Kornblith et al.
-    2019), centred by `center`. For all pairs of two stacks `cka_matrix_from_grams` is cheaper.
-
-    Raises
-    ------
-    ValueError
-        If n differs or is too small, or a Gram (named with its index) makes CKA undefined.
-
-    Examples
-    --------
-    >>> k = gram(torch.eye(5)[:, :2])
-    >>> round(cka_from_grams(k, 3 * k).item(), 12)
-    1.0
-    """
-    _same_n(k.shape[-1], l.shape[-1], "k", "l")
-    a, b = center(k, debiased), center(l, debiased)
-    norm_a, norm_b = _norm(a, k), _norm(b, l)
-    value = (a * b).sum((-2, -1)) / (norm_a * norm_b)
-    return _refuse(value, debiased, k=(norm_a, k), l=(norm_b, l))
-
-
-def cka_matrix_from_grams(ks: Tensor, ls: Tensor, *, debiased: bool = False) -> Tensor:
-    """Return CKA of every pair, ``(..., L1, n, n), (..., L2, n, n) -> (..., L1, L2)``.
-
-    One matrix product of the flattened, centred, normalised Grams. Raises as `cka_from_grams`.
-
-    Examples
-    --------
-    >>> ks = torch.stack([gram(torch.eye(5)[:, :d]) for d in (1, 2, 3)])
-    >>> cka_matrix_from_grams(ks, ks[:2]).shape
-    torch.Size([3, 2])
-    """
-    return _cka_matrix(ks, ls, debiased, ("ks", "ls"))
-
-
-def _cka_matrix(ks: Tensor, ls: Tensor, debiased: bool, names: tuple[str, str]) -> Tensor:
-    _same_n(ks.shape[-1], ls.shape[-1], *names)
-    a, b = center(ks, debiased), center(ls, debiased)
-    norms = _norm(a, ks), _norm(b, ls)
-    a, b = (c.div_(norm[..., None, None]) for c, norm in zip((a, b), norms, strict=True))
-    sides = {names[0]: (norms[0], ks), names[1]: (norms[1], ls)}
-    return _refuse(a.flatten(-2) @ b.flatten(-2).mT, debiased, **sides)
 
 
 def linear_cka(x: Tensor, y: Tensor, *, debiased: bool = False) -> Tensor:
@@ -234,13 +81,13 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
 
 
 def _linear(xs: Iterable, ys: Iterable, debiased: bool, names: tuple[str, str]) -> Tensor:
-    xs, ys = ([_rows(z, name) for z in zs] for zs, name in zip((xs, ys), names, strict=True))
+    xs, ys = ([as_rows(z, name) for z in zs] for zs, name in zip((xs, ys), names, strict=True))
     if not xs or not ys:
         raise ValueError(f"{names[0]} has {len(xs)} layers and {names[1]} {len(ys)}; need some")
     n, wx, wy = len(xs[0]), [x.shape[1] for x in xs], [y.shape[1] for y in ys]
     for name, zs in zip(names, (xs, ys), strict=True):
         for i, z in enumerate(zs):
-            _same_n(n, len(z), names[0], name if len(zs) == 1 else f"{name}[{i}]")
+            same_n(n, len(z), names[0], name if len(zs) == 1 else f"{name}[{i}]")
     cost_gram = n * n * (sum(wx) + sum(wy) + len(xs) * len(ys))
     if n >= 4 and n * (sum(wx) * sum(wy) + sum(w * w for w in wx + wy)) < cost_gram:
         value = _feature_form(xs, ys, debiased)
@@ -248,7 +95,7 @@ def _linear(xs: Iterable, ys: Iterable, debiased: bool, names: tuple[str, str]) 
             return value
         # Undefined, or too few digits left: the Gram form can tell which, and of which layer.
     ks, ls = (torch.stack([gram(z) for z in zs]) for zs in (xs, ys))
-    return _cka_matrix(ks, ls, debiased, names)
+    return cka_matrix_from_grams(ks, ls, debiased=debiased, names=names)
 
 
 def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
@@ -259,13 +106,13 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
         return s - n / (n - 2) * kl + sums / ((n - 1) * (n - 2)) if debiased else s
 
     def side(zs: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        cs = [torch.cat(list(_blocks(z)), dim=1) for z in zs]
+        cs = [torch.cat(list(centred_blocks(z)), dim=1) for z in zs]
         k = torch.stack([c.square().sum(1) for c in cs])  # (L, n)
-        varies = torch.stack([_varies(z, e) for z, e in zip(zs, k.sum(1), strict=True)])
+        real = torch.stack([varies(z, e) for z, e in zip(zs, k.sum(1), strict=True)])
         own = torch.stack([(c.T @ c).square().sum() for c in cs])
         hsic = correct(own, k.square().sum(1), k.sum(1).square())
         # The subtraction may cost four digits, not more.
-        return torch.cat(cs, dim=1), k, hsic.where(varies & (hsic > 1e-4 * own), torch.nan)
+        return torch.cat(cs, dim=1), k, hsic.where(real & (hsic > 1e-4 * own), torch.nan)
 
     (x, k, hsic_x), (y, l, hsic_y) = side(xs), side(ys)  # noqa: E741
     cross = (x.T @ y).square()  # (sum dx, sum dy), summed over each pair's block:
@@ -301,10 +148,10 @@ def rbf_cka(x: Tensor, y: Tensor, *, sigma: float = 1.0, debiased: bool = False)
         median, largest = square.median(), square.max()
         if not bool(torch.isfinite(largest)):
             raise ValueError(f"{name} holds non-finite values; CKA is undefined")
-        if not bool(median > _VANISHED * largest):
+        if not bool(median > VANISHED * largest):
             raise ValueError(f"{name} is degenerate: the median distance of its images is zero")
         kernels.append(torch.exp(square / (-2 * sigma**2 * median)))
-    _same_n(len(x), len(y), "x", "y")
+    same_n(len(x), len(y), "x", "y")
     return cka_from_grams(*kernels, debiased=debiased)
 
 
@@ -333,7 +180,7 @@ def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> T
     for i, (x, y) in enumerate(zip_longest(batches_x, batches_y)):
         if x is None or y is None:
             raise ValueError(f"{'batches_x' if x is None else 'batches_y'} has only {i} batches")
-        _same_n(len(x), len(y), f"batches_x[{i}]", f"batches_y[{i}]")
+        same_n(len(x), len(y), f"batches_x[{i}]", f"batches_y[{i}]")
         if len(x) < 4:
             raise ValueError(f"batch {i} has {len(x)} images; debiased HSIC needs at least 4")
         k, l = gram(x), gram(y)  # noqa: E741
@@ -344,9 +191,9 @@ def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> T
     if total is None:
         raise ValueError("batches_x and batches_y hold no batches")
     xy, xx, yy, kk, ll = total
-    norms = [p.where(p > _VANISHED**2 * q, torch.nan).sqrt() for p, q in ((xx, kk), (yy, ll))]
+    norms = [p.where(p > VANISHED**2 * q, torch.nan).sqrt() for p, q in ((xx, kk), (yy, ll))]
     sides = {"batches_x": (norms[0], kk), "batches_y": (norms[1], ll)}
-    return _refuse(xy / (norms[0] * norms[1]), True, **sides)
+    return refuse_undefined(xy / (norms[0] * norms[1]), True, **sides)
 
 
 def _scatter(x: Tensor, name: str) -> Tensor:
@@ -356,9 +203,9 @@ def _scatter(x: Tensor, name: str) -> Tensor:
     if len(x) < x.shape[1]:
         k = gram(x)
     else:
-        centred = torch.cat(list(_blocks(x)), dim=1)
+        centred = torch.cat(list(centred_blocks(x)), dim=1)
         k = centred.T @ centred
-        k = k * _varies(x, k.trace())
+        k = k * varies(x, k.trace())
     if not bool(torch.isfinite(k).all()):
         raise ValueError(f"{name} holds non-finite values")
     return k
@@ -382,18 +229,18 @@ def principal_directions(x: Tensor, k: int) -> Tensor:
     tensor([[0.],
             [1.]], dtype=torch.float64)
     """
-    return _directions(_rows(x), k, "x")
+    return _directions(as_rows(x), k, "x")
 
 
 def _directions(x: Tensor, k: int, name: str) -> Tensor:
     values, vectors = torch.linalg.eigh(_scatter(x, name))
-    rank = int((values > max(x.shape) * torch.finfo(_F64).eps * values[-1]).sum())
+    rank = int((values > max(x.shape) * torch.finfo(F64).eps * values[-1]).sum())
     if not 1 <= k <= rank:
         raise ValueError(f"k={k} is not in 1..{rank}: centred, {name} has rank {rank}")
     top = vectors[:, -k:].flip(-1)
     if len(x) >= x.shape[1]:
         return top
-    v = torch.cat([block.T @ top for block in _blocks(x)])  # (d, k), columns of length s
+    v = torch.cat([block.T @ top for block in centred_blocks(x)])  # (d, k), columns of length s
     return torch.linalg.qr(v).Q  # rather than / s: orthonormal also for small s
 
 
@@ -429,7 +276,7 @@ def subspace_similarity(x: Tensor, y: Tensor, *, k: int) -> Tensor:
     >>> round(subspace_similarity(x, 7 - 2 * x, k=3).item(), 6)
     1.0
     """
-    x, y = _rows(x), _rows(y, "y")
+    x, y = as_rows(x), as_rows(y, "y")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x has {x.shape[1]} features and y {y.shape[1]}; need the same")
     return subspace_from_directions(_directions(x, k, "x"), _directions(y, k, "y"))
@@ -455,5 +302,5 @@ def numerical_rank(x: Tensor, *, rtol: float = 1e-3) -> Tensor:
     """
     if not 1e-12 <= rtol < 1:
         raise ValueError(f"rtol={rtol} is not in [1e-12, 1)")
-    values = torch.linalg.eigvalsh(_scatter(_rows(x), "x"))
+    values = torch.linalg.eigvalsh(_scatter(as_rows(x), "x"))
     return (values > rtol * values[-1]).sum()

@@ -15,7 +15,8 @@ __all__ = ["ResultError", "conform", "validate"]
 
 SLACK = 1e-6  # rounding of a quantity that is bounded in exact arithmetic
 _ALONG_LAYER = ("layer_name", "depth")  # so that networks of different length share an axis
-_RUNNING = ("example", "y", "x", "iteration", "step")  # dims whose coordinate may be a mere count
+# Dims whose coordinate may be a mere count.
+_RUNNING = ("example", "y", "x", "iteration", "left_out", "step")
 
 # What provenance() writes; nested ones are JSON because a netCDF attribute is flat.
 _INTEGER = (int, np.integer)
@@ -250,8 +251,14 @@ def _label_problems(array: xr.DataArray, field: Field | None) -> Iterator[str]:
 
 
 def _companion_problems(ds: xr.Dataset) -> Iterator[str]:
-    """No STIR without the loss its inversion left and the value that no inversion would score."""
+    """No STIR without the loss its inversion left and the value that no inversion would score.
+
+    And no values with an image left out without those of all images.
+    """
     for name in map(str, ds.data_vars):
+        whole = name.removesuffix("_jackknife")
+        if whole != name and not {whole, f"{whole}_diagonal"} & set(ds.data_vars):
+            yield f"{name} needs {whole!r} or '{whole}_diagonal' beside it"
         parts = name.removesuffix("_diagonal").split("_")
         if parts[0] != "stir" or parts[1] == "control" or len(parts) != 3:
             continue

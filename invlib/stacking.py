@@ -1,0 +1,43 @@
+"""Comparisons side by side: one Dataset of several, along a new dim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+__all__ = ["stack"]
+
+_OF_FINETUNED = {"ft", "accuracy", "test"}  # words in the name of a variable that involves it
+
+
+def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False) -> xr.Dataset:
+    """Join comparisons along a new dim, whose coordinate is the keys of `parts`.
+
+    With ``shared=True`` the parts are of one pretrained model and one set of images (several tasks,
+    or epochs): what does not involve the fine-tuned model is the same in all, and stays without
+    the dim.
+
+    Raises
+    ------
+    ValueError
+        If with ``shared=True`` something about the pretrained model differs after all, or if layers
+        or other coordinates do; `left_out` among them, so that all parts have as many images.
+
+    Examples
+    --------
+    >>> toy = xr.Dataset({"stir_pt_pt": 1.0, "stir_ft_pt": 0.5})
+    >>> both = stack({"classification": toy, "reconstruction": toy}, "task", shared=True)
+    >>> both.stir_pt_pt.dims, both.stir_ft_pt.dims
+    ((), ('task',))
+    """
+    first, *others = parts.values()
+    once = [name for name in first if shared and not set(str(name).split("_")) & _OF_FINETUNED]
+    for other in others:
+        for name in once:
+            if not first[name].identical(other[name]):
+                raise ValueError(f"{name} differs along {dim!r}: not the same pretrained model")
+    varying = xr.concat(
+        [ds.drop_vars(once) for ds in parts.values()], xr.Variable(dim, list(parts)), join="exact"
+    )
+    return varying.merge(first[once]).assign_attrs(first.attrs)
