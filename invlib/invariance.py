@@ -105,14 +105,15 @@ def invariance_flow(ds: xr.Dataset, *, target: str = "ft") -> xr.DataArray:
 def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Return the entries of a matrix with ref_layer = layer, dims (…, layer).
 
-    From the whole matrix, or from ``<name>_diagonal`` where a trajectory stores only that.
+    From ``<name>_diagonal`` where that is stored, since a trajectory may keep the whole matrix at a
+    few epochs only; else from the matrix.
 
     Examples
     --------
     >>> diagonal(_toy(stir_pt_pt=0.9), "stir_pt_pt").values
     array([0.9, 0.9])
     """
-    if name not in ds and f"{name}_diagonal" in ds:
+    if f"{name}_diagonal" in ds:
         return ds[f"{name}_diagonal"]
     matrix = _variable(ds, name)
     found = matrix.sel(ref_layer=matrix["layer"])  # both at once: point by point along layer

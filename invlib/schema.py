@@ -166,12 +166,23 @@ _PROBES = {
     "numerical_rank": Field("seed? layer", "number", "numerical rank of the layer's features", 0),
 }
 
+# Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
+# with nothing: NaN.
+_CORRELATED = "estimator? seed? hypothesis?"
 _ROBUSTNESS = {
-    "correlation": Field("hypothesis", "float", "Pearson correlation over epochs", -1, 1),
-    "p_value": Field("hypothesis", "float", "p-value of the correlation", 0, 1),
-    "p_value_bonferroni": Field("hypothesis", "float", "p-value after Bonferroni", 0, 1),
-    "p_value_autocorrelation": Field(
-        "hypothesis", "float", "p-value with the effective number of epochs", 0, 1
+    name: Field(_CORRELATED, "float", long_name, low, 1, nan="any")
+    for name, low, long_name in [
+        ("correlation", -1, "Pearson correlation over epochs"),
+        ("p_value", 0, "p-value of the correlation"),
+        ("p_value_bonferroni", 0, "p-value after Bonferroni"),
+        ("p_value_autocorrelation", 0, "p-value with the effective number of epochs"),
+        ("p_value_autocorrelation_bonferroni", 0,
+         "p-value with the effective number of epochs, after Bonferroni"),
+    ]
+} | {
+    "n_epochs": Field(_CORRELATED, "int", "number of epochs correlated", 0),
+    "n_epochs_effective": Field(
+        _CORRELATED, "float", "effective number of epochs", 0, nan="any"
     ),
 }
 
@@ -240,6 +251,7 @@ COORDS = {
     "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
     "layers": Field("hypothesis", "str", "layers the hypothesis is about"),
     "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
+    "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
     "claim": Field("claim", "str", "identifier of the claim"),
 }
 # fmt: on
