@@ -78,8 +78,7 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         shape=list(images.shape),
     )
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
-    trunk = {k: v for k, v in model.net.state_dict().items() if not k.startswith("head")}
-    for name, tensor in [*sorted(trunk.items()), ("images", images)]:
+    for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]

@@ -47,7 +47,7 @@ def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> in
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    weights = {p.data_ptr() for p in model.parameters()}
+    weights = {t.data_ptr() for t in (*model.parameters(), *model.buffers())}
     h = image.to(model.device).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         for k in range(max(layers) + 1):

@@ -1,7 +1,8 @@
 """Vision models as a sequence of named stages, so that one layer vocabulary fits them all.
 
-Layer 0 is what enters the first block (for a ViT: patches plus position embedding); layer k is the
-output of block k. A representation is everything a stage returns, all token positions included.
+Layer 0 is what enters the first block (for a ViT patches plus position embedding, for a ResNet the
+output of the stem); layer k is the output of block k. A representation is everything a stage
+returns, all token or pixel positions included.
 """
 
 from __future__ import annotations
@@ -11,32 +12,37 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.deit import VisionTransformerDistilled
+from timm.models.efficientnet import EfficientNet
+from timm.models.mobilenetv3 import MobileNetV3
+from timm.models.resnet import ResNet
+from timm.models.vgg import VGG
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from invlib import vit
-from invlib.errors import choices, nearest
+from invlib import conv4, convnets, vit
+from invlib.conv4 import Conv4
+from invlib.errors import choices
 from invlib.paths import resolve_weights
+from invlib.runs import TASKS
+from invlib.weights import fit, read_weights
+from invlib.zoo import CIFAR_NETS, SMALL_VITS, create
 
-__all__ = ["SMALL_VITS", "StagedModel", "load_model"]
-
-# ViTs small enough for a laptop. A patch holds twice as many numbers as its token (192 to 96), so
-# that already layer 0 throws something away, as it does in ViT-B/32 (3072 to 768).
-SMALL_VITS: dict[str, dict[str, int]] = {
-    "vit_nano_patch8_32": dict(img_size=32, patch_size=8, embed_dim=96, depth=12, num_heads=3),
-    "vit_pico_patch8_32": dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=2),
-}
+__all__ = ["CIFAR_NETS", "SMALL_VITS", "StagedModel", "check_layers", "load_model"]
 
 # The module that knows how a network is cut into stages, by exact class: a subclass may compute
-# something else between the same attributes.
+# something else between the same attributes. Such a family has `stages`, `HEADS`, `head_names`,
+# `input_size`, `match_resolution`, `patch_weight` and `resize`; `convnets` works out the stages of
+# any timm network that is a chain of modules, so that one more of them is one more line here.
 _FAMILIES: dict[type[nn.Module], ModuleType] = {
     VisionTransformer: vit,
     VisionTransformerDistilled: vit,
+    Conv4: conv4,
+    ResNet: convnets,
+    VGG: convnets,
+    EfficientNet: convnets,
+    MobileNetV3: convnets,
 }
 
 
@@ -90,13 +96,29 @@ class StagedModel(nn.Module):
         torch.Size([2, 3, 32, 32])
         """
         heads = self.family.HEADS
-        choices("task", task, heads)
+        if choices("task", task, TASKS) not in heads:
+            raise ValueError(
+                f"task={task!r} needs patch tokens to predict pixels from, and {self.name} is a "
+                f"{type(self.net).__name__}; its tasks are {', '.join(map(repr, heads))}"
+            )
         with torch.random.fork_rng(devices=[]):  # timm draws from the global generator; lend it
             torch.manual_seed(seed)
             self.head = heads[task](self.net, num_classes)
         self.task = task
         self.net.to(self.device)
         return self
+
+    def trunk(self) -> dict[str, Tensor]:
+        """Return the ``state_dict`` of `net` without what `with_head` replaces.
+
+        Examples
+        --------
+        >>> model = load_model("conv4_w16")
+        >>> sorted(model.net.state_dict().keys() - model.trunk().keys())
+        ['head.bias', 'head.weight']
+        """
+        heads = tuple(f"{name}." for name in self.family.head_names(self.net))
+        return {k: v for k, v in self.net.state_dict().items() if not k.startswith(heads)}
 
     @property
     def family(self) -> ModuleType:
@@ -177,17 +199,18 @@ def load_model(
     num_classes: int | None = None,
     seed: int = 0,
 ) -> StagedModel:
-    """Build a model by its timm name (or one of `SMALL_VITS`), in evaluation mode on the CPU.
+    """Build a model by its timm name, or one of `invlib.zoo`'s, in evaluation mode on the CPU.
 
     Parameters
     ----------
     weights
         None: random, drawn from `seed`. ``"timm"``: the hub's pretrained weights. Otherwise the
         path of a safetensors file with timm's key names, relative paths also below
-        ``$INVLIB_DATA``. A checkpoint of `train` brings its own head and task.
+        ``$INVLIB_DATA``. A checkpoint of `train` brings its own head, task and image size.
     img_size
-        Side of the square input in pixels, divisible by the patch. Position embeddings are
-        resampled (bicubic, timm's routine). Default: what the weights were trained at.
+        Side of the square input in pixels; for a ViT divisible by the patch, and position
+        embeddings are resampled (bicubic, timm's routine). Default: what the weights were trained
+        at; 32 for ``conv4`` and ``…_cifar``.
     num_classes
         Default: as the weights have. Another number gives a new head, drawn from `seed`.
 
@@ -195,7 +218,7 @@ def load_model(
     ------
     ValueError
         Unknown name, a class of network that is not supported, an `img_size` that the patch does
-        not divide, or weights that do not fit (the message names the tensors).
+        not divide or that is too small, or weights that do not fit (the message names the tensors).
     FileNotFoundError
         No such weights file.
     ConnectionError
@@ -211,78 +234,37 @@ def load_model(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = _create(name, pretrained=weights == "timm", num_classes=num_classes)
+        net = create(
+            name,
+            pretrained=weights == "timm",
+            num_classes=num_classes,
+            img_size=img_size if weights is None else None,
+        )
     if type(net) not in _FAMILIES:
         supported = ", ".join(sorted(cls.__name__ for cls in _FAMILIES))
         raise ValueError(
             f"model={name!r} is a timm {type(net).__name__}; supported are {supported}"
         )
+    family = _FAMILIES[type(net)]
     state, task = None, "classification"
     if weights is not None and weights != "timm":
         path = resolve_weights(weights)
-        state = _read_weights(path)
+        state, said = read_weights(path)
         if "head.proj.weight" in state:
             task = "reconstruction"
-        _FAMILIES[type(net)].match_resolution(net, state)
-    model = StagedModel(net, name=name, img_size=net.patch_embed.img_size[0])
+        family.match_resolution(net, state)
+        # Weights of convolutions do not tell a size; a checkpoint does.
+        if said.get("img_size", family.input_size(net)) != family.input_size(net):
+            family.resize(net, said["img_size"])
+    model = StagedModel(net, name=name, img_size=family.input_size(net))
     if state is not None:
-        model.with_head(task, _classes_in(state), seed=seed)
-        _load_state(model, state, path)
+        shapes = {key: tensor.shape for key, tensor in state.items()}
+        classes = shapes.get(f"{family.head_names(net)[0]}.weight", [None])[0]
+        model.with_head(task, classes, seed=seed)
+        fit(net, state, name=name, path=path)
     if task == "classification" and num_classes not in (None, net.num_classes):
         model.with_head(task, num_classes, seed=seed)
     if img_size is not None and img_size != model.img_size:
-        model.family.resize(net, img_size)
+        family.resize(net, img_size)
         model.img_size = img_size
     return model.eval()
-
-
-def _create(name: str, *, pretrained: bool, num_classes: int | None) -> nn.Module:
-    classes = {} if num_classes is None or pretrained else {"num_classes": num_classes}
-    if name in SMALL_VITS:
-        if pretrained:
-            raise ValueError(f"weights='timm': timm has no weights for {name!r}; train them")
-        return VisionTransformer(**SMALL_VITS[name], **classes)
-    if not timm.is_model(name):
-        known = [*SMALL_VITS, *timm.list_models()]
-        raise ValueError(
-            f"unknown model {name!r}{nearest(name, known)}; known are {', '.join(SMALL_VITS)} "
-            "and the vision transformers of timm.list_models()"
-        )
-    try:
-        return timm.create_model(name, pretrained=pretrained, **classes)
-    except Exception as error:  # huggingface_hub has no one base class for "could not fetch"
-        if not pretrained:
-            raise
-        raise ConnectionError(
-            f"weights='timm': the pretrained weights of {name!r} could not be fetched "
-            f"({type(error).__name__}); with a copy on disk, pass its path as `weights`"
-        ) from error
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights={str(path)!r} is not a safetensors file: {error}") from error
-
-
-def _classes_in(state: dict[str, Tensor]) -> int | None:
-    return len(state["head.weight"]) if "head.weight" in state else None
-
-
-def _load_state(model: StagedModel, state: dict[str, Tensor], path: Path) -> None:
-    own = model.net.state_dict()
-    problems = [f"{key} is missing" for key in own.keys() - state.keys()]
-    problems += [f"{key} is not in the model" for key in state.keys() - own.keys()]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}"
-        for key in own.keys() & state.keys()
-        if own[key].shape != state[key].shape
-    ]
-    if problems:
-        shown, more = sorted(problems)[:5], len(problems) - 5
-        raise ValueError(
-            f"weights={str(path)!r} do not fit {model.name!r}: {'; '.join(shown)}"
-            + (f"; and {more} more" if more > 0 else "")
-        )
-    model.net.load_state_dict(state)

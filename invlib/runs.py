@@ -52,7 +52,8 @@ class TrainingRun:
     epochs : int
         Passes over the training images. 0 stores the initial weights and their test result.
     batch_size : int
-        Images per step. The last, smaller batch of an epoch is used too.
+        Images per step. The last, smaller batch of an epoch is used too; a single image, of which
+        batch norm has no statistics, joins the batch before it in a network that has batch norm.
     optimizer : {"adam", "adamw", "sgd"}
         torch's; `momentum` is read by ``"sgd"`` only.
     lr, momentum, weight_decay : float

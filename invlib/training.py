@@ -27,6 +27,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from tqdm.auto import tqdm
 
 from invlib.augment import augment
+from invlib.batches import has_batch_norm, split_batches
 from invlib.checkpoints import Trained
 from invlib.datasets import ImageSet, load_images
 from invlib.evaluation import evaluate, loss_function
@@ -158,7 +159,8 @@ class _Training:
         # At most two source pixels per output pixel and axis: bilinear sampling misses none.
         self.images, self.labels = _on_device(images, 2 * size, device)
         self.tests = _on_device(tests, size, device)
-        self.steps = math.ceil(len(images) / run.batch_size)  # per epoch
+        self.least = 2 if has_batch_norm(self.model.net) else 1  # images in a batch
+        self.steps = len(self.batches(torch.arange(len(images))))  # per epoch
         self.optimizer = build_optimizer(run, self.model.net)
         self.scheduler = build_scheduler(run, self.optimizer, run.epochs * self.steps)
         self.loss = loss_function(run.task, run.label_smoothing)
@@ -192,10 +194,14 @@ class _Training:
         save_results(self.log_dataset(), self.trained.path / "log.nc")
         self.trained.finish()
 
+    def batches(self, order: Tensor) -> list[Tensor]:
+        return split_batches(order, self.run.batch_size, least=self.least)
+
     def train_epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
         """Take the steps of one epoch; return mean loss, accuracy and the last learning rate."""
         generator = epoch_generator(self.run.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
+        batches = self.batches(order)
         losses: list[Tensor] = []
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         look_every = _LOOK_EVERY.get(self.device.type, 1)
@@ -203,7 +209,7 @@ class _Training:
         # Dropout and stochastic depth, where a model has them, draw from torch's global generator.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(generator.initial_seed())
-            for step, index in enumerate(order.split(self.run.batch_size)):
+            for step, index in enumerate(batches):
                 self.scheduler.step_update((epoch - 1) * self.steps + step)
                 loss, hits = self.step(index, generator)
                 losses.append(loss)
@@ -213,7 +219,7 @@ class _Training:
                         k += max(1, len(losses) - look_every + 1)  # the first step is number 1
                         self.check(value, epoch, k, "training loss")
                 bar.update()
-        sizes = torch.tensor([len(part) for part in order.split(self.run.batch_size)])
+        sizes = torch.tensor([len(batch) for batch in batches])
         loss = (torch.stack(losses).double().cpu() * sizes).sum().item() / len(order)
         row = {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         if self.run.task == "classification":

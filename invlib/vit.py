@@ -1,7 +1,6 @@
 """How a timm vision transformer is cut into stages: the family that `invlib.models` calls `vit`.
 
-A family is a module with these functions of a network: `stages`, `HEADS`, `patch_weight`,
-`match_resolution` and `resize`. Layer 0 is what enters the first block.
+Layer 0 is what enters the first block: patches plus position embedding.
 """
 
 from __future__ import annotations
@@ -9,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["HEADS", "ReconstructionHead", "match_resolution", "patch_weight", "resize", "stages"]
+from invlib.normalisation import normalise, remember_normalisation
+
+__all__ = [
+    "HEADS", "ReconstructionHead", "head_names", "input_size", "match_resolution", "patch_weight",
+    "resize", "stages",
+]  # fmt: skip
 
 
 def stages(net: VisionTransformer) -> dict[str, Callable[[Tensor], Tensor]]:
     """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1]."""
-    cfg = getattr(net, "pretrained_cfg", None) or {}
-    for key in ("mean", "std"):  # not persistent: they are no weights and are in no checkpoint
-        value = torch.tensor(cfg.get(key, (0.5, 0.5, 0.5))).view(3, 1, 1)
-        net.register_buffer(f"input_{key}", value, persistent=False)
+    remember_normalisation(net)
     blocks = {f"block {k}": block for k, block in enumerate(net.blocks, start=1)}
     return {"embedding": partial(_embed, net)} | blocks
 
@@ -34,7 +34,7 @@ def _embed(net: VisionTransformer, x: Tensor) -> Tensor:
     # pixels, which every inversion needs, is some ten times faster than a strided convolution's.
     embed, n = net.patch_embed, len(x)
     (rows, cols), (p, q) = embed.grid_size, embed.patch_size
-    x = ((x - net.input_mean) / net.input_std).reshape(n, -1, rows, p, cols, q)
+    x = normalise(net, x).reshape(n, -1, rows, p, cols, q)
     patches = x.permute(0, 2, 4, 1, 3, 5).reshape(n, rows * cols, -1)  # (N, P, 3·p·q)
     x = embed.norm(F.linear(patches, embed.proj.weight.flatten(1), embed.proj.bias))
     x = net._pos_embed(x)  # timm's own: adds class, distillation and register tokens
@@ -88,6 +88,16 @@ def _reconstruct(net: VisionTransformer, x: Tensor) -> Tensor:
 
 # Each takes (net, num_classes), puts a freshly drawn head into `net`, and returns what applies it.
 HEADS = {"classification": _classifier, "reconstruction": _decoder}
+
+
+def head_names(net: VisionTransformer) -> tuple[str, ...]:
+    """Return the names of the modules that a new head replaces; DeiT's second one included."""
+    return ("head", "head_dist")
+
+
+def input_size(net: VisionTransformer) -> int:
+    """Return the side of the images in pixels."""
+    return net.patch_embed.img_size[0]
 
 
 def match_resolution(net: VisionTransformer, state: dict[str, Tensor]) -> None:
