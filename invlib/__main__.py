@@ -84,25 +84,23 @@ def data_command(arguments: argparse.Namespace) -> int:
 
 def claims_command(arguments: argparse.Namespace) -> int:
     """Judge what the papers claim on the results of a scale, section by section."""
-    from invlib.claims import check_claims, claims_text
-    from invlib.experiments.ledger import CLAIMS
+    from invlib.claims import claims_text
+    from invlib.experiments.ledger import judged
     from invlib.paths import project_root, results_root, runs_root
-    from invlib.results import open_results
 
     load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results
     folder = (runs_root if arguments.runs else results_root)(arguments.scale)
-    for section, claims in CLAIMS.items():
-        path = folder / f"{section}.nc"
+    for section, path, ledgers, not_run in judged(folder):
         shown = path.relative_to(project_root()).as_posix()
         if not path.is_file():
             target = "run" if arguments.runs else "reference"
             print(f"{section}: no results at scale {arguments.scale}; there is no {shown}")
             print(f"    make {target} SCALE={arguments.scale} writes it\n")
             continue
-        ds = open_results(path)
-        print(f"{section}: {len(claims)} claims, judged on {shown}\n")
-        for one in ds["dataset"].values if "dataset" in ds.dims else [None]:
-            print(claims_text(check_claims(claims, ds if one is None else ds.sel(dataset=one))))
+        print(f"{section}: {ledgers[0].sizes['claim']} claims, judged on {shown}")
+        print(f"    not run: {', '.join(not_run)}\n" if not_run else "")
+        for ledger in ledgers:
+            print(claims_text(ledger))
     return 0
 
 

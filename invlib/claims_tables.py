@@ -149,6 +149,8 @@ def _caption(ds: xr.Dataset) -> str:
     parts = [f"scale {scale}"] if scale else []
     if "dataset" in ds.coords:
         parts.append(f"data set {ds['dataset'].values}")
+    if "recipe" in ds.coords:
+        parts.append(f"inverted by {ds['recipe'].values}")
     count = ds.sizes["seed"]
     parts.append(f"{count} seed{'s' if count > 1 else ''}")
     if "value_low" in ds and ds["value_low"].notnull().any():

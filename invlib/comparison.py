@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from invlib.cache import cached_invert
 from invlib.datasets import ImageSet
+from invlib.errors import choices
 from invlib.grams import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams, gram
 from invlib.inversion import Inversion, check_images, frozen, start_images
 from invlib.models import StagedModel, check_layers
@@ -40,6 +41,7 @@ def compare(
     seeds: Iterable[int] = (0, 1, 2),
     layers: Iterable[int] | None = None,
     stir: bool = True,
+    inverted: Iterable[str] = ("pt", "ft"),
     iterations: int = 50,
     optimizer: str = "ngd",
     step: float | None = None,
@@ -66,6 +68,9 @@ def compare(
         Default all.
     stir
         False computes CKA and subspace similarity only, without inverting anything.
+    inverted
+        Which models are inverted. ``["pt"]`` alone gives forgetting and the flow matrix, not
+        learning; then a whole trajectory of fine-tuned models costs one inversion.
     iterations, optimizer, step, init, chunk
         As in `invert`; the defaults are the paper's recipe.
     subspace_k
@@ -106,6 +111,8 @@ def compare(
         )
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
+    if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
+        raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []
@@ -130,6 +137,7 @@ def compare(
                     **recipe,
                 )
                 for short, model in models.items()
+                if short in inverted
             }
             if stir
             else {}

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 # Dims that experiments stack in front of a variable's own, in the order they are stored.
 STACKING = tuple(
-    "task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
+    "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
     "epoch corruption severity".split()
 )
 
@@ -231,6 +231,7 @@ COORDS = {
     "y": Field("y", "int", "row", 0, units="pixel", increasing=True),
     "x": Field("x", "int", "column", 0, units="pixel", increasing=True),
     "channel": Field("channel", "str", "colour channel", values=("red", "green", "blue")),
+    "recipe": Field("recipe", "str", "recipe of the inversion and its iterations"),
     "task": Field("task", "str", "task"),
     "dataset": Field("dataset", "str", "data set"),
     "model": Field("model", "str", "architecture"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from .merlin import FinetuningTask
+from pydantic import AfterValidator
+
+from invlib.errors import choices
+
+from .merlin import RECIPES, FinetuningTask
+from .recipes import Recipes, split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,28 +21,61 @@ if TYPE_CHECKING:
 __all__ = ["CompressionExpansion"]
 
 
+def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:
+    for recipe in recipes:
+        choices("flow_recipes", split(recipe)[0], RECIPES)
+    return recipes
+
+
 class CompressionExpansion(FinetuningTask):
     """Section 4.3: the Invariance Flow Matrix (Figures 4 and 10) and what it sums up to.
 
-    Everything is in the comparisons of `FinetuningTask`: nothing is inverted again.
+    The comparisons are those of `FinetuningTask`. Only other recipes are inverted here, and of
+    them the pretrained model alone: the matrix needs no more.
+
+    Parameters
+    ----------
+    flow_recipes : tuple of str
+        Recipes as ``"name:iterations"`` that the matrix is drawn under besides.
 
     Examples
     --------
-    >>> CompressionExpansion.uses
-    ('finetuning_task',)
+    >>> CompressionExpansion.from_parameters({"flow_recipes": ["ngd:50"]}).flow_recipes
+    ('ngd:50',)
     """
 
     name = "compression_expansion"
     uses = ("finetuning_task",)
 
+    flow_recipes: Annotated[Recipes, AfterValidator(_ours)] = ("ngd:20",)
+
     def dataset(self) -> xr.Dataset:
-        """Return the matrices that eq. 5 is made of, dims dataset and task in front."""
+        """Return the matrices that eq. 5 is made of, dims recipe, task and dataset in front."""
+        from invlib import train
+        from invlib.comparison import stack
+
         started = time.perf_counter()
-        ds = self.results_of("finetuning_task")
+        whole = self.results_of("finetuning_task")
+        by_recipe = {f"{self.recipe}:{self.iterations}": whole}
+        pretrained = self.pretrained_model()
+        for recipe in self.flow_recipes:
+            optimizer, iterations, _ = split(recipe)
+            other = dict(optimizer=optimizer, iterations=iterations, step=None)
+            by_dataset = {}
+            for dataset in self.datasets:
+                by_task = {}
+                for task in self.tasks:
+                    trained = train(self.finetuning_run(dataset, task), root=self.training_root)
+                    by_task[task] = self.compare(
+                        pretrained, trained, inverted=["pt"], examples=0, **other
+                    )
+                by_dataset[dataset] = stack(by_task, "task", shared=True)
+            by_recipe[recipe] = stack(by_dataset, "dataset")
         wanted = ("stir_ft_pt", "stir_pt_pt", "stir_control_pt", "stir_control_ft")
         wanted += ("inversion_loss_pt", "test_accuracy", "test_loss")
-        ds = ds[[name for name in ds if name in wanted]]
-        return self.finish(ds, kind="comparison", device=ds.attrs["device"], started=started)
+        ds = stack({name: part[list(wanted)] for name, part in by_recipe.items()}, "recipe")
+        device = pretrained.device
+        return self.finish(ds, kind="comparison", device=device, started=started)
 
     @staticmethod
     def table(
@@ -51,18 +90,22 @@ class CompressionExpansion(FinetuningTask):
 
         from invlib import invariance
 
+        from .ledger import settings
+
         rows = {}
         for title, ds in shown.items():
-            flow = invariance.invariance_flow(ds).mean("seed")
-            for dataset in ds["dataset"].values:
-                for task in ds["task"].values:
-                    for estimator in ds["estimator"].values:
-                        one = flow.sel(dataset=dataset, task=task, estimator=estimator)
-                        numbers = {"share compressed": float(invariance.compressed_share(one))}
+            for words, one in settings(ds):
+                for target, model in {"ft": "fine-tuned", "pt": "itself"}.items():
+                    flow = invariance.invariance_flow(one, target=target).mean("seed")
+                    tasks = one["task"].values if target == "ft" else ["(none)"]
+                    for task, estimator in itertools.product(tasks, one["estimator"].values):
+                        this = flow.sel(estimator=estimator)
+                        this = this.sel(task=task) if target == "ft" else this
+                        numbers = {"share compressed": float(invariance.compressed_share(this))}
                         for name, (kind, *layers) in blocks.items():
-                            numbers[name] = float(getattr(invariance, kind)(one, *layers))
-                        rows[title, dataset, task, estimator] = numbers
-        names = ["run", "data set", "task", "estimator"]
+                            numbers[name] = float(getattr(invariance, kind)(this, *layers))
+                        rows[title, *words, f"pretrained → {model}", task, estimator] = numbers
         table = pd.DataFrame.from_dict(rows, orient="index")
+        names = ["run", *(["data set", "recipe"][-len(words) :]), "models", "task", "estimator"]
         table.index = pd.MultiIndex.from_tuples(table.index, names=names)
         return table

@@ -184,16 +184,18 @@ class MerlinSection(Section):
         names = [name for name in ("test_loss", "test_accuracy") if name in log]
         return ds.assign({name: log[name] for name in names})
 
-    def beside_reference(self, ds: xr.Dataset) -> dict[str, xr.Dataset]:
+    def beside_reference(self, ds: xr.Dataset, name: str | None = None) -> dict[str, xr.Dataset]:
         """Return this run's Dataset and, where they come with the project, the reference results.
 
-        The keys say which is which and at what scale it was made.
+        The keys say which is which and at what scale it was made. `name` is that of the section
+        that `ds` is of, if not this one.
         """
         from invlib import open_results
 
         shown = {f"this run: {self.scale}": ds}
-        if self.reference.exists():
-            shown[f"reference: {REFERENCE_SCALE}"] = open_results(self.reference)
+        reference = self.reference.with_name(f"{name or self.name}.nc")
+        if reference.exists():
+            shown[f"reference: {REFERENCE_SCALE}"] = open_results(reference)
         return shown
 
     @staticmethod
@@ -215,10 +217,12 @@ class MerlinSection(Section):
 
     @staticmethod
     def rows(shown: dict[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
-        """Yield (title, Dataset) for every run and data set shown, `select` applied to each."""
+        """Yield (title, Dataset) for every run, data set and recipe shown, `select` applied."""
+        from .ledger import settings
+
         for title, ds in shown.items():
-            for dataset in ds["dataset"].values:
-                yield f"{title}\n{dataset}", ds.sel(dataset=dataset, **select)
+            for words, one in settings(ds):
+                yield "\n".join([title, *words]), one.sel(**select)
 
 
 class FinetuningTask(MerlinSection):

@@ -24,7 +24,7 @@ __all__ = ["RULES", "HowInverted", "agreement", "evaluations_needed"]
 RULES = ("adam", "fast", "lbfgs", "momentum", "ngd", "scaled_ngd", "short_adam")
 
 
-def _split(recipe: str) -> tuple[str, int, str]:
+def split(recipe: str) -> tuple[str, int, str]:
     """Read "fast:50" or "fast:50:images": rule, gradient evaluations, start."""
     from invlib.errors import choices
 
@@ -38,7 +38,7 @@ def _split(recipe: str) -> tuple[str, int, str]:
 
 def _check(recipes: tuple[str, ...]) -> tuple[str, ...]:
     for recipe in recipes:
-        _split(recipe)
+        split(recipe)
     return recipes
 
 
@@ -110,12 +110,12 @@ class HowInverted(MerlinSection):
 
         images = pool.sample(self.race_n, self.seeds[0]).tensor(model.img_size).to(model.device)
         layers = list(self.race_layers or model.layers)
-        longest = max(_split(recipe)[1] for recipe in self.race)
+        longest = max(split(recipe)[1] for recipe in self.race)
         loss = np.full((len(self.race), len(layers), longest + 1), np.nan)
         best = np.empty((len(self.race), len(layers)))
         pictures = []
         for i, recipe in enumerate(self.race):
-            rule, evaluations, init = _split(recipe)
+            rule, evaluations, init = split(recipe)
             found = invert(
                 model,
                 images,
@@ -168,7 +168,7 @@ class HowInverted(MerlinSection):
 
         parts = []
         for recipe in self.measured:
-            rule, evaluations, init = _split(recipe)
+            rule, evaluations, init = split(recipe)
             ds = compare(
                 pretrained,
                 finetuned,
@@ -223,7 +223,7 @@ def evaluations_needed(ds: xr.Dataset) -> pd.DataFrame:
     best_reached = (ds["race_best"] <= target).values
     cells = [
         [
-            str(n) if n >= 0 else (f"≤ {_split(recipe)[1]}" if ok else "–")
+            str(n) if n >= 0 else (f"≤ {split(recipe)[1]}" if ok else "–")
             for n, ok in zip(row, oks, strict=True)
         ]
         for recipe, row, oks in zip(ds["recipe"].values, first, best_reached, strict=True)

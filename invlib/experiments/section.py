@@ -129,20 +129,26 @@ class Section(BaseModel):
                 return ds
         return other.dataset()
 
-    def finish(self, ds: xr.Dataset, *, kind: str, device: object, started: float) -> xr.Dataset:
+    def finish(
+        self, ds: xr.Dataset, *, kind: str, device: object, started: float, **attrs: str
+    ) -> xr.Dataset:
         """Say in `ds` what made it, write it to `output`, return it as it is read back.
 
-        `started` is ``time.perf_counter()`` of when work began.
+        `started` is ``time.perf_counter()`` of when work began; `attrs` are kept besides.
         """
         from invlib.provenance import provenance
         from invlib.results import open_results, save_results
 
-        ds.attrs = {"kind": kind} | provenance(
-            parameters=self,
-            seeds=self.seeds,
-            device=device,
-            command=self.command,
-            wall_time=time.perf_counter() - started,
+        ds.attrs = (
+            attrs
+            | {"kind": kind}
+            | provenance(
+                parameters=self,
+                seeds=self.seeds,
+                device=device,
+                command=self.command,
+                wall_time=time.perf_counter() - started,
+            )
         )
         save_results(ds, self.output)
         return open_results(self.output)
