@@ -1,0 +1,64 @@
+"""Figures that show images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from invlib.corruptions import CORRUPTIONS, SEVERITIES, corrupt
+from invlib.plots import _STYLE
+
+__all__ = ["corruption_grid"]
+
+
+def corruption_grid(
+    image: np.ndarray,
+    *,
+    corruptions: Sequence[str] = CORRUPTIONS,
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    columns: int = 2,
+) -> Figure:
+    """Show one image under every corruption and severity, a row a corruption.
+
+    Parameters
+    ----------
+    image : uint8 array (H, H, 3)
+    columns : int
+        How many stacks of rows stand side by side.
+
+    Examples
+    --------
+    >>> from invlib import load_images
+    >>> image = load_images("digits", "test").images[0]
+    >>> fig = corruption_grid(image, corruptions=["fog", "snow", "frost"], severities=[1, 5])
+    >>> len([ax for ax in fig.axes if ax.images])
+    6
+    """
+    rows = -(-len(corruptions) // columns)
+    width = len(severities)
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
+        fig = plt.figure(
+            figsize=(columns * (0.62 * width + 1.35), 0.66 * rows + 0.3), layout="constrained"
+        )
+        stacks = np.atleast_1d(fig.subfigures(1, columns, wspace=0.02))
+        for i, stack in enumerate(stacks):
+            axes = stack.subplots(rows, width, squeeze=False)
+            names = corruptions[i * rows : (i + 1) * rows]
+            for row, name in zip(axes, names, strict=False):
+                for ax, severity in zip(row, severities, strict=True):
+                    picture = corrupt(image[None], name, severity, seed=seed)[0]
+                    ax.imshow(picture, interpolation="nearest")
+                    ax.set(xticks=[], yticks=[])
+                    ax.spines[:].set_visible(False)
+                label = name.replace("_", " ")
+                row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+            for ax in axes[len(names) :].flat:
+                ax.set_axis_off()
+            for ax, severity in zip(axes[0], severities, strict=True):
+                ax.set_title(f"{severity}", fontsize="small")
+    plt.close(fig)
+    return fig
