@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from invlib.checkpoints import Trained
+    from invlib.corruptions import CorruptedSet
     from invlib.models import StagedModel
 
 __all__ = ["Dynamics", "Robustness"]
@@ -67,33 +68,34 @@ class Dynamics(MerlinSection):
         """
         from tqdm.auto import tqdm
 
+        from invlib import load_images
         from invlib.comparison import stack
+        from invlib.corruptions import corrupted_sets
         from invlib.invariance import diagonals
 
+        tests = load_images(trained.run.dataset, "test")
+        sets = corrupted_sets(tests, n=self.corrupted_n, severities=range(6))
         parts = {}
         for epoch in tqdm(trained.epochs, desc="epochs", leave=False, disable=None):
             ds = self.compare(pretrained, trained, epoch, inverted=inverted, examples=0)
-            ds = diagonals(ds).drop_dims("iteration")
-            parts[epoch] = ds.assign(corrupted_accuracy=self.robustness(trained, epoch))
+            accuracy = _accuracies(trained.model(epoch).to(pretrained.device), sets)
+            parts[epoch] = diagonals(ds).drop_dims("iteration").assign(corrupted_accuracy=accuracy)
         return stack(parts, "epoch", shared=True)
 
-    def robustness(self, trained: Trained, epoch: int) -> xr.DataArray:
-        """Return the accuracy at severities 0 (clean) to 5, on `corrupted_n` test images each."""
-        import torch
-        import xarray as xr
 
-        from invlib import load_images
-        from invlib.corruptions import corrupted_sets
-        from invlib.evaluation import evaluate
+def _accuracies(model: StagedModel, sets: dict[int, CorruptedSet]) -> xr.DataArray:
+    """Accuracy by severity, 0 being the clean images."""
+    import torch
+    import xarray as xr
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        model = trained.model(epoch).to(device)
-        sets = corrupted_sets(load_images(trained.run.dataset, "test"), n=self.corrupted_n)
-        found = {}
-        for severity, (images, labels) in sets.items():
-            pixels, truth = (torch.as_tensor(a, device=device) for a in (images, labels))
-            found[severity] = evaluate(model, pixels, truth)["accuracy"]
-        return xr.DataArray(list(found.values()), {"severity": list(found)}, ["severity"])
+    from invlib.evaluation import evaluate
+
+    found = {}
+    for severity, corrupted in sets.items():
+        pixels, labels = corrupted.images.images, corrupted.images.labels
+        arrays = (torch.tensor(array, device=model.device) for array in (pixels, labels))
+        found[severity] = evaluate(model, *arrays)["accuracy"]
+    return xr.DataArray(list(found.values()), {"severity": list(found)}, ["severity"])
 
 
 def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:
