@@ -65,7 +65,12 @@ def correlate(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -> xr.Dat
     x, y = xr.align(x, y, join="exact")
 
     found = xr.apply_ufunc(
-        _tests, x, y, input_core_dims=[[dim], [dim]], output_core_dims=[[]] * len(_OUTPUTS)
+        _tests,
+        x,
+        y,
+        input_core_dims=[[dim], [dim]],
+        output_core_dims=[[]] * len(_OUTPUTS),
+        keep_attrs=False,  # a correlation is not called what its series are
     )
     return xr.Dataset(dict(zip(_OUTPUTS, found, strict=True)))
 
