@@ -65,7 +65,12 @@ def correlate(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -> xr.Dat
     x, y = xr.align(x, y, join="exact")
 
     found = xr.apply_ufunc(
-        _tests, x, y, input_core_dims=[[dim], [dim]], output_core_dims=[[]] * len(_OUTPUTS)
+        _tests,
+        x,
+        y,
+        input_core_dims=[[dim], [dim]],
+        output_core_dims=[[]] * len(_OUTPUTS),
+        keep_attrs=False,  # a correlation is not called what its series are
     )
     return xr.Dataset(dict(zip(_OUTPUTS, found, strict=True)))
 
@@ -118,6 +123,10 @@ def effective_size(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     It is exact for long first-order autoregressive series. Lag one is the next point there is:
     epochs should be evenly spaced. `a` is the plain estimate, which is too low for a short series;
     correcting that was tried, and made the test refuse far too much.
+
+    Of independent pairs of random walks of 101 epochs, 76 % pass 5 % by Pearson's p-value, and 56 %
+    even pass 5 % / 352. With the effective number 4 % pass 5 %; the far tail, which Bonferroni
+    asks for, errs on the careful side. (40,000 pairs; for 21 to 101 epochs, at 5 %: 4 to 5 %.)
 
     Examples
     --------

@@ -43,7 +43,8 @@ def scan_overview(
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
     with plt.rc_context(_STYLE):
-        fig, axes = _panels(len(scans), width=4.6, height=0.72 * len(rows) + 1.5)
+        width = 5.6 if len(scans) == 1 else 4.6
+        fig, axes = _panels(len(scans), width=width, height=0.72 * len(rows) + 1.5, sharey=True)
         for ax, (title, scan) in zip(axes, scans.items(), strict=True):
             _no_more_than(scan["correlation"], {"hypothesis"})
             ax.set_title(title)
@@ -55,15 +56,15 @@ def scan_overview(
             ax.set(xlim=(-1.04, 1.04), ylim=(len(rows) - 0.45, -0.55))
             ax.set(xlabel="correlation with mean corrupted accuracy")
             ax.grid(axis="y", visible=False)
+            ax.set_yticks(range(len(rows)), rows)
             ax.tick_params(axis="y", length=0)
-        axes[0].set_yticks(range(len(rows)), rows)
         handles = [_dot(_colour(i), name, _marker(i)) for i, name in enumerate(AGGREGATES)]
         handles += [
             plt.Rectangle((0, 0), 1, 1, color="0.92", label="not significant (Bonferroni)"),
-            _dot("0.35", "significant, effective number of epochs"),
-            _dot("black", f"{mark}", "o", size=9, markerfacecolor="none", markeredgewidth=1.4),
+            _dot("0.35", "filled: significant, effective epochs"),
+            _dot("black", mark, size=9, markerfacecolor="none", markeredgewidth=1.4),
         ]
-        columns = 7 if len(scans) > 1 else 3
+        columns = 4 if len(scans) > 1 else 3
         fig.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize="small")
     plt.close(fig)  # the notebook shows what the cell returns, once
     return fig
@@ -91,7 +92,7 @@ def correlation_curves(
     1
     """
     with plt.rc_context(_STYLE):
-        fig, axes = _panels(len(panels), width=4.4, height=3.4, sharey=True)
+        fig, axes = _panels(len(panels), width=4.6, height=3.4, sharey=True)
         styles: dict[str, int] = {}
         for ax, (title, curves) in zip(axes, panels.items(), strict=True):
             ax.set_title(title)
@@ -106,14 +107,14 @@ def correlation_curves(
                     ax.fill_between(values["epoch"], *band, color=colour, alpha=0.15, lw=0)
                     values = values.mean("seed")
                 ax.plot(values["epoch"], values, color=colour, linewidth=1.8)
-            ax.set(xlabel="correlation of the epochs up to", ylim=(-1.04, 1.04))
+            ax.set(xlabel="last epoch $n$ that takes part", ylim=(-1.04, 1.04))
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("correlation")
+        axes[0].set_ylabel("correlation up to epoch $n$")
         handles = [Line2D([], [], color=_colour(i), label=label) for label, i in styles.items()]
         if reference is not None:
             label = f"the paper, all epochs: {reference:g}"
             handles.append(Line2D([], [], color="0.3", ls="--", lw=1, label=label))
-        fig.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
+        fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize="small")
     plt.close(fig)
     return fig
 
@@ -124,7 +125,8 @@ def spread_and_accuracy(
     """Draw the accuracy on corrupted images against the spread of forgetting (figures 6 and 15).
 
     A panel for each run along `hue`; its path goes from dark (the first epoch, ringed) to bright
-    (the last). The corner says the correlation, and the p-value that knows autocorrelation.
+    (the last). The corner says the correlation, and its p-value with the effective number of
+    epochs.
 
     Parameters
     ----------
@@ -252,5 +254,8 @@ def _words(values: xr.DataArray) -> str:
 
 def _said(x: xr.DataArray, y: xr.DataArray) -> str:
     found = correlate(x, y)
-    p = float(found["p_value_autocorrelation"])
-    return f"r = {float(found['correlation']):.2f}, p = {p:.2g}"
+    r, p, n = (
+        float(found[name])
+        for name in ("correlation", "p_value_autocorrelation", "n_epochs_effective")
+    )
+    return f"$r$ = {r:.2f}, $p$ = {p:.2g} ({n:.0f} effective epochs)"
