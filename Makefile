@@ -5,6 +5,8 @@
 SCALE    ?= laptop
 # A YAML file of parameters laid over the scale's, e.g. notebooks/scales/overrides/cpu.yaml.
 OVERRIDE ?=
+# The sections that make run and make reference are about, e.g. SECTIONS="dynamics robustness"; all.
+SECTIONS ?=
 # Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
 JOBS     ?= all
 PROFILE  ?=
@@ -56,10 +58,10 @@ book: $(STAMP) ## run the workflow at SCALE and render the book
 	@$(WORKFLOW) book $(SELECT)
 
 run: $(STAMP) ## run the workflow at SCALE, without the book
-	@$(WORKFLOW) sections $(SELECT)
+	@$(WORKFLOW) sections $(SELECT) --only "$(SECTIONS)"
 
 reference: run ## run at SCALE, then keep the results in data/results/SCALE
-	@$(BIN)/python workflow/reference.py --scale "$(SCALE)"
+	@$(BIN)/python workflow/reference.py --scale "$(SCALE)" --only "$(SECTIONS)"
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
 	@$(BIN)/python -m benchmarks $(if $(KEEP),--keep)

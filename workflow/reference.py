@@ -15,12 +15,14 @@ from invlib.paths import results_root, runs_root
 from invlib.results import open_results
 
 
-def keep(scale: str) -> None:
+def keep(scale: str, only: list[str]) -> None:
     target = results_root(scale)
     target.mkdir(parents=True, exist_ok=True)
-    for section in SECTIONS:
+    for section in only or SECTIONS:
         source = runs_root(scale) / f"{section}.nc"
-        open_results(source)  # refuses a file that is none of ours, or torn
+        ds = open_results(source)  # refuses a file that is none of ours, or torn
+        if ds.attrs["kind"] == "claims":  # verdicts are computed from the others, each time
+            continue
         copy = target / source.name
         part = copy.with_suffix(".part")
         shutil.copyfile(source, part)
@@ -49,7 +51,9 @@ def picture(scale: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--scale", required=True)
+    parser.add_argument("--only", default="", help="names of sections, instead of all of them")
     arguments = parser.parse_args()
-    keep(arguments.scale)
-    if arguments.scale == REFERENCE_SCALE:
+    only = arguments.only.split()
+    keep(arguments.scale, only)
+    if arguments.scale == REFERENCE_SCALE and (not only or "finetuning_task" in only):
         picture(arguments.scale)

@@ -20,12 +20,14 @@ def main() -> None:
     parser.add_argument("target", help="what to make: a rule of the Snakefile, or a file")
     parser.add_argument("--scale", default="laptop", help="a file of notebooks/scales")
     parser.add_argument("--override", default="", help="a YAML file laid over the scale's")
+    parser.add_argument("--only", default="", help="names of sections, instead of all of them")
     parser.add_argument("--jobs", default="all", help="cores to use")
     parser.add_argument("--profile", default="", help="a Snakemake profile, for a cluster")
     arguments, more = parser.parse_known_args()
 
     os.chdir(ROOT)
-    check(arguments.scale, arguments.override)
+    check(arguments.scale, arguments.override, arguments.only.split())
+    targets = [f"data/runs/{arguments.scale}/{name}.nc" for name in arguments.only.split()]
     snakemake = [sys.executable, "-m", "snakemake"]
     where = ["--profile", arguments.profile] if arguments.profile else ["--cores", cores(arguments)]
     config = ["--config", f"scale={arguments.scale}", f"override={arguments.override}"]
@@ -43,19 +45,23 @@ def main() -> None:
             subprocess.run([*snakemake, "--unlock", *where, *config], check=True)
 
     sys.stdout.flush()
-    os.execv(sys.executable, [*snakemake, arguments.target, *where, *more, *config])
+    targets = targets or [arguments.target]
+    os.execv(sys.executable, [*snakemake, *targets, *where, *more, *config])
 
 
-def check(scale: str, override: str) -> None:
+def check(scale: str, override: str, only: list[str]) -> None:
     """Refuse parameters of no use in one line; from within a Snakefile they come with twenty."""
     sys.path.insert(0, str(ROOT))  # the invlib of this folder, wherever another one is installed
-    from invlib.experiments import SECTIONS, ParameterError, load_scale
+    from invlib.errors import choices
+    from invlib.experiments import SECTIONS, load_scale
 
     try:
+        for name in only:
+            choices("SECTIONS", name, SECTIONS)
         parameters = load_scale(scale, override or None)
         for section in SECTIONS.values():
             section.from_parameters(parameters)
-    except ParameterError as error:
+    except ValueError as error:  # a ParameterError is one
         sys.exit(str(error))
 
 

@@ -18,7 +18,7 @@ from invlib.experiments.section import Names, Positive, PositiveFloat, one_of
 from invlib.runs import TrainingRun
 
 SCALES = ("smoke", "laptop", "cifar", "paper")
-CPU = Path("notebooks/scales/overrides/cpu.yaml")
+OVERRIDES = {"cpu.yaml": 96, "cpu_small.yaml": 64}  # and the side of their images
 
 
 class Toy(Section):
@@ -146,10 +146,11 @@ def test_every_scale_fits_every_section(name, scale):
         assert TrainingRun.from_json(run.to_json()) == run
 
 
+@pytest.mark.parametrize("override", OVERRIDES)
 @pytest.mark.parametrize("name", SECTIONS)
-def test_an_override_fits_every_section_and_wins(name):
-    parameters = load_scale("cifar", CPU)
-    assert parameters["img_size"] == 96 and parameters["scale"] == "cifar"
+def test_an_override_fits_every_section_and_wins(name, override):
+    parameters = load_scale("cifar", Path("notebooks/scales/overrides") / override)
+    assert parameters["img_size"] == OVERRIDES[override] and parameters["scale"] == "cifar"
     assert SECTIONS[name].from_parameters(parameters).scale == "cifar"
 
 
