@@ -141,7 +141,7 @@ def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> st
 def _bracket(one: xr.Dataset) -> str:
     """The interval as text, empty where there is none; older ledgers have none at all."""
     low, high = (float(one.get(name, math.nan)) for name in ("value_low", "value_high"))
-    return "" if math.isnan(low + high) else f"[{low:.3g}, {high:.3g}]"
+    return "" if math.isnan(low + high) else f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
 
 
 def _caption(ds: xr.Dataset) -> str:

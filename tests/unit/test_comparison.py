@@ -69,10 +69,49 @@ def test_every_value_is_the_definition(models, pool, ds, estimator):
             assert float(found) == pytest.approx(float(overlap), abs=1e-6)
 
 
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_the_jackknife_is_the_comparison_without_an_image(models, pool, ds, estimator):
+    """Inversions are image by image, so the rest is what it was: only CKA sees one image less."""
+    images = pool.sample(6, 3).tensor(32)
+    here, by_name = (
+        ds.sel(seed=3, estimator=estimator),
+        dict(zip(("pt", "ft"), models, strict=True)),
+    )
+    inverted = {
+        reference: invert(m1, images, iterations=4, optimizer="adam", seed=3).images
+        for reference, m1 in by_name.items()
+    }
+
+    def expected(m2, a, m1, b, layer, left_out):
+        keep = torch.arange(6) != left_out
+        with torch.no_grad():
+            x, y = m2.prefix(a, layer), m1.prefix(b, layer)
+        return float(linear_cka(x[keep], y[keep], debiased=estimator == "debiased"))
+
+    for layer, left_out in [(0, 5), (1, 0), (3, 2)]:
+        at = dict(layer=layer, left_out=left_out)
+        for target, m2 in by_name.items():
+            value = here[f"cka_{target}_pt_jackknife"].sel(at)
+            again = expected(m2, images, models[0], images, layer, left_out)
+            assert float(value) == pytest.approx(again, abs=1e-6)
+            for reference, xs in inverted.items():
+                value = here[f"stir_{target}_{reference}_jackknife"].sel(at)
+                again = expected(m2, images, m2, xs[layer], layer, left_out)
+                assert float(value) == pytest.approx(again, abs=1e-6)
+
+
+def test_images_too_few_to_leave_one_out(models, pool):
+    ds = compare(*models, pool, seeds=[0], **QUICK | dict(n=4))
+    assert not [name for name in ds if name.endswith("jackknife")] and "left_out" not in ds.dims
+    validate(conform(ds))
+
+
 def test_it_follows_the_schema(ds):
     validate(conform(ds))
     assert ds.stir_ft_pt.dims == ("estimator", "seed", "ref_layer", "layer")
     assert ds.inversion_history_pt.sizes["iteration"] == 5
+    assert ds.stir_pt_ft_jackknife.dims == ("estimator", "seed", "layer", "left_out")
+    assert list(ds.left_out.values) == list(range(6)) and ds.stir_pt_ft_jackknife.dtype == "float32"
     assert list(ds.layer.values) == [0, 1, 2, 3] and list(ds.seed.values) == [0, 3]
     assert ds.example_images.dtype == np.uint8 and ds.example_images.sizes["example"] == 6
 
@@ -92,6 +131,10 @@ def test_some_layers_are_the_same_as_all(models, pool, ds):
     np.testing.assert_allclose(
         some.stir_pt_ft.sel(seed=3), ds.stir_pt_ft.sel(seed=3, layer=[1, 3], ref_layer=[1, 3])
     )
+    np.testing.assert_allclose(
+        some.stir_pt_ft_jackknife.sel(seed=3), ds.stir_pt_ft_jackknife.sel(seed=3, layer=[1, 3]),
+        rtol=1e-6,
+    )  # fmt: skip
 
 
 def test_a_model_and_itself_share_everything(models, pool):
@@ -107,7 +150,9 @@ def _swapped(matrix):
 def test_without_stir_nothing_is_inverted(models, pool, monkeypatch):
     monkeypatch.setattr("invlib.cache.invert", None)  # calling it would fail
     ds = compare(*models, pool, seeds=[0], n=6, stir=False, subspace_k=3)
-    assert set(ds) == {"cka_ft_pt", "cka_pt_pt", "subspace_ft_pt"}
+    assert set(ds) == {
+        "cka_ft_pt", "cka_pt_pt", "subspace_ft_pt", "cka_ft_pt_jackknife", "cka_pt_pt_jackknife"
+    }  # fmt: skip
 
 
 def test_a_tensor_serves_as_pool(models):
@@ -139,12 +184,19 @@ def test_models_of_other_depth_are_refused(models, pool):
 
 def test_stack_keeps_once_what_does_not_vary(ds):
     both = stack({"classification": ds, "reconstruction": ds}, "task", shared=True)
-    assert both.stir_ft_pt.dims[0] == "task" and "task" not in both.stir_pt_pt.dims
+    for end in ("", "_jackknife"):
+        assert both[f"stir_ft_pt{end}"].dims[0] == "task"
+        assert "task" not in both[f"stir_pt_pt{end}"].dims
     validate(conform(both))
     other = ds.assign(stir_pt_pt=ds.stir_pt_pt * 0.5)
     with pytest.raises(ValueError, match="not the same pretrained model"):
         stack({"a": ds, "b": other}, "task", shared=True)
     assert stack({"a": ds, "b": other}, "dataset").stir_pt_pt.dims[0] == "dataset"
+
+
+def test_stack_refuses_another_number_of_images(ds):
+    with pytest.raises(ValueError, match="left_out"):
+        stack({"a": ds, "b": ds.isel(left_out=slice(5))}, "dataset")
 
 
 # ── The cache ────────────────────────────────────────────────────────────────────────────────────

@@ -35,7 +35,7 @@ ATTRS = provenance(
     command="papermill notebooks/a.ipynb out.ipynb -y 'seeds: [0, 1]'",
 )
 SIZES = {
-    "estimator": 2, "seed": 2, "layer": 3, "ref_layer": 3, "iteration": 4,
+    "estimator": 2, "seed": 2, "layer": 3, "ref_layer": 3, "iteration": 4, "left_out": 5,
     "example": 2, "y": 5, "x": 5, "channel": 3,
 }  # fmt: skip
 LAYERED = {
@@ -48,6 +48,7 @@ COORDINATES = LAYERED | {
     "seed": [0, 7],
     "ref_layer": [0, 1, 2],
     "iteration": [1, 2, 3, 4],
+    "left_out": [0, 1, 2, 3, 4],
 }
 
 
@@ -176,6 +177,14 @@ def test_debiased_may_be_negative_and_biased_may_not():
     assert "no dim 'estimator'" in refused(one)
 
 
+def test_without_an_image_a_value_may_not_exist():
+    ds = comparison()
+    ds["cka_ft_pt_jackknife"][0, 0, 0, 0] = np.nan
+    validate(conform(ds.drop_vars("left_out")))  # a mere count, filled in
+    ds["cka_ft_pt_jackknife"].loc[{"estimator": "biased"}] = -0.2
+    assert "cka_ft_pt_jackknife (biased): values from -0.2" in refused(ds)
+
+
 def test_rounding_is_no_violation():
     ds = comparison()
     ds["cka_pt_pt"][:] = 1 + 5e-7
@@ -253,6 +262,10 @@ WRONG = {
     "STIR without control": (
         lambda ds: ds.drop_vars("stir_control_ft"),
         "stir_ft_pt_diagonal needs 'stir_control_ft' beside it",
+    ),
+    "jackknife of nothing": (
+        lambda ds: ds.drop_vars(["cka_pt_pt", "cka_pt_pt_diagonal"]),
+        "cka_pt_pt_jackknife needs 'cka_pt_pt' or 'cka_pt_pt_diagonal' beside it",
     ),
     "wrong units": (
         lambda ds: ds.assign(cka_ft_pt=ds["cka_ft_pt"].assign_attrs(units="percent")),

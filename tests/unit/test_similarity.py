@@ -223,6 +223,77 @@ def test_independent_noise(seed, shape):
     assert abs(sim.linear_cka(x, y, debiased=True)) < 5 * 2**0.5 / n
 
 
+# -- each image left out ---------------------------------------------------------------------------
+
+
+def dropped(k, i):
+    keep = [j for j in range(k.shape[-1]) if j != i]
+    return k[..., keep, :][..., keep]
+
+
+@both
+@pytest.mark.parametrize("shape", [(6, 4, 3), (24, 3, 2), (24, 60, 90), (70, 9, 200)])
+def test_leaving_an_image_out_is_dropping_it(shape, debiased):
+    x, y = related(*shape)
+    k, l = sim.gram(x), sim.gram(y)  # noqa: E741
+    values = sim.cka_leave_one_out(k, l, debiased=debiased)
+    keep = torch.arange(len(x))
+    loop = [sim.linear_cka(x[keep != i], y[keep != i], debiased=debiased) for i in keep]
+    torch.testing.assert_close(values, torch.stack(loop), rtol=0, atol=1e-10)
+    assert values.std() > 1e-4  # or the test would not see which image it was
+
+
+@both
+def test_leaving_an_image_out_of_batches_that_broadcast(debiased):
+    ks = torch.stack([x @ x.T for x in randn(6, 9, 12)]).view(2, 3, 9, 9)  # not centred before
+    ls = torch.stack([x @ x.T for x in 3 + randn(3, 9, 4, seed=1)])
+    values = sim.cka_leave_one_out(ks, ls, debiased=debiased)
+    loop = [sim.cka_from_grams(dropped(ks, i), dropped(ls, i), debiased=debiased) for i in range(9)]
+    torch.testing.assert_close(values, torch.stack(loop, dim=-1), rtol=0, atol=1e-10)
+    same = sim.cka_leave_one_out(ks, ks, debiased=debiased)
+    torch.testing.assert_close(same, torch.ones_like(same), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("debiased", "least"), [(False, 3), (True, 5)])
+def test_fewest_images_to_leave_one_out(debiased, least):
+    k, l = sim.gram(randn(least, 7)), sim.gram(randn(least, 7, seed=1))  # noqa: E741
+    expected = [
+        sim.cka_from_grams(dropped(k, i), dropped(l, i), debiased=debiased) for i in range(least)
+    ]
+    values = sim.cka_leave_one_out(k, l, debiased=debiased)
+    torch.testing.assert_close(values, torch.stack(expected), rtol=0, atol=1e-10)
+    with pytest.raises(ValueError, match=f"n={least - 1} images; to leave one out .* {least}"):
+        sim.cka_leave_one_out(dropped(k, 0), dropped(l, 0), debiased=debiased)
+
+
+@both
+def test_an_image_that_is_all_there_is_cannot_be_left_out(debiased):
+    x, y = related(12, 5, 5)
+    x = x[:1].repeat(12, 1)
+    x[3] += 1
+    x[7] += 1e-3 * debiased  # debiased CKA needs two that differ from the rest
+    values = sim.cka_leave_one_out(sim.gram(x), sim.gram(y), debiased=debiased)
+    undefined = [3, 7] if debiased else [3]
+    assert values.isnan().nonzero().ravel().tolist() == undefined
+    for i in (0, 11):
+        keep = torch.arange(12) != i
+        assert abs(values[i] - sim.linear_cka(x[keep], y[keep], debiased=debiased)) < 1e-6
+
+
+@both
+def test_leaving_out_refuses_what_is_undefined_with_all_images(debiased):
+    k = torch.stack([sim.gram(randn(8, 20, seed=i)) for i in range(3)])
+    with pytest.raises(ValueError, match="k has 8 images and l has 7"):
+        sim.cka_leave_one_out(k, dropped(k, 0), debiased=debiased)
+    bad = k.clone()
+    bad[1] = 5
+    with pytest.raises(ValueError, match=r"^l\[1\] is degenerate"):
+        sim.cka_leave_one_out(k, bad, debiased=debiased)
+    bad[1, 2, 2] = bad[1, 2, 3] = torch.nan
+    with pytest.raises(ValueError, match=r"^k\[1\] holds non-finite"):
+        sim.cka_leave_one_out(bad, k, debiased=debiased)
+
+
 # -- RBF and minibatch ----------------------------------------------------------------------------
 
 
