@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from invlib.batches import split_batches
 from invlib.errors import choices
 from invlib.memory import default_chunk
 from invlib.models import StagedModel, check_layers
@@ -88,7 +89,9 @@ def invert(
         all), ``"white"``, ``"black"``, or ``"images"`` (another image of the batch).
     chunk
         Images worked on at a time, all layers of each; default from the memory at hand. Results
-        do not depend on it.
+        do not depend on it, but for one case: PyTorch computes the convolutions of a *single* image
+        in another order, and what that rounds differently grows with the iterations. A single
+        image left over joins the chunk before it; of convolutional nets, ask for no ``chunk=1``.
     progress
         Show a bar; default only on a terminal.
 
@@ -128,7 +131,7 @@ def invert(
     history = torch.zeros(iterations + 1, len(layers), **like)
     with frozen(model):
         chunk = chunk or default_chunk(model, images, layers)
-        parts = list(torch.arange(n).split(chunk))
+        parts = split_batches(torch.arange(n), chunk, least=min(2, n, chunk))
         options = dict(basis=model.patch_basis()) | ({} if step is None else dict(step=step))
         bar = tqdm(
             total=iterations * len(parts),
