@@ -67,13 +67,18 @@ def plain_inversion(
 
 
 def reference_pair(
-    models: dict[str, StagedModel], a: Place, b: Place, images: Tensor, start: Tensor,
+    models: dict[str, StagedModel],
+    a: Place,
+    b: Place,
+    images: Tensor,
+    start: Tensor,
     iterations: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return STIR(b | a), STIR(a | b) and CKA(a, b) of two places, everything computed for them.
 
     Two inversions and four passes, each through a whole network.
     """
+
     def at(place: Place) -> Callable[[Tensor], Tensor]:
         return lambda x: through(models[place[0]], x, place[1], whole=True)
 
@@ -139,6 +144,7 @@ def naive_matrices(
         true = {short: list(_all(model, images)) for short, model in models.items()}
         for reference, model in models.items():
             for j in layers:
+
                 def prefix(x: Tensor, model=model, j=j) -> Tensor:
                     return through(model, x, j, whole=False)
 

@@ -163,8 +163,15 @@ def _sized(models, every, *, images: int, iterations: int, layers: int, seeds: i
     # evenly over the depth, so that their mean depth stays what it is
     chosen = np.linspace(0, every[-1], 2 * layers + 1)[1::2].round().astype(int).tolist()
     compare(
-        models["pt"], models["ft"], _pool(models["pt"], images), n=images, iterations=iterations,
-        layers=chosen if layers < len(every) else every, seeds=range(seeds), subspace_k=3, **_QUIET,
+        models["pt"],
+        models["ft"],
+        _pool(models["pt"], images),
+        n=images,
+        iterations=iterations,
+        layers=chosen if layers < len(every) else every,
+        seeds=range(seeds),
+        subspace_k=3,
+        **_QUIET,
     )
 
 
@@ -217,10 +224,16 @@ def measure(section: WhatItCosts) -> xr.Dataset:
     found = against_baselines(models, section) | against_floor(pt, section)
     found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
     coords = dict(
-        way=list(WAYS), baseline=list(WAYS[:2]), images=list(section.bench_images),
-        round=range(max(section.bench_rounds)), layer=pt.layers, operation=list(OPERATIONS),
-        sweep=list(SWEEPS), share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
-        cka_method=["ckatorch, pair by pair", "ours"], gpu_round=range(3),
+        way=list(WAYS),
+        baseline=list(WAYS[:2]),
+        images=list(section.bench_images),
+        round=range(max(section.bench_rounds)),
+        layer=pt.layers,
+        operation=list(OPERATIONS),
+        sweep=list(SWEEPS),
+        share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
+        cka_method=["ckatorch, pair by pair", "ours"],
+        gpu_round=range(3),
     )
     variables = {
         name: (dims, values, dict(long_name=long_name, units=units))

@@ -100,8 +100,11 @@ class WhatItCosts(Section):
             said = dict(long_name=long_name, units="MiB")
             ds[name] = ("memory_images", [value / _MIB for value in values], said)
         ds.attrs = {"kind": "benchmark"} | provenance(
-            parameters=self, seeds=self.seeds[:1], command=self.command,
-            device=_device(), wall_time=time.perf_counter() - started,
+            parameters=self,
+            seeds=self.seeds[:1],
+            command=self.command,
+            device=_device(),
+            wall_time=time.perf_counter() - started,
         )
         save_results(ds, self.output)
         return ds
