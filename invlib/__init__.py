@@ -19,6 +19,7 @@ _WHERE = {
     "cka_matrix": "similarity",
     "subspace_similarity": "similarity",
     "numerical_rank": "similarity",
+    "linear_probe": "probes",
     "compare": "comparison",
     "learning": "invariance",
     "forgetting": "invariance",

@@ -52,7 +52,10 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
 
 
 def lines(
-    rows: Mapping[str, Mapping[str, xr.DataArray]], *, x: str, hue: str | None = None,
+    rows: Mapping[str, Mapping[str, xr.DataArray]],
+    *,
+    x: str,
+    hue: str | None = None,
     proportional: bool = False,
 ) -> Figure:
     """Draw DataArrays over the dim `x`, a line for each value of `hue`.
@@ -92,7 +95,7 @@ def _grid(rows: Mapping[str, Mapping], height: float) -> tuple[Figure, np.ndarra
 def _panels(axes: np.ndarray, rows: Mapping[str, Mapping[str, xr.DataArray]]):
     """Yield (axes, values) for every panel, titled; axes that are not needed are removed."""
     for row, (title, panels) in zip(axes, rows.items(), strict=True):
-        for ax in row[len(panels):]:
+        for ax in row[len(panels) :]:
             ax.remove()
         for i, (ax, (name, values)) in enumerate(zip(row, panels.items(), strict=False)):
             ax: Axes

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL
 
-from invlib import shapes
+from invlib import digits, shapes, street_digits
 from invlib.decoded import ImageFiles, Pixels, Source, decoded, validate
 from invlib.errors import choices
 from invlib.paths import datasets_root
+from invlib.sampling import check_draw, stratified
 from invlib.sources import find_source
 
 if TYPE_CHECKING:
@@ -26,7 +29,6 @@ _BLOCK = 256  # images converted to float at a time
 _HASHED = 64 * 2**20  # bytes of pixels that a fingerprint reads
 
 _N_SHAPES = {"train": 10_000, "test": 2_000}  # of an endless sequence
-_N_DIGIT_TESTS = 500  # of 1,797 scans
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +115,7 @@ class ImageSet:
         images = np.asarray(self.images[indices])  # in memory, also out of a memory map
         return ImageSet(images, self.labels[indices], self.class_names, self.name, self.split)
 
-    def sample(self, n: int, seed: int = 0) -> ImageSet:
+    def sample(self, n: int | None, seed: int = 0, *, skip: int = 0) -> ImageSet:
         """Return `n` images drawn without replacement, see `stratified`.
 
         Examples
@@ -121,7 +123,8 @@ class ImageSet:
         >>> load_images("digits", "test").sample(20, seed=1)
         ImageSet('digits', 'test', 20 images of 32 x 32 px, 10 classes)
         """
-        return self.subset(stratified(self.labels, n, seed, f"{self.name}/{self.split}"))
+        what = f"{self.name}/{self.split}"
+        return self.subset(stratified(self.labels, n, seed, what, skip=skip))
 
     def tensor(
         self, img_size: int | None = None, device: str | torch.device | None = None
@@ -160,6 +163,7 @@ def load_images(
     *,
     n: int | None = None,
     seed: int = 0,
+    skip: int = 0,
     root: str | Path | None = None,
 ) -> ImageSet:
     """Return images of one split of a data set.
@@ -167,6 +171,8 @@ def load_images(
     ==================  ==========================================================================
     ``digits``          embedded: 1,797 real scans of handwritten digits (scikit-learn), 8 x 8
                         grey, enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
+    ``street_digits``   embedded: the same scans coloured, on cuttings of photographs, see
+                        `invlib.street_digits`; no test scan is among the training images
     ``shapes``          embedded: procedural images, see `invlib.shapes`
     ``cifar10``,        through torchvision: downloaded once into `root`, verified, and then read
     ``cifar100``,       from there. EuroSAT has no official split, see `invlib.official`; the
@@ -191,6 +197,9 @@ def load_images(
     seed : int
         Draws the images. The procedural set is endless: there `n` images are made from the
         seed, and another seed gives other images; None is 10,000 (train) or 2,000 (test).
+    skip : int
+        Leave out the first `skip` images of the seed's order: what ``n=a`` draws and what
+        ``n=b, skip=a`` draws have no image in common. With None for `n`, all the others.
     root : path, optional
         Where data sets lie; default ``$INVLIB_DATA``, else ``data/datasets``.
 
@@ -205,7 +214,8 @@ def load_images(
         For an unknown name or split (naming the nearest), more images than there are, or a
         damaged file.
     TypeError
-        For images that are not uint8, labels that are not integers, or an `n` that is not one.
+        For images that are not uint8, labels that are not integers, or an `n` or `skip` that is
+        not one.
     FileNotFoundError
         Where a download failed, saying where to put the files by hand.
 
@@ -218,82 +228,53 @@ def load_images(
         ...
     ValueError: split='trian' is not one of 'test', 'train'; did you mean 'train'?
     """
+    check_draw(n, skip)
     if name == "shapes":
-        return _shapes(split, n, seed)
+        return _shapes(split, n, seed, skip)
     if name == "digits":
-        images = _digits(split)
+        images = ImageSet(*digits.draw_digits(split), digits.CLASS_NAMES, name, split)
+    elif name == "street_digits":
+        images = _street_digits(split)
     else:
         place = Path(root).expanduser().absolute() if root else datasets_root()
         source = find_source(str(name), split, place)
         if isinstance(source, ImageFiles):  # draw first, and decode only what was drawn
-            chosen = n if n is None else stratified(source.labels, n, seed, f"{name}/{split}")
+            chosen = (
+                stratified(source.labels, n, seed, f"{name}/{split}", skip=skip)
+                if n is not None or skip
+                else None
+            )
             return ImageSet(*decoded(source.source(chosen)), source.name, split)
         images = ImageSet(*decoded(source), source.name, split)
-    return images if n is None else images.sample(n, seed)
+    return images.sample(n, seed, skip=skip) if n is not None or skip else images
 
 
-def stratified(labels: np.ndarray, n: int, seed: int, what: str = "the data set") -> np.ndarray:
-    """Return `n` different indices, the classes as evenly represented as they can be, shuffled.
-
-    The images drawn for a smaller `n` are among those for a larger one of the same seed.
-
-    Raises TypeError or ValueError if `n` is not an integer from 1 to the number of images, which
-    the message calls `what`.
-
-    Examples
-    --------
-    >>> labels = np.array([0, 0, 0, 0, 1, 1, 2])
-    >>> np.bincount(labels[stratified(labels, 5, seed=0)]).tolist()
-    [2, 2, 1]
-    """
-    _positive(n)
-    if n > len(labels):
-        raise ValueError(f"n={n} images were asked for, but {what} has {len(labels)}")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
-    # Each image's place among those of its class. Taking all firsts, then all seconds, ...
-    # spreads n over the classes, and a class that runs out leaves its share to the others.
-    by_class = np.argsort(labels[order], kind="stable")
-    counts = np.unique(labels, return_counts=True)[1]
-    place = np.empty(len(labels), np.int64)
-    place[by_class] = np.concatenate([np.arange(count) for count in counts])
-    return rng.permutation(order[np.argsort(place, kind="stable")[:n]])
-
-
-def _positive(n: int) -> None:
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise TypeError(f"n={n!r} is not an integer")
-    if n < 1:
-        raise ValueError(f"n={n} images were asked for; at least 1 is needed")
-
-
-def _shapes(split: str, n: int | None, seed: int) -> ImageSet:
+def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
     choices("split", split, _N_SHAPES)
-    _positive(n := _N_SHAPES[split] if n is None else n)
+    stop = skip + (_N_SHAPES[split] if n is None else n)
 
     def draw() -> Pixels:
-        images, labels = shapes.draw_shapes(n, split, seed=seed)
+        images, labels = shapes.draw_shapes(stop, split, seed=seed)
         return Pixels(images.shape, [images], labels, shapes.CLASS_NAMES)
 
     # Kept, or every notebook would spend two seconds on 10,000 images; the code is in the key.
-    code = hashlib.sha256(Path(shapes.__file__).read_bytes()).hexdigest()
-    identity = [code, np.__version__, int(n), int(seed)]
+    identity = [_code(shapes), np.__version__, int(stop), int(seed)]
     source = Source(name="shapes", split=split, identity=identity, read=draw)
-    return ImageSet(*decoded(source), "shapes", split)
+    images, labels, names = decoded(source)
+    return ImageSet(images[skip:], labels[skip:], names, "shapes", split)
 
 
-def _digits(split: str) -> ImageSet:
-    from PIL import Image
-    from sklearn.datasets import load_digits
+def _street_digits(split: str) -> ImageSet:
+    choices("split", split, ("test", "train"))
 
-    choices("split", split, ("train", "test"))
-    scans = load_digits()
-    tests = stratified(scans.target, _N_DIGIT_TESTS, seed=0)
-    chosen = np.isin(np.arange(len(scans.target)), tests) == (split == "test")
-    grey = [
-        np.asarray(Image.fromarray(scan).resize((32, 32), Image.Resampling.BICUBIC))
-        for scan in np.round(scans.images[chosen] * (255 / 16)).astype(np.uint8)
-    ]
-    images = np.repeat(np.stack(grey)[..., None], 3, axis=-1)
-    names = tuple(str(name) for name in scans.target_names)
-    return ImageSet(images, scans.target[chosen], names, "digits", split)
+    def draw() -> Pixels:
+        images, labels = street_digits.draw_street_digits(split)
+        return Pixels(images.shape, [images], labels, digits.CLASS_NAMES)
+
+    identity = [_code(street_digits), _code(digits), np.__version__, PIL.__version__]
+    source = Source(name="street_digits", split=split, identity=identity, read=draw)
+    return ImageSet(*decoded(source), "street_digits", split)
+
+
+def _code(module: ModuleType) -> str:
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from invlib import fields
+from invlib.digests import content
 from invlib.errors import choices, unknown
 from invlib.paths import resolve_weights
 
@@ -20,10 +20,15 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 AUGMENTATIONS = ("crop", "merlin", "none")
 KEEP = ("all", "ends")
+HEADS = ("kept", "new")
 
 # Part of every id. Raise it when `train` would give other weights for the same fields, so that
 # checkpoints of the old recipe are left alone instead of being mistaken for the new ones.
 RECIPE = 1
+
+# Fields that came after runs had been stored. At their default they say what those runs did, and
+# are left out of the id: it stays what it was.
+_LATER = ("randomness", "shift", "squares", "square_size", "head", "skip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +48,7 @@ class TrainingRun:
         Side of the images in pixels; None is what the weights were trained at.
     weights : str or TrainingRun, optional
         None (random, from `seed`), ``"timm"`` (the hub), a path to safetensors, or another run,
-        whose last epoch is the start. Weights that are given always get a new head, drawn from
-        `seed`: what is kept is the representation.
+        whose last epoch is the start.
     task : {"classification", "reconstruction"}
         Cross-entropy on the labels, or L1 on the pixels in [0, 1].
     n_train, n_test : int, optional
@@ -74,6 +78,20 @@ class TrainingRun:
         Draws the initial weights, the subset of the images, the order and the augmentation.
     keep : {"all", "ends"}
         Keep the weights of all epochs, or of epoch 0 and the last.
+    randomness, shift : int
+        The task is (y + Y + shift) mod D, Y uniform on {0, …, randomness} and drawn once per
+        image (Goerttler & Obermayer 2022), see `invlib.tasks`. 0 is the data set's own label.
+    squares : float
+        Share of the training images that carry a square whose colour names the class
+        (Masarczyk et al. 2023); above 0 only without augmentation, which may crop it away.
+    square_size : int
+        Side of the squares in pixels of the data set.
+    head : {"kept", "new"}
+        ``"new"``: a head drawn from `seed`, whatever the weights; what is kept is the
+        representation. ``"kept"``: the head of the weights, for a second task on the same classes.
+    skip : int
+        Leave out the first `skip` training images of the seed's draw. A run of
+        ``n_train=5000, skip=10000`` shares none with one of ``n_train=10000`` and its `seed`.
 
     Raises
     ------
@@ -113,70 +131,80 @@ class TrainingRun:
     label_smoothing: float = 0.0
     seed: int = 0
     keep: str = "all"
+    randomness: int = 0
+    shift: int = 0
+    squares: float = 0.0
+    square_size: int = 4
+    head: str = "new"
+    skip: int = 0
 
     def __post_init__(self) -> None:
         for name in ("model", "dataset"):
-            self._text(name, "a name")
+            fields.text(self, name, "a name")
         if not isinstance(self.weights, TrainingRun | None):
-            self._text("weights", "None, 'timm', a path to safetensors or a TrainingRun")
+            fields.text(self, "weights", "None, 'timm', a path to safetensors or a TrainingRun")
         for name, allowed in (
             ("task", TASKS),
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("augmentation", AUGMENTATIONS),
             ("keep", KEEP),
+            ("head", HEADS),
         ):
-            self._text(name, "one of " + ", ".join(map(repr, allowed)))
+            fields.text(self, name, "one of " + ", ".join(map(repr, allowed)))
             choices(name, getattr(self, name), allowed)
         for name in ("img_size", "n_train", "n_test"):
-            self._integer(name, 1, optional=True)
-        self._integer("batch_size", 1)
-        for name in ("epochs", "warmup_steps", "seed"):
-            self._integer(name, 0)
-        self._number("lr", "a number > 0", lambda v: v > 0)
-        self._number("clip", "a number > 0, or None", lambda v: v > 0, optional=True)
-        self._number("weight_decay", "a number >= 0", lambda v: v >= 0)
+            fields.integer(self, name, 1, optional=True)
+        for name in ("batch_size", "square_size"):
+            fields.integer(self, name, 1)
+        for name in ("epochs", "warmup_steps", "seed", "randomness", "shift", "skip"):
+            fields.integer(self, name, 0)
+        fields.number(self, "lr", "a number > 0", lambda v: v > 0)
+        fields.number(self, "clip", "a number > 0, or None", lambda v: v > 0, optional=True)
+        fields.number(self, "weight_decay", "a number >= 0", lambda v: v >= 0)
         for name in ("momentum", "label_smoothing"):
-            self._number(name, "a number in [0, 1)", lambda v: 0 <= v < 1)
+            fields.number(self, name, "a number in [0, 1)", lambda v: 0 <= v < 1)
+        fields.number(self, "squares", "a number in [0, 1]", lambda v: 0 <= v <= 1)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raise ValueError for fields that contradict each other."""
         if self.parent is not None and self.parent.model != self.model:
             raise ValueError(
                 f"weights={self.parent.id!r} is a run of model={self.parent.model!r}; allowed is a "
                 f"run of {self.model!r}"
             )
-        if self.label_smoothing and self.task != "classification":
+        for name in ("label_smoothing", "randomness", "shift", "squares"):
+            if getattr(self, name) and self.task != "classification":
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} means nothing for task={self.task!r}; "
+                    "allowed there is 0"
+                )
+        if self.squares and self.augmentation != "none":
             raise ValueError(
-                f"label_smoothing={self.label_smoothing!r} means nothing for "
-                f"task={self.task!r}; allowed there is 0"
+                f"augmentation={self.augmentation!r} may crop the squares away; allowed with "
+                f"squares={self.squares!r} is 'none'"
             )
-
-    def _text(self, name: str, allowed: str) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, str):
-            raise TypeError(f"{name}={value!r} is {_kind(value)}; allowed is {allowed}")
-        if not value:
-            raise ValueError(f"{name}={value!r} is empty; allowed is {allowed}")
-
-    def _integer(self, name: str, least: int, optional: bool = False) -> None:
-        value = getattr(self, name)
-        if value is None and optional:
-            return
-        allowed = f"an integer >= {least}" + (", or None" if optional else "")
-        # bool is an int in Python, and `epochs=True` is never meant.
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise TypeError(f"{name}={value!r} is {_kind(value)}; allowed is {allowed}")
-        if value < least:
-            raise ValueError(f"{name}={value!r} is out of range; allowed is {allowed}")
-
-    def _number(self, name: str, allowed: str, ok, optional: bool = False) -> None:
-        value = getattr(self, name)
-        if value is None and optional:
-            return
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{name}={value!r} is {_kind(value)}; allowed is {allowed}")
-        if not (math.isfinite(value) and ok(value)):
-            raise ValueError(f"{name}={value!r} is out of range; allowed is {allowed}")
-        # YAML reads `1` as an int: 1 and 1.0 are the same run.
-        object.__setattr__(self, name, float(value))
+        if not self.squares and self.square_size != type(self).square_size:
+            raise ValueError(
+                f"square_size={self.square_size!r} means nothing with squares=0; allowed there is "
+                f"{type(self).square_size}"
+            )
+        if self.head == "kept" and self.weights is None:
+            raise ValueError("head='kept' with weights=None: there is no head; allowed is 'new'")
+        if self.head == "kept" and self.parent is not None and self.parent.task != self.task:
+            raise ValueError(
+                f"head='kept' of a run with task={self.parent.task!r}; allowed for "
+                f"task={self.task!r} is 'new'"
+            )
+        # With another seed the first `skip` images are others than those the parent saw.
+        parent = self.parent
+        again = parent is not None and parent.dataset == self.dataset
+        if self.skip and again and parent.seed != self.seed:
+            raise ValueError(
+                f"skip={self.skip!r} with seed={self.seed!r} leaves out other images than "
+                f"weights={parent.id!r} saw, whose seed is {parent.seed!r}; allowed is the same"
+            )
 
     @property
     def parent(self) -> TrainingRun | None:
@@ -189,12 +217,15 @@ class TrainingRun:
 
         A file named by `weights` or `dataset` counts by its content, a folder by the names and
         sizes of its files, and either by its own name while it is not there: where it lies
-        never counts.
+        never counts. Fields added to `TrainingRun` later count where they are not at their default.
         """
         says = dataclasses.asdict(self) | {"recipe": RECIPE, "weights": self._weights_say()}
+        for name in _LATER:
+            if says[name] == getattr(type(self), name):
+                del says[name]
         # What `load_images` takes for a path and not for a name.
         if set(self.dataset) & {"/", "\\"} or self.dataset.startswith((".", "~")):
-            says["dataset"] = _content(Path(self.dataset).expanduser())
+            says["dataset"] = content(Path(self.dataset).expanduser())
         text = json.dumps(says, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -204,7 +235,7 @@ class TrainingRun:
         if self.parent is not None:
             return f"run:{self.parent.id}"
         try:
-            return _content(resolve_weights(self.weights))
+            return content(resolve_weights(self.weights))
         except FileNotFoundError:
             return f"name:{Path(self.weights).name}"
 
@@ -217,10 +248,20 @@ class TrainingRun:
             start = f"from {self.parent.model} trained on {self.parent.dataset} ({self.parent.id})"
         elif start is None:
             start = f"weights {Path(self.weights).name}"
-        images = "" if self.n_train is None else f" ({self.n_train} images)"
+        if self.head == "kept":
+            start += " with its head"
+        images = [] if self.n_train is None else [f"{self.n_train} images"]
+        images += [f"after the first {self.skip}"] if self.skip else []
+        images = f" ({' '.join(images)})" if images else ""
         size = "" if self.img_size is None else f" at {self.img_size} px"
+        task = self.task
+        task += f" of labels shifted by {self.shift}" if self.shift else ""
+        if self.randomness:
+            task += f" {'and' if self.shift else 'of labels'} spread over {self.randomness + 1}"
+        if self.squares:
+            task += f" with {self.square_size} px squares on {self.squares:.4g} of the images"
         return (
-            f"{self.model}{size} on {self.dataset}{images}: {self.task}, {self.epochs} epochs of "
+            f"{self.model}{size} on {self.dataset}{images}: {task}, {self.epochs} epochs of "
             f"{self.optimizer} (lr {self.lr:g}), {start}, seed {self.seed}"
         )
 
@@ -240,40 +281,16 @@ class TrainingRun:
         """
         said = json.loads(text) if isinstance(text, str | bytes) else text
         if not isinstance(said, dict):
-            raise TypeError(f"a training run is a JSON object, not {_kind(said)}: {text!r:.80}")
-        fields = {f.name for f in dataclasses.fields(cls)}
+            raise TypeError(
+                f"a training run is a JSON object, not {fields.kind(said)}: {text!r:.80}"
+            )
+        known = {f.name for f in dataclasses.fields(cls)}
         for name in said:
-            if name not in fields:
-                raise ValueError(unknown("field of TrainingRun", name, fields))
+            if name not in known:
+                raise ValueError(unknown("field of TrainingRun", name, known))
         missing = [name for name in ("model", "dataset") if name not in said]
         if missing:
             raise ValueError(f"the training run does not say {' and '.join(missing)}")
         if isinstance(said.get("weights"), dict):
             said = said | {"weights": cls.from_json(json.dumps(said["weights"]))}
         return cls(**said)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
-
-
-def _content(path: Path) -> str:
-    """What a path says: a digest of what lies there, or its name while nothing does."""
-    if path.is_file():
-        stat = path.stat()
-        return "file:" + _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-    if path.is_dir():
-        entries = sorted(
-            (p.relative_to(path).as_posix(), p.stat().st_size)
-            for p in path.rglob("*")
-            if p.is_file()
-        )
-        return "folder:" + hashlib.sha256(json.dumps(entries).encode()).hexdigest()
-    return f"name:{path.name}"
-
-
-@functools.lru_cache(maxsize=256)
-def _file_digest(path: str, size: int, mtime_ns: int) -> str:
-    # Size and time are in the key so that a file that changes is read again.
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -152,6 +152,9 @@ _TRAINING = {
     ),
     "test_loss": Field("epoch", "float", "loss on the test images", 0),
     "test_accuracy": Field("epoch", "float", "accuracy on the test images", 0, 1),
+    "test_accuracy_squares": Field(
+        "epoch", "float", "accuracy on the test images, all with class-coloured squares", 0, 1
+    ),
     "learning_rate": Field("epoch step?", "float", "learning rate", 0, nan="epoch 0"),
     "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
 }
@@ -163,7 +166,10 @@ _PROBES = {
     "probe_regularisation": Field(
         "seed? layer", "float", "regularisation of the probe, chosen on held-out images", 0
     ),
-    "numerical_rank": Field("seed? layer", "number", "numerical rank of the layer's features", 0),
+    "numerical_rank": Field(
+        "seed? layer rtol?", "number", "numerical rank of the layer's features", 0
+    ),
+    "num_features": Field("layer", "int", "numbers in the representation of one image", 1),
 }
 
 # Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
@@ -245,6 +251,9 @@ COORDS = {
     "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
     "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
     "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
+    "rtol": Field(
+        "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True
+    ),
     "step": Field("step", "int", "step within the epoch", 0, increasing=True),
     "corruption": Field("corruption", "str", "corruption"),
     "severity": Field("severity", "int", "severity; 0 = clean", 0, 5, increasing=True),

@@ -282,25 +282,29 @@ def subspace_similarity(x: Tensor, y: Tensor, *, k: int) -> Tensor:
     return subspace_from_directions(_directions(x, k, "x"), _directions(y, k, "y"))
 
 
-def numerical_rank(x: Tensor, *, rtol: float = 1e-3) -> Tensor:
+def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor:
     r"""Return how many singular values of the feature covariance count, ``(n, ...) -> ()`` int64.
 
     The number of singular values of :math:`C = \tilde X^\top \tilde X / (n - 1)` above `rtol`
     times the largest. Those of `C` are the *squares* of those of the centred data matrix over
     n − 1, so 1e-3 here is 0.032 there. It cannot exceed min(n − 1, d): give n beside it. The
-    quantity of figure 4 of Masarczyk et al. (2023). A constant representation has rank 0.
+    quantity of figure 4 of Masarczyk et al. (2023). A constant representation has rank 0. Several
+    `rtol` share one decomposition and give one rank each, ``(n, ...) -> (R,)``.
 
     Raises
     ------
     ValueError
-        If `rtol` is not in [1e-12, 1), n < 2, or `x` is non-finite.
+        If an `rtol` is not in [1e-12, 1), n < 2, or `x` is non-finite.
 
     Examples
     --------
-    >>> numerical_rank(torch.diag(torch.tensor([1.0, 1.0, 1e-2, 0.0]))).item()
-    2
+    >>> x = torch.diag(torch.tensor([1.0, 1.0, 1e-2, 0.0]))
+    >>> numerical_rank(x).item(), numerical_rank(x, rtol=[1e-6, 1e-3]).tolist()
+    (2, [3, 2])
     """
-    if not 1e-12 <= rtol < 1:
-        raise ValueError(f"rtol={rtol} is not in [1e-12, 1)")
+    for one in [rtol] if isinstance(rtol, float | int) else rtol:
+        if not 1e-12 <= one < 1:
+            raise ValueError(f"rtol={one} is not in [1e-12, 1)")
     values = torch.linalg.eigvalsh(_scatter(as_rows(x), "x"))
-    return (values > rtol * values[-1]).sum()
+    least = torch.as_tensor(rtol, dtype=_F64, device=values.device)[..., None] * values[-1]
+    return (values > least).sum(-1)

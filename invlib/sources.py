@@ -73,7 +73,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _nothing_there(name: str, folder: Path, root: Path) -> str:
     mine = [path.name for path in _folders(root) if _splits(path)] if root.is_dir() else []
-    known = sorted({"digits", "shapes", *OFFICIAL, *mine})
+    known = sorted({"digits", "shapes", "street_digits", *OFFICIAL, *mine})
     return (
         f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known)} "
         f"Looked in {folder}, which should hold train.npz and test.npz, or images as "

@@ -29,12 +29,13 @@ from tqdm.auto import tqdm
 from invlib.augment import augment
 from invlib.batches import has_batch_norm, split_batches
 from invlib.checkpoints import Trained
-from invlib.datasets import ImageSet, load_images
+from invlib.datasets import ImageSet
 from invlib.evaluation import evaluate, loss_function
 from invlib.models import StagedModel, load_model
 from invlib.paths import project_root
 from invlib.results import provenance, save_results
 from invlib.runs import TrainingRun
+from invlib.tasks import evaluated_on, trained_on
 
 __all__ = ["Trained", "train"]
 
@@ -57,8 +58,9 @@ def train(
     are not decayed, and the schedule is a linear warm-up from 0, then a cosine to 0 over the
     remaining steps. The warm-up is at most a tenth of all steps, so that a short run trains too.
     The loss is cross-entropy, or for reconstruction the mean absolute difference of pixels in
-    [0, 1] to the augmented image. On CUDA the training step computes in bfloat16 (autocast), on a
-    CPU in float32; test results are computed in float32 everywhere.
+    [0, 1] to the augmented image. `invlib.tasks` says which images and labels a run sees. On CUDA
+    the training step computes in bfloat16 (autocast), on a CPU in float32; test results are
+    computed in float32 everywhere.
 
     Parameters
     ----------
@@ -151,14 +153,14 @@ class _Training:
     def __init__(self, trained: Trained, start: str | Path | None, device: torch.device):
         self.trained, self.run, self.device = trained, trained.run, device
         run = self.run
-        images = load_images(run.dataset, "train", n=run.n_train, seed=run.seed)
-        # The same test images for every seed: runs that differ in it stay comparable.
-        tests = load_images(run.dataset, "test", n=run.n_test)
+        images = trained_on(run)
         self.model = _initial_model(run, start, images.num_classes).to(device)
         size = self.model.img_size
         # At most two source pixels per output pixel and axis: bilinear sampling misses none.
         self.images, self.labels = _on_device(images, 2 * size, device)
-        self.tests = _on_device(tests, size, device)
+        self.tests = _on_device(evaluated_on(run), size, device)
+        marked = evaluated_on(run, squares=True) if run.squares else None
+        self.marked = marked and _on_device(marked, size, device)
         self.least = 2 if has_batch_norm(self.model.net) else 1  # images in a batch
         self.steps = len(self.batches(torch.arange(len(images))))  # per epoch
         self.optimizer = build_optimizer(run, self.model.net)
@@ -185,6 +187,8 @@ class _Training:
                 for name, value in evaluate(self.model, *self.tests).items():
                     self.check(value, epoch, self.steps, "test loss")
                     row[f"test_{name}"] = value
+                if self.marked is not None:
+                    row["test_accuracy_squares"] = evaluate(self.model, *self.marked)["accuracy"]
                 row["epoch_time"] = time.perf_counter() - started
                 self.log.append(row)
                 state = {"optimizer": self.optimizer.state_dict(), "log": self.log}
@@ -273,9 +277,16 @@ class _Training:
 
 
 def _initial_model(run: TrainingRun, start: str | Path | None, num_classes: int) -> StagedModel:
-    """The model before any step: weights given or drawn, the head for this task always drawn."""
+    """The model before any step: weights given or drawn, the head drawn unless it is kept."""
     model = load_model(run.model, weights=start, img_size=run.img_size, seed=run.seed)
-    return model.with_head(run.task, num_classes, seed=run.seed)
+    if run.head == "new":
+        return model.with_head(run.task, num_classes, seed=run.seed)
+    has = f"head='kept': the weights have a head for {model.task}"
+    if model.task != run.task:
+        raise ValueError(f"{has}; for task={run.task!r} allowed is 'new'")
+    if run.task == "classification" and (k := model.net.num_classes) != num_classes:
+        raise ValueError(f"{has} of {k} classes; for the {num_classes} here allowed is 'new'")
+    return model
 
 
 def _on_device(images: ImageSet, side: int, device: torch.device) -> tuple[Tensor, Tensor]:

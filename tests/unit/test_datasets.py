@@ -135,6 +135,46 @@ def test_a_draw_is_a_function_of_the_seed_and_holds_the_smaller_draws(labels, se
     assert all(small < large for small, large in zip(draws, draws[1:], strict=False))
 
 
+@given(labels=LABELS, cut=st.integers(0, 40), seed=st.integers(0, 99))
+def test_what_is_skipped_and_what_is_drawn_after_are_the_whole_without_overlap(labels, cut, seed):
+    cut = min(cut, len(labels) - 1)
+    rest = stratified(labels, None, seed, skip=cut)
+    first = stratified(labels, cut, seed) if cut else np.array([], int)
+    assert sorted([*first, *rest]) == list(range(len(labels)))
+    if len(labels) - cut > 1:  # a part of the rest, whatever its size
+        assert set(stratified(labels, 1, seed, skip=cut)) <= set(rest)
+
+
+@pytest.mark.parametrize("name", ["digits", "shapes"])
+def test_a_skip_leaves_out_what_the_same_seed_draws_first(name):
+    def pixels(**draw):
+        found = load_images(name, "train", seed=4, **draw)
+        assert len(found) == len(found.labels) == 30
+        return {image.tobytes() for image in found.images}
+
+    first, second, both = (
+        pixels(n=30),
+        pixels(n=30, skip=30),
+        load_images(name, "train", n=60, seed=4),
+    )
+    assert len(first) == len(second) == 30 and not first & second
+    assert first | second == {image.tobytes() for image in both.images}
+
+
+@pytest.mark.parametrize(("skip", "error"), [(-1, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_a_skip_that_is_none_is_refused(skip, error):
+    for name in ("digits", "shapes"):
+        with pytest.raises(error, match=f"skip={skip!r}"):
+            load_images(name, "train", skip=skip)
+
+
+def test_a_skip_that_leaves_too_few_says_how_many_there_are():
+    with pytest.raises(ValueError, match="n=1 images .* after skip=500, but digits/test has 500"):
+        load_images("digits", "test", n=1, skip=500)
+    with pytest.raises(ValueError, match="skip=500, but digits/test has 500"):
+        load_images("digits", "test", skip=500)
+
+
 def test_another_seed_draws_other_images_in_random_order():
     labels = np.repeat(np.arange(10), 50)
     first, second = (stratified(labels, 100, seed) for seed in (0, 1))

@@ -35,13 +35,41 @@ OTHER = {
     "label_smoothing": 0.1,
     "seed": 1,
     "keep": "ends",
+    "randomness": 3,
+    "shift": 3,
+    "squares": 0.5,
+    "square_size": 5,
+    "head": "kept",
+    "skip": 7,
 }
+# What a field needs beside it to mean something.
+BESIDE = {
+    "squares": {"augmentation": "none"},
+    "square_size": {"augmentation": "none", "squares": 1.0},
+    "head": {"weights": "timm"},
+}
+
+
+def test_ids_of_stored_runs_stay_what_they_are():
+    """Fields came later; checkpoints, results and tables written before name these ids."""
+    assert make().id == "9df4c846699f"
+    assert make(weights=make(), task="reconstruction").id == "161e2a2e45e4"
+
+
+def test_a_run_written_before_a_field_existed_is_read_as_its_default():
+    said = json.loads(make(weights=make(seed=1)).to_json())
+    for name in ("randomness", "shift", "squares", "square_size", "head", "skip"):
+        del said[name], said["weights"][name]
+    assert TrainingRun.from_json(json.dumps(said)) == make(weights=make(seed=1))
 
 
 def test_every_field_changes_the_id():
     assert set(OTHER) == {f.name for f in dataclasses.fields(TrainingRun)}
-    ids = {make().id} | {make(**{name: value}).id for name, value in OTHER.items()}
-    assert len(ids) == len(OTHER) + 1
+    for name, value in OTHER.items():
+        beside = BESIDE.get(name, {})
+        assert make(**beside).id != make(**beside, **{name: value}).id, name
+    alone = {make(**{name: OTHER[name]}).id for name in OTHER.keys() - BESIDE.keys()}
+    assert len(alone | {make().id}) == len(OTHER) - len(BESIDE) + 1
 
 
 def test_the_id_is_twelve_hex_digits_and_equal_runs_have_equal_ids():
@@ -130,6 +158,12 @@ def test_a_dataset_path_counts_by_content(tmp_path):
         ("weight_decay", -1e-4, "a number >= 0"),
         ("momentum", 1.0, "a number in [0, 1)"),
         ("label_smoothing", 1.0, "a number in [0, 1)"),
+        ("randomness", -1, "an integer >= 0"),
+        ("shift", -1, "an integer >= 0"),
+        ("skip", -1, "an integer >= 0"),
+        ("squares", 1.1, "a number in [0, 1]"),
+        ("square_size", 0, "an integer >= 1"),
+        ("head", "keep", "did you mean 'kept'"),
     ],
 )
 def test_a_wrong_value_names_field_value_and_allowed(field, value, said):
@@ -166,6 +200,47 @@ def test_a_wrong_type_names_field_value_and_allowed(field, value):
 def test_label_smoothing_means_nothing_for_reconstruction():
     with pytest.raises(ValueError, match="label_smoothing=0.1 means nothing"):
         make(task="reconstruction", label_smoothing=0.1)
+
+
+@pytest.mark.parametrize("field", ["randomness", "shift", "squares"])
+def test_labels_mean_nothing_for_reconstruction(field):
+    with pytest.raises(ValueError, match=f"{field}=1.* means nothing for task='reconstruction'"):
+        make(task="reconstruction", augmentation="none", **{field: 1})
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"squares": 0.5}, "augmentation='merlin' may crop the squares away; .* is 'none'"),
+        ({"square_size": 5}, "square_size=5 means nothing with squares=0; allowed there is 4"),
+        ({"head": "kept"}, "head='kept' with weights=None: there is no head; allowed is 'new'"),
+        (
+            {"head": "kept", "weights": make(task="reconstruction")},
+            "head='kept' of a run with task='reconstruction'",
+        ),
+        ({"skip": 9, "seed": 1, "weights": make()}, "skip=9 with seed=1 leaves out other images"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_named(fields, said):
+    with pytest.raises(ValueError, match=said):
+        make(**fields)
+
+
+def test_a_skip_needs_the_seed_of_a_parent_only_on_the_same_data():
+    assert make(skip=9, seed=1, weights=make(dataset="shapes")).skip == 9
+    assert make(skip=9, seed=1, weights=make(seed=1)).skip == 9
+
+
+def test_describe_says_what_is_done_to_the_data():
+    run = make(
+        weights=make(), head="kept", n_train=50, skip=20, shift=2, randomness=3, squares=0.25,
+        augmentation="none",
+    )  # fmt: skip
+    said = run.describe()
+    assert "on digits (50 images after the first 20): classification of labels shifted by 2" in said
+    assert "and spread over 4 with 4 px squares on 0.25 of the images, 100 epochs" in said
+    assert f"({run.parent.id}) with its head, seed 0" in said
+    assert "classification of labels spread over 10, 100" in make(randomness=9).describe()
 
 
 def test_from_json_refuses_what_is_no_run():

@@ -264,6 +264,9 @@ def test_only_the_images_drawn_are_decoded_and_they_are_those_of_the_whole(root,
     np.testing.assert_array_equal(few.images, everything.sample(5, seed=1).images)
     np.testing.assert_array_equal(few.labels, everything.sample(5, seed=1).labels)
     assert few.images.shape == (5, 32, 32, 3) and isinstance(few.images, np.memmap)
+    rest = load_images("mine", "train", seed=1, skip=5)
+    np.testing.assert_array_equal(rest.images, everything.sample(None, seed=1, skip=5).images)
+    assert len(rest) == 7 and not set(map(bytes, few.images)) & set(map(bytes, rest.images))
 
 
 def test_splits_number_the_classes_alike_and_val_serves_as_test(root):

@@ -13,13 +13,15 @@ from filelock import FileLock
 from safetensors import safe_open
 from torch import nn
 
-from invlib import training
+from invlib import tasks, training
 from invlib.augment import resize
 from invlib.checkpoints import Trained
 from invlib.datasets import load_images
 from invlib.evaluation import evaluate
 from invlib.models import load_model
+from invlib.patterns import palette
 from invlib.runs import TrainingRun
+from invlib.tasks import trained_on
 from invlib.training import build_optimizer, build_scheduler, epoch_generator, train
 
 CPU = torch.device("cpu")
@@ -285,12 +287,32 @@ def test_the_target_of_reconstruction_is_the_augmented_image(tmp_path, monkeypat
     assert torch.isclose(loss, want)
 
 
+def test_a_kept_head_is_that_of_the_run_before(tmp_path, trained):
+    shutil.copytree(trained.path, tmp_path / TINY.id)
+    fine = train(tiny(weights=TINY, head="kept", epochs=1), root=tmp_path, device="cpu")
+    assert same(state(fine, 0), state(trained)) and not same(state(fine), state(trained))
+    assert fine.log.test_accuracy[0] == trained.log.test_accuracy[-1]
+    for fields, said in (
+        (
+            {"dataset": "shapes"},
+            "a head for classification of 10 classes; for the 24 here allowed is 'new'",
+        ),
+        (
+            {"task": "reconstruction"},
+            "a head for classification; for task='reconstruction' allowed is 'new'",
+        ),
+    ):
+        path = str(trained.checkpoint())
+        with pytest.raises(ValueError, match=said):
+            at_work(tiny(weights=path, head="kept", **fields), tmp_path, path)
+
+
 # ── Optimisation ─────────────────────────────────────────────────────────────────────────────────
 
 
 def test_it_learns(tmp_path):
     run = tiny(
-        n_train=600, n_test=200, epochs=5, batch_size=20, lr=1e-2, augmentation="none", keep="ends"
+        n_train=600, n_test=100, epochs=4, batch_size=20, lr=1e-2, augmentation="none", keep="ends"
     )
     log = train(run, root=tmp_path, device="cpu").log
     assert log.test_accuracy[0] < 0.2 < log.test_accuracy[-1]  # ten classes, and a tiny ViT
@@ -383,6 +405,33 @@ def test_weights_broken_by_the_last_step_are_caught_by_the_test_loss(tmp_path):
     with pytest.raises(FloatingPointError, match="test loss is nan at epoch 1"):
         train(run, root=tmp_path, device="cpu")
     assert Trained(run, tmp_path / run.id).epochs == [0]
+
+
+# ── Labels and squares ───────────────────────────────────────────────────────────────────────────
+
+
+def test_squares_are_learnt_and_the_original_test_images_have_none(tmp_path):
+    run = tiny(
+        n_train=600, n_test=100, epochs=4, batch_size=20, lr=1e-2, augmentation="none",
+        squares=1.0, square_size=8, keep="ends",
+    )  # fmt: skip
+    log = train(run, root=tmp_path, device="cpu").log
+    assert log.test_accuracy_squares[-1] > 0.9 > log.test_accuracy[-1] + 0.3
+    work, plain = at_work(run, tmp_path), at_work(tiny(n_test=100), tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(work.tests, plain.tests, strict=True))
+    # What a step sees: every square, whole, where it was pasted.
+    seen = training.augment(work.images, 32, kind="none", generator=torch.Generator())
+    for shown, label in zip(seen, work.labels, strict=True):
+        colour = torch.tensor(palette(10)[label]) / 255
+        assert torch.equal(shown[:, :8, :8], colour[:, None, None].expand(3, 8, 8))
+
+
+def test_the_labels_trained_on_are_those_of_the_task(tmp_path):
+    run = tiny(randomness=9, shift=1)
+    work, task = at_work(run, tmp_path), trained_on(run)
+    assert work.labels.tolist() == task.labels.tolist()
+    assert work.tests[1].tolist() == tasks.evaluated_on(run).labels.tolist()
+    assert torch.equal(work.images, at_work(TINY, tmp_path).images)
 
 
 # ── Data, evaluation, progress ───────────────────────────────────────────────────────────────────
