@@ -306,5 +306,5 @@ def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor
         if not 1e-12 <= one < 1:
             raise ValueError(f"rtol={one} is not in [1e-12, 1)")
     values = torch.linalg.eigvalsh(_scatter(as_rows(x), "x"))
-    least = torch.as_tensor(rtol, dtype=_F64, device=values.device)[..., None] * values[-1]
+    least = torch.as_tensor(rtol, dtype=torch.float64, device=values.device)[..., None] * values[-1]
     return (values > least).sum(-1)
