@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROBUSTNESS", "SPREAD"]
 
-HYPOTHESIS = "std of forgetting, layers 2-12"  # the paper's own
 NEEDS = (*VARIABLES["forgetting"], "corrupted_accuracy")
 SEVERITIES = (1, 2, 3, 4, 5)  # whose mean is the accuracy on corrupted images
 
@@ -30,20 +29,17 @@ def _claim(
     return claim_of_4_4(*said, needs, severities=SEVERITIES, unit=unit, **more)
 
 
-def _scan(ds: xr.Dataset, self_term: str, quantities: Iterable[str], **how) -> xr.Dataset:
-    from invlib.robustness import correlation_scan
-
-    return correlation_scan(
-        ds, quantities=quantities, self_term=self_term, seeds="each", **how
-    ).reset_coords(drop=True)
-
-
-def _of_spread(name: str, **how: object) -> Callable:
-    """A measure: what the scan of forgetting says of the paper's hypothesis."""
+def _of_spread(name: str, epochs: slice = slice(None)) -> Callable:
+    """A measure: what correlating the paper's hypothesis with accuracy gives, over some epochs."""
 
     def measure(ds: xr.Dataset, self_term: str) -> xr.DataArray:
-        scan = _scan(ds, self_term, ["forgetting"], **how)
-        return scan[name].sel(hypothesis=HYPOTHESIS, drop=True)
+        from invlib.correlation import correlate
+        from invlib.robustness import forgetting_spread, mean_corrupted_accuracy
+
+        ds = ds.sel(epoch=epochs)
+        spread = forgetting_spread(ds, self_term=self_term, seeds="each")  # layers 2-12
+        found = correlate(spread, mean_corrupted_accuracy(ds))
+        return found[name].reset_coords(drop=True)
 
     return measure
 
@@ -66,7 +62,10 @@ def _above_best(quantity: str) -> Callable:
     """A measure: the correlation of the paper's hypothesis minus the best one of `quantity`."""
 
     def measure(ds: xr.Dataset, self_term: str) -> xr.DataArray:
-        best = abs(_scan(ds, self_term, [quantity])["correlation"]).max("hypothesis")
+        from invlib.robustness import correlation_scan
+
+        scan = correlation_scan(ds, quantities=[quantity], self_term=self_term, seeds="each")
+        best = abs(scan["correlation"].reset_coords(drop=True)).max("hypothesis")
         return _of_spread("correlation")(ds, self_term) - best
 
     return measure
