@@ -56,6 +56,9 @@ class Claim:
         and which may be stored as no more than that; ``"matrices"``: names of which it reads the
         whole; any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
         exactly these, in a network that ends there: another network's layers are not the paper's.
+    obstacle : callable, optional
+        ``obstacle(ds) -> str``: why these results cannot decide the claim although they have what
+        it needs; empty where they can.
     """
 
     id: str
@@ -70,6 +73,7 @@ class Claim:
     unit: str = "1"
     paper_value: float | Mapping[str, float] = math.nan
     needs: Mapping[str, tuple] = field(default_factory=dict)
+    obstacle: Callable[[xr.Dataset], str] | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -101,7 +105,7 @@ class Claim:
                 return f"these results have no {dim} {', '.join(missing)}"
             if dim == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
                 return "this network has more layers than the paper's"
-        return ""
+        return self.obstacle(ds) if self.obstacle else ""
 
 
 def check_claims(

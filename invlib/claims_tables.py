@@ -127,7 +127,8 @@ def _lines(cells: list[list[str]], width: int) -> list[str]:
 
 
 def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> str:
-    verdict, values = str(one["verdict"].values), one["value"].values
+    # NaN: a seed that other claims of a joined ledger were judged with
+    verdict, values = str(one["verdict"].values), one["value"].dropna("seed").values
     if verdict == UNTESTABLE:
         return verdict
     text = f"{values.mean():.3g}"

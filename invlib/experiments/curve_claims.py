@@ -68,7 +68,7 @@ def curve_claim(
         Pairs of a quantity (of `VARIABLES`) and a label of `dim`.
     pick
         ``pick(ds, label)`` selects the label, where that is more than ``ds.sel({dim: label})``; the
-        claim then does not name its labels as needed, and `pick` gives NaN for one that is missing.
+        claim then does not name its labels as needed, and its `obstacle` says which is missing.
     more
         Other fields of `Claim`.
     """

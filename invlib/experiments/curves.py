@@ -52,6 +52,11 @@ def least(*numbers: xr.DataArray) -> xr.DataArray:
     return reduce(np.minimum, numbers)
 
 
+def greatest(*numbers: xr.DataArray) -> xr.DataArray:
+    """Return the largest of several numbers."""
+    return reduce(np.maximum, numbers)
+
+
 def valley_depth(
     curve: xr.DataArray, left: Iterable[int], floor: Iterable[int], right: Iterable[int]
 ) -> xr.DataArray:

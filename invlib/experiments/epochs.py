@@ -1,6 +1,7 @@
 """Numbers from series over epochs: what a claim about a trajectory comes down to. No xarray here.
 
-Every series is a DataArray with dim epoch; what comes back has lost it.
+Every series is a DataArray with dim epoch; what comes back has lost it, and is NaN where an epoch
+that it looks at is.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ def early_peak(series: xr.DataArray) -> xr.DataArray:
     """
     epochs = series["epoch"].values
     first = series.sel(epoch=[e for e in epochs if 0 < e <= epochs[-1] / 2])
-    return first.max("epoch") - series.isel(epoch=-1, drop=True)
+    return first.max("epoch", skipna=False) - series.isel(epoch=-1, drop=True)
 
 
 def gain(series: xr.DataArray) -> xr.DataArray:
-    """Return the last value minus that after the first epoch of training.
+    """Return the last value minus that of the first epoch after 0.
 
     Examples
     --------
@@ -39,7 +40,9 @@ def gain(series: xr.DataArray) -> xr.DataArray:
     >>> float(gain(xr.DataArray([0.0, 0.5, 0.75], {"epoch": range(3)})))
     0.25
     """
-    return series.isel(epoch=-1, drop=True) - series.sel(epoch=1, drop=True)
+    return series.isel(epoch=-1, drop=True) - series.sel(epoch=slice(1, None)).isel(
+        epoch=0, drop=True
+    )
 
 
 def loss_since_best(series: xr.DataArray) -> xr.DataArray:
@@ -51,4 +54,4 @@ def loss_since_best(series: xr.DataArray) -> xr.DataArray:
     >>> float(loss_since_best(xr.DataArray([0.0, 0.75, 0.5], {"epoch": range(3)})))
     0.25
     """
-    return series.max("epoch") - series.isel(epoch=-1, drop=True)
+    return series.max("epoch", skipna=False) - series.isel(epoch=-1, drop=True)

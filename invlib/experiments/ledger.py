@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from invlib.claims import Claim, check_claims
 from invlib.paths import runs_root
 
-from .dynamics_claims import DYNAMICS, ROBUSTNESS
+from .dynamics_claims import DYNAMICS
 from .flow_claims import COMPRESSION_EXPANSION
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
+from .robustness_claims import ROBUSTNESS, SPREAD
 from .section import Section
 from .task_claims import FINETUNING_TASK
 
@@ -28,7 +29,7 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
     "finetuning_task": FINETUNING_TASK,
     "pretraining_dataset": PRETRAINING_DATASET,
     "compression_expansion": COMPRESSION_EXPANSION,
-    "dynamics": DYNAMICS,
+    "dynamics": DYNAMICS + SPREAD,
     "robustness": ROBUSTNESS,
     "accuracy": ACCURACY,
 }
@@ -79,7 +80,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
         if path.is_file():
             ds = open_results(path)
             ledgers = [check_claims(claims, one) for _, one in settings(ds)]
-            there = ds["dataset"].values.tolist() if "dataset" in ds.dims else there
+            there = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else there
         else:
             ledgers = [_not_run(claims)]
         yield section, path, ledgers, [name for name in DATASETS[section] if name not in there]

@@ -169,5 +169,5 @@ class Robustness(Dynamics):
         for name, run in self.runs().items():
             trained = train(run, root=self.training_root)
             parts[name] = self.trajectory(pretrained, trained, inverted=("pt",))
-        ds = stack(parts, "optimizer", shared=True)
+        ds = stack(parts, "optimizer", shared=True).assign_coords(dataset=self.datasets[0])
         return self.finish(ds, kind="comparison", device=pretrained.device, started=started)
