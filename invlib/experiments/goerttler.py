@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field
 
 from invlib.runs import TrainingRun
 
-from .section import Name, Positive, PositiveFloat, Section, Seeds, Several
+from .beside import BesideReference
+from .section import Name, Positive, PositiveFloat, Seeds, Several
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,9 +21,21 @@ if TYPE_CHECKING:
 
     from invlib.models import StagedModel
 
-__all__ = ["GoerttlerSection", "LearningFromRandomLabels"]
+__all__ = ["LOGGED", "SETUP", "GoerttlerSection", "LearningFromRandomLabels"]
 
 LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+# The parameters that a reader compares between a run and the paper.
+SETUP = {
+    "labels_model": "model",
+    "labels_dataset": "data set",
+    "labels_seeds": "repeats (seeds)",
+    "labels_n": "training images",
+    "labels_epochs": "epochs",
+    "labels_lr": "learning rate",
+    "labels_batch_size": "batch size",
+    "labels_images": "images for CKA",
+}
 
 
 def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
@@ -31,7 +44,7 @@ def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-class GoerttlerSection(Section):
+class GoerttlerSection(BesideReference):
     """What both sections of paper B are run with. The defaults are those of the laptop scale.
 
     Of `seeds` the first draws the test images on which representations are compared; no image is
@@ -55,6 +68,8 @@ class GoerttlerSection(Section):
     labels_images : int
         Test images on which representations are compared.
     """
+
+    compared = SETUP
 
     labels_model: Name = "conv4_w16"
     labels_dataset: Name = "digits"

@@ -1,24 +1,32 @@
-"""What paper B (Goerttler & Obermayer 2022) claims about labels, with and without structure.
+"""What section 3 of paper B (Goerttler & Obermayer 2022) claims about labels without structure.
 
-The paper gives curves and words, no numbers: every threshold is ours, its reason beside it. "Change"
-is 1 - CKA. Each number is one for each repeat of the training, which is what verdicts count.
+The paper gives curves and words, no numbers: every threshold is ours, its reason beside it.
+"Change" is 1 - CKA. There is one number for each repeat of the training, and verdicts count these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from invlib.claims import Claim, reported
 
-from .curves import RESOLUTION, least, level
-from .unlearning import CROSS, SAME, SCRATCH, SHIFTED
+from .curves import RESOLUTION, level
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["LEARNING_FROM_RANDOM_LABELS", "UNLEARNING"]
+__all__ = [
+    "BLOCKS",
+    "EARLY",
+    "LEARNING_FROM_RANDOM_LABELS",
+    "RANDOM",
+    "SLIGHT",
+    "TRUE",
+    "label_claim",
+    "least_step",
+    "whole",
+]
 
 PAPER = reported("B")
 LAYERS = tuple(PAPER["layers"])
@@ -28,10 +36,10 @@ EARLY, LATE = LAYERS[:2], LAYERS[-2:]
 TRUE, RANDOM = PAPER["randomness"]
 CHANCE = 1 / PAPER["classes"]
 
-_SLIGHT = 0.1  # of CKA: less is "hardly any" change, as "almost 0" of CKA divergence in paper A
+SLIGHT = 0.1  # of CKA: less is "hardly any" change, as "almost 0" of CKA divergence in paper A
 
 
-def _claim(
+def label_claim(
     id: str,
     figure: str,
     words: str,
@@ -62,12 +70,12 @@ def _claim(
     )
 
 
-def _least_step(curve: xr.DataArray, dim: str = "randomness") -> xr.DataArray:
+def least_step(curve: xr.DataArray, dim: str = "randomness") -> xr.DataArray:
     """Return the smallest rise from one value of `dim` to the next; NaN where there is but one."""
     return curve.diff(dim).min(dim)
 
 
-def _whole(curve: xr.DataArray) -> xr.DataArray:
+def whole(curve: xr.DataArray) -> xr.DataArray:
     """Mean over all layers."""
     return level(curve, LAYERS)
 
@@ -98,7 +106,7 @@ def _more_images(ds: xr.Dataset) -> xr.DataArray:
 
 def _random_labels() -> Iterable[Claim]:
     both = {"randomness": (TRUE, RANDOM)}
-    yield _claim(
+    yield label_claim(
         "B-3-early-layers-change-less",
         "1",
         "In training from a random start, early layers change less than late ones.",
@@ -111,18 +119,18 @@ def _random_labels() -> Iterable[Claim]:
         RESOLUTION,  # the paper does not say by how much; less than that is no difference
         "cka_reference_trajectory",
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-loss-falls-slower",
         "2a",
         "The more random the labels, the slower the loss falls.",
         "mean training loss over all epochs: smallest rise from one randomness to the next",
-        lambda ds: _least_step(ds["train_loss"].mean("epoch")),
+        lambda ds: least_step(ds["train_loss"].mean("epoch")),
         0.0,  # any: a curve that lies higher throughout
         "train_loss",
         unit="nats",
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-same-training-accuracy",
         "2b",
         "Trained long enough, a network fits random labels almost as well as true ones.",
@@ -133,18 +141,18 @@ def _random_labels() -> Iterable[Claim]:
         unit="accuracy",
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-test-accuracy-falls",
         "2c",
         "The more random the labels, the lower test accuracy.",
         "test accuracy after the last epoch: smallest fall from one randomness to the next",
-        lambda ds: _least_step(-ds["test_accuracy"].isel(epoch=-1, drop=True)),
+        lambda ds: least_step(-ds["test_accuracy"].isel(epoch=-1, drop=True)),
         0.0,  # the best that is possible, 1/(d + 1), falls with every d
         "test_accuracy",
         unit="accuracy",
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-nothing-learnt-without-structure",
         "2c",
         "With completely random labels test accuracy is what guessing gives.",
@@ -156,16 +164,16 @@ def _random_labels() -> Iterable[Claim]:
         above=False,
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-less-structure-less-change",
         "3a",
         "With less structure in the labels, representations change less.",
         "mean CKA with the start over all layers, completely random minus true labels",
-        lambda ds: _whole(_by_randomness(ds)),
+        lambda ds: whole(_by_randomness(ds)),
         RESOLUTION,
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-especially-early",
         "3a",
         "That holds above all in the early layers.",
@@ -174,7 +182,7 @@ def _random_labels() -> Iterable[Claim]:
         0.0,  # "especially": larger there
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-memorised-in-the-last-layer",
         "3a",
         "Random labels are memorised mainly in the last layer.",
@@ -187,17 +195,17 @@ def _random_labels() -> Iterable[Claim]:
         RESOLUTION,  # "mainly": it changes more than every other
         **both,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-few-images-only-the-last-layer",
         "3b",
         "To memorise a few random labels nothing but the last layer has to change.",
         "largest change of any block on the fewest images",
         lambda ds: _memorised(ds, 0).max("layer"),
-        _SLIGHT,
+        SLIGHT,
         "cka_reference_memorised",
         above=False,
     )
-    yield _claim(
+    yield label_claim(
         "B-3.2-more-images-earlier-layers",
         "3b",
         "The more random labels there are, the more earlier layers change.",
@@ -208,135 +216,4 @@ def _random_labels() -> Iterable[Claim]:
     )
 
 
-# --- section 4: fine-tuning -----------------------------------------------------------------------
-
-
-def _kept(ds: xr.Dataset, task: str, d: int = TRUE, to: str = "pretrained") -> xr.DataArray:
-    """CKA with the pretrained (or initial) weights after one task, by layer."""
-    return ds["cka_reference"].sel(task=task, randomness=d, reference=to, drop=True)
-
-
-def _between(ds: xr.Dataset, task: str) -> xr.DataArray:
-    """By how much the early change of a task is above the true task's and below random labels'."""
-    here, true, random = (
-        level(1 - _kept(ds, *which), EARLY) for which in ((task,), (SAME,), (SAME, RANDOM))
-    )
-    return least(here - true, random - here)
-
-
-def _nearer(ds: xr.Dataset, task: str, d: int = TRUE) -> xr.DataArray:
-    """Mean CKA over all layers with the pretrained weights minus that with the initial ones."""
-    return _whole(_kept(ds, task, d) - _kept(ds, task, d, "initial"))
-
-
-def _falls(ds: xr.Dataset, task: str) -> xr.DataArray:
-    cka = ds["cka_reference"].sel(task=task, reference="pretrained", drop=True)
-    return _least_step(-_whole(cka))
-
-
-def _unlearning() -> Iterable[Claim]:
-    both = {"randomness": (TRUE, RANDOM)}
-    for id, task, figure, words in (
-        ("same", SAME, "4a", "On images of the same domain"),
-        ("cross-domain", CROSS, "4b", "On images of another domain, too"),
-    ):
-        yield _claim(
-            f"B-4.1-more-random-more-change-{id}",
-            figure,
-            f"{words}: the more random the labels, the more a pretrained network changes.",
-            "mean CKA with the pretrained weights over all layers: smallest fall from one "
-            "randomness to the next",
-            partial(_falls, task=task),
-            0.0,  # every step downwards; how large each is depends on which d were run
-            task=(task,),
-            **both,
-        )
-    yield _claim(
-        "B-4.1-true-labels-keep-early-layers",
-        "4a",
-        "On true labels hardly anything changes in early layers.",
-        "change from the pretrained weights, mean of blocks 1 and 2",
-        lambda ds: level(1 - _kept(ds, SAME), EARLY),
-        _SLIGHT,
-        above=False,
-        task=(SAME,),
-        randomness=(TRUE,),
-    )
-    yield _claim(
-        "B-4.1-more-than-from-scratch",
-        "3a, 4a",
-        "Completely random labels change a pretrained network more than one with random weights.",
-        "mean change over all layers from its start, fine-tuned minus from scratch",
-        lambda ds: _whole(
-            _kept(ds, SCRATCH, RANDOM, "initial") - _kept(ds, SAME, RANDOM, "pretrained")
-        ),
-        RESOLUTION,
-        task=(SAME, SCRATCH),
-        **both,
-    )
-    for id, task, words in (
-        ("shifted", SHIFTED, "Shifted labels"),
-        ("cross-domain", CROSS, "A cross-domain task"),
-    ):
-        yield _claim(
-            f"B-4.2-between-{id}",
-            "4c",
-            f"{words} changes early layers more than the true labels, and less than random ones."
-            if task == CROSS
-            else f"{words} change early layers more than the true ones, and less than random ones.",
-            "change of blocks 1 and 2: the smaller of its distances above true and below random",
-            partial(_between, task=task),
-            0.0,  # strictly between
-            task=(SAME, task),
-            **both,
-        )
-    yield _claim(
-        "B-4.2-cross-domain-penultimate",
-        "4c",
-        "A cross-domain task changes the penultimate layer more than shifted labels do.",
-        "change of block 4 from the pretrained weights, cross-domain minus shifted",
-        lambda ds: (_kept(ds, SHIFTED) - _kept(ds, CROSS)).sel(layer=BLOCKS[-1], drop=True),
-        RESOLUTION,
-        task=(SHIFTED, CROSS),
-        randomness=(TRUE,),
-    )
-    for id, figure, task, words in (
-        ("true", "5a", SAME, "After more of the same task"),
-        ("shifted", "5c", SHIFTED, "After shifted labels"),
-        ("cross-domain", "5d", CROSS, "After a cross-domain task"),
-    ):
-        yield _claim(
-            f"B-4.3-nearer-to-pretrained-{id}",
-            figure,
-            f"{words} a network is nearer to its pretrained weights than to its initial ones.",
-            "mean CKA over all layers, with the pretrained minus with the initial weights",
-            partial(_nearer, task=task),
-            0.0,  # nearer
-            task=(task,),
-            randomness=(TRUE,),
-        )
-    yield _claim(
-        "B-4.3-nearer-to-initial-random",
-        "5b",
-        "After completely random labels it is the other way round: structure is unlearned.",
-        "mean CKA over all layers, with the pretrained minus with the initial weights",
-        partial(_nearer, task=SAME, d=RANDOM),
-        0.0,
-        above=False,
-        task=(SAME,),
-        **both,
-    )
-    yield _claim(
-        "B-4.3-least-apart-after-new-tasks",
-        "5a, c, d",
-        "The two similarities are further apart after the same task than after the two new ones.",
-        "the difference above, after the same task minus the larger of the two others",
-        lambda ds: least(*(_nearer(ds, SAME) - _nearer(ds, task) for task in (SHIFTED, CROSS))),
-        0.0,
-        task=(SAME, SHIFTED, CROSS),
-        randomness=(TRUE,),
-    )
-
-
 LEARNING_FROM_RANDOM_LABELS = tuple(_random_labels())
-UNLEARNING = tuple(_unlearning())

@@ -14,10 +14,11 @@ from invlib.paths import runs_root
 
 from .dynamics_claims import DYNAMICS, ROBUSTNESS
 from .flow_claims import COMPRESSION_EXPANSION
-from .goerttler_claims import LEARNING_FROM_RANDOM_LABELS, UNLEARNING
+from .goerttler_claims import LEARNING_FROM_RANDOM_LABELS
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
 from .section import Section
 from .task_claims import FINETUNING_TASK
+from .unlearning_claims import UNLEARNING
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invlib.runs import TrainingRun
 
-from .goerttler import LOGGED, GoerttlerSection
+from .goerttler import LOGGED, SETUP, GoerttlerSection
 from .section import Name, Positive
 
 if TYPE_CHECKING:
@@ -56,6 +56,15 @@ class Unlearning(GoerttlerSection):
     """
 
     name = "unlearning"
+    compared = SETUP | {
+        "labels_n": "training images from scratch",
+        "labels_epochs": "epochs from scratch",
+        "labels_pretraining_n": "images of pretraining",
+        "labels_pretraining_epochs": "epochs of pretraining",
+        "labels_finetuning_n": "images of fine-tuning",
+        "labels_finetuning_epochs": "epochs of fine-tuning",
+        "cross_domain": "cross-domain data set",
+    }
 
     labels_pretraining_n: Positive = 600
     labels_pretraining_epochs: Positive = 8
@@ -120,6 +129,18 @@ class Unlearning(GoerttlerSection):
         repeats = [self._repeat(seed, images) for seed in self.labels_seeds]
         ds = xr.concat(repeats, xr.Variable("train_seed", list(self.labels_seeds)), join="exact")
         return self.finish_labels(ds, started)
+
+    @staticmethod
+    def destinations(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+        """Return Figure 5: by task, CKA with the initial and the pretrained network."""
+        cells = {
+            "true labels (5a)": (SAME, 0),
+            "random labels (5b)": (SAME, int(ds["randomness"][-1])),
+            "shifted labels (5c)": (SHIFTED, 0),
+            "cross-domain (5d)": (CROSS, 0),
+        }
+        cka = ds["cka_reference"]
+        return {words: cka.sel(task=task, randomness=d) for words, (task, d) in cells.items()}
 
     def _repeat(self, seed: int, images: dict[str, Tensor]) -> xr.Dataset:
         """All results of one seed; NaN for what is no task, or was not started from."""
