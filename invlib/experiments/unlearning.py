@@ -68,8 +68,8 @@ class Unlearning(GoerttlerSection):
 
     labels_pretraining_n: Positive = 600
     labels_pretraining_epochs: Positive = 8
-    labels_finetuning_n: Positive = 160
-    labels_finetuning_epochs: Positive = 24
+    labels_finetuning_n: Positive = 120
+    labels_finetuning_epochs: Positive = 30
     cross_domain: Name = "street_digits"
     label_shift: Positive = 1
 

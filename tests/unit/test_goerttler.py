@@ -60,6 +60,7 @@ def from_scratch(cka=(), memorised=(), loss=(), fitted=(), tested=(), early=None
     last = np.array(early or cka[0])
     epochs = [np.ones(5), (1 + last) / 2, last]
     first = np.full(len(DEGREES), np.nan)  # nothing is trained at epoch 0
+    guess = np.full(len(DEGREES), 0.1)
 
     def similar(rows):
         return np.broadcast_to(np.array(rows), (SEEDS, 2, len(rows), 5)).swapaxes(1, 2)
@@ -78,7 +79,7 @@ def from_scratch(cka=(), memorised=(), loss=(), fitted=(), tested=(), early=None
             ),
             "train_loss": ((*dims[:2], "epoch"), logged([loss[d] for d in DEGREES], first)),
             "train_accuracy": ((*dims[:2], "epoch"), logged(flat["train_accuracy"], first)),
-            "test_accuracy": ((*dims[:2], "epoch"), logged(flat["test_accuracy"], np.full(len(DEGREES), 0.1))),
+            "test_accuracy": ((*dims[:2], "epoch"), logged(flat["test_accuracy"], guess)),
         },
         {"train_seed": range(SEEDS), "randomness": DEGREES, "estimator": ["biased", "debiased"],
          "layer": LAYERS, "n_train": list(memorised), "epoch": range(4), **COORDS},
