@@ -159,6 +159,17 @@ _TRAINING = {
     "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
 }
 
+# Paper B: CKA of a layer with itself, in a trained network and in the weights it is compared with.
+_CHANGE = "CKA of trained[layer] and reference[layer]"
+_DRIFT = {
+    f"cka_reference{name}": Field("estimator layer", "float", words, -1, 1, low_biased=0)
+    for name, words in [
+        ("", _CHANGE),
+        ("_trajectory", f"{_CHANGE}, after each epoch"),
+        ("_memorised", f"{_CHANGE}, trained on n_train images with random labels"),
+    ]
+}
+
 _PROBES = {
     "probe_accuracy": Field(
         "seed? layer", "float", "test accuracy of a linear probe on the layer", 0, 1
@@ -209,6 +220,7 @@ KINDS = {
         (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
+    "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
     "probes": Kind(_PROBES | _ACCURACY, (("probe_accuracy", "numerical_rank"),)),
     "accuracy": Kind(_TABLE, (("test_accuracy",),)),
     "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),

@@ -41,6 +41,8 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "dynamics": "trajectories:Dynamics",
         "robustness": "trajectories:Robustness",
         "accuracy": "pretraining:Accuracy",
+        "learning_from_random_labels": "goerttler:LearningFromRandomLabels",
+        "unlearning": "unlearning:Unlearning",
         "claims_ledger": "ledger:ClaimsLedger",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",

@@ -14,10 +14,12 @@ from invlib.paths import runs_root
 
 from .dynamics_claims import DYNAMICS
 from .flow_claims import COMPRESSION_EXPANSION
+from .goerttler_claims import LEARNING_FROM_RANDOM_LABELS
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
 from .robustness_claims import ROBUSTNESS, SPREAD
 from .section import Section
 from .task_claims import FINETUNING_TASK
+from .unlearning_claims import UNLEARNING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,8 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
     "dynamics": DYNAMICS + SPREAD,
     "robustness": ROBUSTNESS,
     "accuracy": ACCURACY,
+    "learning_from_random_labels": LEARNING_FROM_RANDOM_LABELS,
+    "unlearning": UNLEARNING,
 }
 
 # Which data sets the paper shows the section's figures for.
@@ -42,6 +46,8 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
     "dynamics": ("cifar10", "cifar100"),
     "robustness": ("cifar10",),
     "accuracy": ("cifar10", "cifar100", "eurosat", "oxford_pets"),
+    "learning_from_random_labels": ("cifar10",),
+    "unlearning": ("cifar10",),
 }
 
 # What claims are judged for one at a time: dims of an experiment that are no part of a statement.
@@ -51,6 +57,9 @@ SETTINGS = ("dataset", "recipe")
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     """Yield (words, part) for each data set, and recipe, of a section's results.
 
+    Where a section repeats the training instead of the draw of images, its `train_seed` becomes the
+    `seed` that claims are judged over.
+
     Examples
     --------
     >>> import xarray as xr
@@ -58,6 +67,8 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     >>> [words for words, part in settings(ds)]
     [['cifar10'], ['cifar100']]
     """
+    if "train_seed" in ds.dims and "seed" not in ds.dims:
+        ds = ds.rename(train_seed="seed")  # repeats are what a verdict counts, whatever they repeat
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))

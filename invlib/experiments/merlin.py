@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from invlib.runs import AUGMENTATIONS, OPTIMIZERS, TASKS, TrainingRun
 
-from .section import (
-    REFERENCE_SCALE,
-    Name,
-    Names,
-    Natural,
-    Positive,
-    PositiveFloat,
-    Section,
-    Several,
-    load_scale,
-    one_of,
-)
+from .beside import BesideReference
+from .section import Name, Names, Natural, Positive, PositiveFloat, Several, one_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from invlib.checkpoints import Trained
@@ -47,7 +35,7 @@ _SETUP = {
 }
 
 
-class MerlinSection(Section):
+class MerlinSection(BesideReference):
     """What every section of paper A is run with. The defaults are those of the laptop scale.
 
     Parameters
@@ -73,6 +61,8 @@ class MerlinSection(Section):
     train_seed : int
         Of both trainings.
     """
+
+    compared = _SETUP
 
     n: Positive = 24
     iterations: Positive = 20
@@ -183,46 +173,6 @@ class MerlinSection(Section):
         log = trained.log.isel(epoch=epoch, drop=True)
         names = [name for name in ("test_loss", "test_accuracy") if name in log]
         return ds.assign({name: log[name] for name in names})
-
-    def beside_reference(self, ds: xr.Dataset, name: str | None = None) -> dict[str, xr.Dataset]:
-        """Return this run's Dataset and, where they come with the project, the reference results.
-
-        The keys say which is which and at what scale it was made. `name` is that of the section
-        that `ds` is of, if not this one.
-        """
-        from invlib import open_results
-
-        shown = {f"this run: {self.scale}": ds}
-        reference = self.reference.with_name(f"{name or self.name}.nc")
-        if reference.exists():
-            shown[f"reference: {REFERENCE_SCALE}"] = open_results(reference)
-        return shown
-
-    @staticmethod
-    def setup(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-        """Return what was chosen for the paper, and for each run shown: what was reduced."""
-        import json
-
-        import pandas as pd
-
-        columns = {"the paper": load_scale("paper")}
-        columns |= {title: json.loads(ds.attrs["parameters"]) for title, ds in shown.items()}
-        table = {
-            title: {label: parameters.get(name) for name, label in _SETUP.items()}
-            for title, parameters in columns.items()
-        }
-        unset = {"image size (px)": "the model's own"}
-        rows = pd.DataFrame(table).T.items()
-        return pd.DataFrame({k: v.fillna(unset.get(k, "all")).astype(str) for k, v in rows}).T
-
-    @staticmethod
-    def rows(shown: dict[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
-        """Yield (title, Dataset) for every run, data set and recipe shown, `select` applied."""
-        from .ledger import settings
-
-        for title, ds in shown.items():
-            for words, one in settings(ds):
-                yield "\n".join([title, *words]), one.sel(**select)
 
 
 class FinetuningTask(MerlinSection):

@@ -10,7 +10,7 @@ import json
 import shlex
 import time
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -130,11 +130,19 @@ class Section(BaseModel):
         return other.dataset()
 
     def finish(
-        self, ds: xr.Dataset, *, kind: str, device: object, started: float, **attrs: str
+        self,
+        ds: xr.Dataset,
+        *,
+        kind: str,
+        device: object,
+        started: float,
+        seeds: Iterable[int] | None = None,
+        **attrs: str,
     ) -> xr.Dataset:
         """Say in `ds` what made it, write it to `output`, return it as it is read back.
 
-        `started` is ``time.perf_counter()`` of when work began; `attrs` are kept besides.
+        `started` is ``time.perf_counter()`` of when work began; `seeds` are those of the section
+        where no others are given; `attrs` are kept besides.
         """
         from invlib.provenance import provenance
         from invlib.results import open_results, save_results
@@ -144,7 +152,7 @@ class Section(BaseModel):
             | {"kind": kind}
             | provenance(
                 parameters=self,
-                seeds=self.seeds,
+                seeds=self.seeds if seeds is None else seeds,
                 device=device,
                 command=self.command,
                 wall_time=time.perf_counter() - started,

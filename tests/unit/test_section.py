@@ -18,7 +18,11 @@ from invlib.experiments.section import Names, Positive, PositiveFloat, one_of
 from invlib.runs import TrainingRun
 
 SCALES = ("smoke", "laptop", "cifar", "paper")
-OVERRIDES = {"cpu.yaml": 96, "cpu_small.yaml": 64}  # and the side of their images
+OVERRIDES = {  # and the value of a parameter that each changes
+    "cpu.yaml": ("img_size", 96),
+    "cpu_small.yaml": ("img_size", 64),
+    "cpu_convnets.yaml": ("labels_n", 800),
+}
 
 
 class Toy(Section):
@@ -150,7 +154,8 @@ def test_every_scale_fits_every_section(name, scale):
 @pytest.mark.parametrize("name", SECTIONS)
 def test_an_override_fits_every_section_and_wins(name, override):
     parameters = load_scale("cifar", Path("notebooks/scales/overrides") / override)
-    assert parameters["img_size"] == OVERRIDES[override] and parameters["scale"] == "cifar"
+    changed, value = OVERRIDES[override]
+    assert parameters[changed] == value and parameters["scale"] == "cifar"
     assert SECTIONS[name].from_parameters(parameters).scale == "cifar"
 
 

@@ -1,0 +1,222 @@
+"""Section 3 of paper B (Goerttler & Obermayer 2022): what labels without structure do to a network.
+
+Every network is compared with its own start; repeats of the whole training are dim train_seed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
+
+from invlib.runs import TrainingRun
+
+from .beside import BesideReference
+from .section import Name, Positive, PositiveFloat, Seeds, Several
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from torch import Tensor
+
+    from invlib.models import StagedModel
+
+__all__ = ["LOGGED", "SETUP", "GoerttlerSection", "LearningFromRandomLabels"]
+
+LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+# The parameters that a reader compares between a run and the paper.
+SETUP = {
+    "labels_model": "model",
+    "labels_dataset": "data set",
+    "labels_seeds": "repeats (seeds)",
+    "labels_n": "training images",
+    "labels_epochs": "epochs",
+    "labels_lr": "learning rate",
+    "labels_batch_size": "batch size",
+    "labels_images": "images for CKA",
+}
+
+
+def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
+    if list(values) != sorted(values):
+        raise ValueError(f"{list(values)} is not in rising order")
+    return values
+
+
+class GoerttlerSection(BesideReference):
+    """What both sections of paper B are run with. The defaults are those of the laptop scale.
+
+    Of `seeds` the first draws the test images on which representations are compared; no image is
+    inverted, and nothing is cached.
+
+    Parameters
+    ----------
+    labels_model, labels_dataset
+        The network, and the data set it learns from a random start.
+    labels_seeds : tuple of int
+        Repeats of every training: the initial weights, the images, their random labels, the order.
+    labels_randomness : tuple of int
+        Degrees d of randomness, rising: a label is spread over d + 1 classes (eq. 1).
+    labels_n, labels_epochs
+        Images and epochs of training from a random start.
+    labels_lr, labels_batch_size
+        Of all trainings, by SGD with momentum 0.9 and neither schedule, weight decay nor
+        augmentation.
+    labels_test_n : int or None
+        Test images for accuracies; null is all.
+    labels_images : int
+        Test images on which representations are compared.
+    """
+
+    compared = SETUP
+
+    labels_model: Name = "conv4_w16"
+    labels_dataset: Name = "digits"
+    labels_seeds: Seeds = (0, 1)
+    labels_randomness: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], *Several, AfterValidator(_rising)
+    ] = (0, 3, 9)
+    labels_n: Positive = 120
+    labels_epochs: Positive = 30
+    labels_lr: PositiveFloat = 0.05
+    labels_batch_size: Positive = 30
+    labels_test_n: Positive | None = 200
+    labels_images: Annotated[int, Field(ge=4)] = 200
+
+    def run(self, seed: int, **said: object) -> TrainingRun:
+        """Return a run by the recipe of paper B; `said` are the other fields of `TrainingRun`."""
+        usual = dict(
+            model=self.labels_model,
+            dataset=self.labels_dataset,
+            n_test=self.labels_test_n,
+            batch_size=self.labels_batch_size,
+            optimizer="sgd",
+            lr=self.labels_lr,
+            momentum=0.9,
+            weight_decay=0.0,  # the paper names none of these four
+            schedule="constant",
+            warmup_steps=0,
+            clip=None,
+            augmentation="none",
+            seed=seed,
+            keep="ends",
+        )
+        return TrainingRun(**usual | said)
+
+    def scratch_run(self, seed: int, randomness: int, n: int | None = None) -> TrainingRun:
+        """Return the training on labels of this randomness from a random start."""
+        return self.run(
+            seed,
+            randomness=randomness,
+            n_train=n or self.labels_n,
+            epochs=self.labels_epochs,
+            keep="ends" if randomness else "all",  # Figure 1 looks at every epoch of the true task
+        )
+
+    def probe_images(self, dataset: str) -> Tensor:
+        """Return the test images on which networks are compared, (n, 3, H, W)."""
+        from invlib import load_images
+
+        return load_images(dataset, "test").sample(self.labels_images, self.seeds[0]).tensor()
+
+    @staticmethod
+    def grams(model: StagedModel, images: Tensor) -> Tensor:
+        """Return the Gram matrices of all layers and the logits, on a GPU where there is one."""
+        import torch
+
+        from invlib.drift import grams_to_logits
+
+        return grams_to_logits(model.to("cuda" if torch.cuda.is_available() else "cpu"), images)
+
+    def finish_labels(self, ds: xr.Dataset, started: float) -> xr.Dataset:
+        """Write the results of one data set, which becomes a dim, see `Section.finish`."""
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        ds = ds.expand_dims(dataset=[self.labels_dataset])
+        return self.finish(
+            ds, kind="drift", device=device, started=started, seeds=self.labels_seeds
+        )
+
+
+class LearningFromRandomLabels(GoerttlerSection):
+    """Section 3: change from the random start, with ever less structure in the labels (Fig. 1–3).
+
+    Parameters
+    ----------
+    memorised_n : tuple of int
+        Numbers of training images with completely random labels, rising (Figure 3b); completely
+        random is the largest of `labels_randomness`.
+
+    Examples
+    --------
+    >>> section = LearningFromRandomLabels.from_parameters({"labels_seeds": [0]})
+    >>> for name in section.runs():
+    ...     print(name)
+    seed 0: d = 0 on 120 images
+    seed 0: d = 3 on 120 images
+    seed 0: d = 9 on 120 images
+    seed 0: d = 9 on 30 images
+    """
+
+    name = "learning_from_random_labels"
+
+    memorised_n: Annotated[tuple[Positive, ...], *Several, AfterValidator(_rising)] = (30, 120)
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return a training for each seed and randomness, and for each number of images."""
+        last = self.labels_randomness[-1]
+        cells = [(d, self.labels_n) for d in self.labels_randomness]
+        cells += [(last, n) for n in self.memorised_n if n != self.labels_n]
+        return {
+            f"seed {seed}: d = {d} on {n} images": self.scratch_run(seed, d, n)
+            for seed in self.labels_seeds
+            for d, n in cells
+        }
+
+    def dataset(self) -> xr.Dataset:
+        """Train, and compare each network with its own random start."""
+        import xarray as xr
+
+        started = time.perf_counter()
+        images = self.probe_images(self.labels_dataset)
+        repeats = [self._repeat(seed, images) for seed in self.labels_seeds]
+        ds = xr.concat(repeats, xr.Variable("train_seed", list(self.labels_seeds)), join="exact")
+        return self.finish_labels(ds, started)
+
+    def _repeat(self, seed: int, images: Tensor) -> xr.Dataset:
+        """All results of one seed."""
+        import xarray as xr
+
+        from invlib import train
+        from invlib.drift import layerwise_cka
+
+        def trained(randomness: int, n: int):
+            return train(self.scratch_run(seed, randomness, n), root=self.training_root)
+
+        # The same seed draws the same initial weights for every task.
+        initial = trained(self.labels_randomness[0], self.labels_n).model(0)
+        start = self.grams(initial, images)
+
+        def similarity(randomness: int, n: int, epoch: int = -1) -> xr.DataArray:
+            model = trained(randomness, n).model(epoch)
+            return layerwise_cka(model, self.grams(model, images), start)
+
+        by_randomness = xr.Variable("randomness", list(self.labels_randomness))
+        logs = [trained(d, self.labels_n).log for d in self.labels_randomness]
+        ds = xr.concat([log[list(LOGGED)] for log in logs], by_randomness)
+        ds["cka_reference"] = xr.concat(
+            [similarity(d, self.labels_n) for d in self.labels_randomness], by_randomness
+        )
+        ds["cka_reference_memorised"] = xr.concat(
+            [similarity(self.labels_randomness[-1], n) for n in self.memorised_n],
+            xr.Variable("n_train", list(self.memorised_n)),
+        )
+        if 0 in self.labels_randomness:
+            epochs = trained(0, self.labels_n).epochs
+            ds["cka_reference_trajectory"] = xr.concat(
+                [similarity(0, self.labels_n, epoch) for epoch in epochs],
+                xr.Variable("epoch", epochs),
+            )
+        return ds
