@@ -41,6 +41,8 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "dynamics": "trajectories:Dynamics",
         "robustness": "trajectories:Robustness",
         "accuracy": "pretraining:Accuracy",
+        "feature_erosion": "masarczyk:FeatureErosion",
+        "collapse_and_plasticity": "collapse:CollapseAndPlasticity",
         "claims_ledger": "ledger:ClaimsLedger",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",

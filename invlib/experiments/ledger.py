@@ -14,6 +14,7 @@ from invlib.paths import runs_root
 
 from .dynamics_claims import DYNAMICS, ROBUSTNESS
 from .flow_claims import COMPRESSION_EXPANSION
+from .masarczyk_claims import COLLAPSE_AND_PLASTICITY, FEATURE_EROSION
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
 from .section import Section
 from .task_claims import FINETUNING_TASK
@@ -31,6 +32,8 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
     "dynamics": DYNAMICS,
     "robustness": ROBUSTNESS,
     "accuracy": ACCURACY,
+    "feature_erosion": FEATURE_EROSION,
+    "collapse_and_plasticity": COLLAPSE_AND_PLASTICITY,
 }
 
 # Which data sets the paper shows the section's figures for.
@@ -41,6 +44,8 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
     "dynamics": ("cifar10", "cifar100"),
     "robustness": ("cifar10",),
     "accuracy": ("cifar10", "cifar100", "eurosat", "oxford_pets"),
+    "feature_erosion": ("cifar10", "imagenet10"),
+    "collapse_and_plasticity": ("cifar10",),
 }
 
 # What claims are judged for one at a time: dims of an experiment that are no part of a statement.
@@ -50,6 +55,9 @@ SETTINGS = ("dataset", "recipe")
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     """Yield (words, part) for each data set, and recipe, of a section's results.
 
+    Where trainings were repeated, verdicts count these: `train_seed` becomes `seed`, and draws of
+    images are averaged first. What does not depend on the estimator of CKA is the same under both.
+
     Examples
     --------
     >>> import xarray as xr
@@ -57,6 +65,13 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     >>> [words for words, part in settings(ds)]
     [['cifar10'], ['cifar100']]
     """
+    if "train_seed" in ds.dims:
+        drawn = ds.drop_dims("seed") if "seed" in ds.dims else ds
+        if "seed" in ds.dims:
+            drawn = drawn.merge(ds.drop_vars(list(drawn)).mean("seed", keep_attrs=True))
+        ds = drawn.rename(train_seed="seed")
+        if "estimator" not in ds.dims:
+            ds = ds.assign_coords(estimator=["biased", "debiased"])
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))
