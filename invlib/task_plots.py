@@ -195,7 +195,7 @@ def grad_cam_grid(ds: xr.Dataset) -> Figure:
     ds
         With `example_images` and `grad_cam`, a row of heat maps for each task.
     """
-    images, maps = ds["example_images"], ds["grad_cam"]
+    images, maps = ds["example_images"], ds["grad_cam"].dropna("task", how="all")
     count, tasks = images.sizes["example"], list(maps["task"].values)
     with plt.rc_context(_STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(

@@ -99,7 +99,7 @@ class CollapseAndPlasticity(SquaresSection):
             xr.Variable("train_seed", list(self.train_seeds)),
         )
         looked = looked.expand_dims(dataset=[self.erosion_dataset])
-        ds = logs.merge(looked).merge(parts[0][pictures])
+        ds = _merged(logs, looked, parts[0][pictures])  # nothing looks at it after task 3: NaN
         return self.finish(ds, kind="tasks", device=logs.attrs["device"], started=started)
 
     def _after_training(self, seed: int, *, first: bool) -> xr.Dataset:
@@ -125,13 +125,9 @@ class CollapseAndPlasticity(SquaresSection):
             subspace_k=1, examples=0,
         )  # fmt: skip
         ds = compared[["cka_ft_pt", "cka_pt_pt"]].drop_attrs(deep=False)
-        return (
-            ds.merge(self._probes(models, images))
-            .merge(self._ratios(seed))
-            .merge(
-                self._attention(models, images[SQUARES][1], shown=self.cam_shown if first else 0)
-            )
-        )
+        shown = self.cam_shown if first else 0
+        attention = self._attention(models, images[SQUARES][1], shown=shown)
+        return _merged(ds, self._probes(models, images), self._ratios(seed), attention)
 
     def _probes(
         self, models: dict[str, StagedModel], images: dict[str, tuple[ImageSet, ImageSet]]
@@ -185,6 +181,13 @@ class CollapseAndPlasticity(SquaresSection):
             ds["example_images"] = ("example", "y", "x", "channel"), pixels
             ds["grad_cam"] = ("task", "example", "y", "x"), maps
         return ds
+
+
+def _merged(*parts: xr.Dataset) -> xr.Dataset:
+    import xarray as xr
+
+    # said here, because xarray's defaults are about to change
+    return xr.merge(parts, compat="no_conflicts", join="outer", combine_attrs="override")
 
 
 def _some(images: ImageSet, n: int | None) -> ImageSet:

@@ -68,7 +68,8 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     if "train_seed" in ds.dims:
         drawn = ds.drop_dims("seed") if "seed" in ds.dims else ds
         if "seed" in ds.dims:
-            drawn = drawn.merge(ds.drop_vars(list(drawn)).mean("seed", keep_attrs=True))
+            mean = ds.drop_vars(list(drawn)).mean("seed", keep_attrs=True)
+            drawn = drawn.merge(mean, compat="no_conflicts", join="exact")
         ds = drawn.rename(train_seed="seed")
         if "estimator" not in ds.dims:
             ds = ds.assign_coords(estimator=["biased", "debiased"])
