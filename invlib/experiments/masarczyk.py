@@ -51,9 +51,9 @@ class SquaresSection(Section):
     erosion_dataset: Name = "street_digits"
     erosion_n: Positive | None = 800
     erosion_test_n: Positive | None = 300
-    erosion_epochs: Positive = 6
+    erosion_epochs: Positive = 10
     erosion_optimizer: one_of(*OPTIMIZERS) = "sgd"
-    erosion_lr: PositiveFloat = 0.1
+    erosion_lr: PositiveFloat = 0.05
     erosion_batch_size: Positive = 32
     square_size: Positive = 4
     train_seeds: Seeds = (0,)
@@ -111,7 +111,7 @@ class FeatureErosion(SquaresSection):
 
     Examples
     --------
-    >>> section = FeatureErosion.from_parameters({"erosion_models": ["vgg11_bn_cifar_w8"]})
+    >>> section = FeatureErosion.from_parameters({})
     >>> for name in section.runs():
     ...     print(name)
     vgg11_bn_cifar_w8 on street_digits, seed 0: original
@@ -122,7 +122,7 @@ class FeatureErosion(SquaresSection):
 
     name = "feature_erosion"
 
-    erosion_models: Names = ("vgg11_bn_cifar_w8", "resnet18_cifar_w8")
+    erosion_models: Names = ("vgg11_bn_cifar_w8",)
     erosion_pretrained: Name | None = "digits"
     erosion_pretrained_epochs: Positive = 4
     erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = "adamw"
