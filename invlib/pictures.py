@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from invlib.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from invlib.plots import _STYLE
 
-__all__ = ["corruption_grid"]
+__all__ = ["corruption_grid", "image_rows"]
 
 
 def corruption_grid(
@@ -60,5 +60,34 @@ def corruption_grid(
                 ax.set_axis_off()
             for ax, severity in zip(axes[0], severities, strict=True):
                 ax.set_title(f"{severity}", fontsize="small")
+    plt.close(fig)
+    return fig
+
+
+def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
+    """Show images in rows, uint8 arrays (N, H, W, 3) by what they are called.
+
+    Examples
+    --------
+    >>> len(image_rows({"black": np.zeros((3, 8, 8, 3), np.uint8)}).axes)
+    3
+    """
+    width = max(map(len, rows.values()))
+    with plt.rc_context(_STYLE | {"axes.grid": False}):
+        fig, axes = plt.subplots(
+            len(rows),
+            width,
+            figsize=(0.95 * width + 1, len(rows)),
+            squeeze=False,
+            layout="constrained",
+        )
+        for row, (name, images) in zip(axes, rows.items(), strict=True):
+            row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize="small")
+            for ax in row[len(images) :]:
+                ax.remove()
+            for ax, image in zip(row, images, strict=False):
+                ax.imshow(image, interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.spines[:].set_visible(False)
     plt.close(fig)
     return fig

@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 # Dims that experiments stack in front of a variable's own, in the order they are stored.
 STACKING = tuple(
     "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
-    "epoch corruption severity".split()
+    "images epoch corruption severity".split()
 )
 
 
@@ -183,6 +183,24 @@ _PROBES = {
     "num_features": Field("layer", "int", "numbers in the representation of one image", 1),
 }
 
+# Paper C: networks that learn tasks one after the other. Not every network learns every task, nor
+# for as many epochs; and only marked images are evaluated with squares.
+_TASKS = {
+    name: replace(_TRAINING[name], nan="any")
+    for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
+} | {name: _MATRICES[name] for name in ("cka_ft_pt", "cka_pt_pt")} | _PROBES | {
+    "chance": Field("", "float", "accuracy of guessing", 0, 1),
+    "ratio_accuracy": Field(
+        "", "float", "accuracy on the original test images after the second task", 0, 1
+    ),
+    "grad_cam_corner": Field(
+        "", "float", "share of Grad-CAM in the top left quarter of images with squares", 0, 1,
+        nan="any",
+    ),
+    "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
+    "example_images": _INVERSION["example_images"],
+}
+
 # Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
 # with nothing: NaN.
 _CORRELATED = "estimator? seed? hypothesis?"
@@ -221,6 +239,7 @@ KINDS = {
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
     "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
+    "tasks": Kind(_TASKS, (("test_accuracy",),)),
     "probes": Kind(_PROBES | _ACCURACY, (("probe_accuracy", "numerical_rank"),)),
     "accuracy": Kind(_TABLE, (("test_accuracy",),)),
     "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),
@@ -262,6 +281,7 @@ COORDS = {
     "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
     "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
     "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
+    "images": Field("images", "str", "what the images carry"),
     "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
     "rtol": Field(
         "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True

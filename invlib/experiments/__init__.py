@@ -43,6 +43,8 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "accuracy": "pretraining:Accuracy",
         "learning_from_random_labels": "goerttler:LearningFromRandomLabels",
         "unlearning": "unlearning:Unlearning",
+        "feature_erosion": "masarczyk:FeatureErosion",
+        "collapse_and_plasticity": "collapse:CollapseAndPlasticity",
         "claims_ledger": "ledger:ClaimsLedger",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",

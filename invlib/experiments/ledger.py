@@ -15,6 +15,7 @@ from invlib.paths import runs_root
 from .dynamics_claims import DYNAMICS
 from .flow_claims import COMPRESSION_EXPANSION
 from .goerttler_claims import LEARNING_FROM_RANDOM_LABELS
+from .masarczyk_claims import COLLAPSE_AND_PLASTICITY, FEATURE_EROSION
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
 from .robustness_claims import ROBUSTNESS, SPREAD
 from .section import Section
@@ -36,6 +37,8 @@ CLAIMS: Mapping[str, tuple[Claim, ...]] = {
     "accuracy": ACCURACY,
     "learning_from_random_labels": LEARNING_FROM_RANDOM_LABELS,
     "unlearning": UNLEARNING,
+    "feature_erosion": FEATURE_EROSION,
+    "collapse_and_plasticity": COLLAPSE_AND_PLASTICITY,
 }
 
 # Which data sets the paper shows the section's figures for.
@@ -48,6 +51,8 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("cifar10", "cifar100", "eurosat", "oxford_pets"),
     "learning_from_random_labels": ("cifar10",),
     "unlearning": ("cifar10",),
+    "feature_erosion": ("cifar10", "imagenet10"),
+    "collapse_and_plasticity": ("cifar10",),
 }
 
 # What claims are judged for one at a time: dims of an experiment that are no part of a statement.
@@ -57,8 +62,8 @@ SETTINGS = ("dataset", "recipe")
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     """Yield (words, part) for each data set, and recipe, of a section's results.
 
-    Where a section repeats the training instead of the draw of images, its `train_seed` becomes the
-    `seed` that claims are judged over.
+    Where trainings were repeated, verdicts count these: `train_seed` becomes `seed`, and draws of
+    images are averaged first. What does not depend on the estimator of CKA is the same under both.
 
     Examples
     --------
@@ -67,8 +72,14 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     >>> [words for words, part in settings(ds)]
     [['cifar10'], ['cifar100']]
     """
-    if "train_seed" in ds.dims and "seed" not in ds.dims:
-        ds = ds.rename(train_seed="seed")  # repeats are what a verdict counts, whatever they repeat
+    if "train_seed" in ds.dims:
+        drawn = ds.drop_dims("seed") if "seed" in ds.dims else ds
+        if "seed" in ds.dims:
+            mean = ds.drop_vars(list(drawn)).mean("seed", keep_attrs=True)
+            drawn = drawn.merge(mean, compat="no_conflicts", join="exact")
+        ds = drawn.rename(train_seed="seed")
+        if "estimator" not in ds.dims:
+            ds = ds.assign_coords(estimator=["biased", "debiased"])
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))

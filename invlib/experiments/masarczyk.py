@@ -1,0 +1,188 @@
+"""Paper C (Masarczyk et al. 2023): tasks in sequence, of which the second is easier than the first.
+
+1. *original*: the images as they are;
+2. *squares*: the same images and labels, a class-coloured square on (a share of) them;
+3. *original again*: the first task once more.
+
+Network and head go from task to task, and all have the same hyperparameters. So the first task is
+also what "from scratch" means: the same images, the same budget, another start.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from invlib.runs import OPTIMIZERS, TrainingRun
+
+from .merlin import FinetuningTask, MerlinSection
+from .section import Name, Names, Positive, PositiveFloat, Section, Seeds, one_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["ORIGINAL", "AGAIN", "SQUARES", "FeatureErosion", "SquaresSection"]
+
+ORIGINAL, SQUARES, AGAIN = TASKS = ("original", "squares", "original again")
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class SquaresSection(Section):
+    """What both pages of paper C are run with. The defaults are those of the laptop scale.
+
+    Parameters
+    ----------
+    erosion_dataset : str
+        The data set of networks that are trained from scratch.
+    erosion_n, erosion_test_n : int or None
+        Images drawn from its two splits; null is all.
+    erosion_epochs, erosion_optimizer, erosion_lr, erosion_batch_size
+        Of every task.
+    square_size : int
+        Side of the squares in pixels of the data set.
+    train_seeds : tuple of int
+        Repeats of the whole sequence: each draws weights, images and their order. Verdicts count
+        them, see `invlib.experiments.ledger.settings`.
+    """
+
+    erosion_dataset: Name = "street_digits"
+    erosion_n: Positive | None = 800
+    erosion_test_n: Positive | None = 300
+    erosion_epochs: Positive = 10
+    erosion_optimizer: one_of(*OPTIMIZERS) = "sgd"
+    erosion_lr: PositiveFloat = 0.05
+    erosion_batch_size: Positive = 32
+    square_size: Positive = 4
+    train_seeds: Seeds = (0,)
+
+    def sequence(
+        self, model: str, seed: int, *, ratio: float = 1.0, **other: object
+    ) -> dict[str, TrainingRun]:
+        """Return the run of each task, in order; `ratio` of the images of task 2 carry a square.
+
+        `other` are fields of `TrainingRun` that differ from what this section says. A ratio of 0
+        is the control: the first task for twice as long.
+        """
+        usual = dict(
+            model=model,
+            dataset=self.erosion_dataset,
+            n_train=self.erosion_n,
+            n_test=self.erosion_test_n,
+            epochs=self.erosion_epochs,
+            optimizer=self.erosion_optimizer,
+            lr=self.erosion_lr,
+            batch_size=self.erosion_batch_size,
+            augmentation="none",  # which could crop squares away; and tasks are to be alike
+            seed=seed,
+            keep="ends",
+        )
+        usual |= other
+        size = usual.pop("square_size", self.square_size)
+        marked = dict(squares=float(ratio), square_size=size) if ratio else {}
+        first = TrainingRun(**usual)
+        second = TrainingRun(**usual | marked | dict(weights=first, head="kept"))
+        third = TrainingRun(**usual | dict(weights=second, head="kept"))
+        return dict(zip(TASKS, (first, second, third), strict=True))
+
+    # What any section does that stands beside its reference results.
+    beside_reference = MerlinSection.beside_reference
+    rows = staticmethod(MerlinSection.rows)
+
+
+class FeatureErosion(SquaresSection):
+    """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
+
+    Parameters
+    ----------
+    erosion_models : tuple of str
+        Networks that are trained from scratch on `erosion_dataset`.
+    erosion_pretrained : str or None
+        The data set that the pretrained model is fine-tuned to, first without squares, then with;
+        null leaves it out.
+    erosion_pretrained_epochs, erosion_pretrained_lr, erosion_pretrained_optimizer
+        Of both of these tasks.
+    pretrained_square_size : int
+        Side of their squares.
+    model, img_size, weights, batch_size, augmentation, train_seed, and ``pretraining_``
+        The pretrained model: that of paper A's pages, so that it is trained once.
+
+    Examples
+    --------
+    >>> section = FeatureErosion.from_parameters({})
+    >>> for name in section.runs():
+    ...     print(name)
+    vgg11_bn_cifar_w8 on street_digits, seed 0: original
+    vgg11_bn_cifar_w8 on street_digits, seed 0: squares
+    vit_nano_patch8_32 on digits, seed 0: original
+    vit_nano_patch8_32 on digits, seed 0: squares
+    """
+
+    name = "feature_erosion"
+
+    erosion_models: Names = ("vgg11_bn_cifar_w8",)
+    erosion_pretrained: Name | None = "digits"
+    erosion_pretrained_epochs: Positive = 4
+    erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = "adamw"
+    erosion_pretrained_lr: PositiveFloat = 0.0005
+    pretrained_square_size: Positive = 4
+
+    model: Name = "vit_nano_patch8_32"
+    img_size: Positive | None = None
+    weights: Name | None = None
+    pretraining_dataset: Name = "shapes"
+    pretraining_n: Positive | None = 8000
+    pretraining_epochs: Positive = 6
+    pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
+    pretraining_lr: PositiveFloat = 0.001
+    batch_size: Positive = 64
+    augmentation: Name = "none"
+    train_seed: Annotated[int, Field(ge=0)] = 0
+
+    def sequences(self) -> dict[tuple[str, str, int], dict[str, TrainingRun]]:
+        """Return the runs of the two tasks by (data set, network, seed)."""
+        found = {}
+        for seed in self.train_seeds:
+            for model in self.erosion_models:
+                found[self.erosion_dataset, model, seed] = self.sequence(model, seed)
+            if self.erosion_pretrained:
+                found[self.erosion_pretrained, self.model, seed] = self._pretrained(seed)
+        return {key: {task: runs[task] for task in TASKS[:2]} for key, runs in found.items()}
+
+    def _pretrained(self, seed: int) -> dict[str, TrainingRun]:
+        """The sequence of the pretrained model, whose first task gives it a head for the second."""
+        own = self.model_dump(mode="json")
+        fields = FinetuningTask.model_fields
+        paper_a = FinetuningTask.from_parameters({k: v for k, v in own.items() if k in fields})
+        runs = self.sequence(
+            self.model,
+            seed,
+            dataset=self.erosion_pretrained,
+            img_size=self.img_size,
+            weights=paper_a.pretraining_run() or self.weights,
+            epochs=self.erosion_pretrained_epochs,
+            optimizer=self.erosion_pretrained_optimizer,
+            lr=self.erosion_pretrained_lr,
+            square_size=self.pretrained_square_size,
+        )
+        return runs
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the trainings of the two tasks, for every network and seed."""
+        return {
+            f"{model} on {dataset}, seed {seed}: {task}": run
+            for (dataset, model, seed), tasks in self.sequences().items()
+            for task, run in tasks.items()
+        }
+
+    def dataset(self) -> xr.Dataset:
+        """Train, and collect accuracies by epoch; dims dataset, model, train_seed, task, epoch."""
+        from .task_logs import task_logs
+
+        started = time.perf_counter()
+        ds = task_logs(
+            self.sequences(), ("dataset", "model", "train_seed"), root=self.training_root
+        )
+        return self.finish(ds, kind="tasks", device=ds.attrs["device"], started=started)
