@@ -41,6 +41,7 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "dynamics": "trajectories:Dynamics",
         "robustness": "trajectories:Robustness",
         "accuracy": "pretraining:Accuracy",
+        "one_lens_on_three_papers": "one_lens:OneLens",
         "claims_ledger": "ledger:ClaimsLedger",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",
