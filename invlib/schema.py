@@ -232,6 +232,23 @@ _CLAIMS = {
     "reason": Field("claim", "str", "why it cannot be tested here"),
 }
 
+# Several networks side by side: a layer is called by its place, shorter networks end in NaN.
+_LENS = {
+    name: Field(f"case {dims}", "float", long_name, low, high, nan="any")
+    for name, dims, long_name, low, high in [
+        ("learning", "estimator seed place", "learning", -2, 2),
+        ("forgetting", "estimator seed place", "forgetting", -2, 2),
+        ("cka_divergence", "estimator seed place", "CKA divergence", -2, 2),
+        ("self_term", "estimator seed place", "STIR of the layer before with itself", -1, 1),
+        ("control", "estimator seed place", "CKA on the images and on the starting images", -1, 1),
+        ("flow", "estimator seed ref_place place", "invariance flow", -2, 2),
+        ("flow_before", "estimator seed ref_place place", "flow of the network with itself", -2, 2),
+        ("probe_accuracy", "when place", "test accuracy of a linear probe on the layer", 0, 1),
+        ("numerical_rank", "when place", "numerical rank of the layer's features", 0, inf),
+        ("layer_depth", "place", "depth of the layer in its network", 0, 1),
+    ]
+}
+
 KINDS = {
     "comparison": Kind(
         _MATRICES | _DIAGONALS | _JACKKNIFE | _INVERSION | _ACCURACY,
@@ -244,6 +261,7 @@ KINDS = {
     "accuracy": Kind(_TABLE, (("test_accuracy",),)),
     "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),
     "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
+    "lens": Kind(_LENS, (("learning",),)),
     "benchmark": Kind(None),
 }
 
@@ -294,6 +312,10 @@ COORDS = {
     "layers": Field("hypothesis", "str", "layers the hypothesis is about"),
     "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
     "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
+    "case": Field("case", "str", "network and training"),
+    "when": Field("when", "str", "network before or after it", values=("before", "after")),
+    "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
+    "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
     "claim": Field("claim", "str", "identifier of the claim"),
 }
 # fmt: on

@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, type[Section]] = _Sections(
         "unlearning": "unlearning:Unlearning",
         "feature_erosion": "masarczyk:FeatureErosion",
         "collapse_and_plasticity": "collapse:CollapseAndPlasticity",
+        "one_lens_on_three_papers": "one_lens:OneLens",
         "claims_ledger": "ledger:ClaimsLedger",
         "how_inverted": "recipes:HowInverted",
         "what_it_costs": "what_it_costs:WhatItCosts",
