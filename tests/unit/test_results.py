@@ -310,8 +310,8 @@ WRONG = {
     ),
     "unknown kind": (
         with_attr("kind", "comparision"),
-        "kind='comparision' is not one of 'comparison', 'training', 'probes', 'robustness', "
-        "'claims', 'benchmark'; did you mean 'comparison'?",
+        f"kind='comparision' is not one of {', '.join(map(repr, KINDS))}; did you mean "
+        "'comparison'?",
     ),
     "no kind": (without_attr("kind"), "no attribute 'kind'"),
     "no device": (without_attr("device"), "no attribute 'device'"),
