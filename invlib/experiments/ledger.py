@@ -97,15 +97,15 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
     from invlib.results import open_results
 
     for section, claims in CLAIMS.items():
-        path = folder / f"{section}.nc"
-        there: list[str] = []
+        path, rest = folder / f"{section}.nc", list(DATASETS[section])
         if path.is_file():
             ds = open_results(path)
             ledgers = [check_claims(claims, one) for _, one in settings(ds)]
-            there = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else there
+            there = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else rest
+            rest = [name for name in rest if name not in there]
         else:
             ledgers = [_not_run(claims)]
-        yield section, path, ledgers, [name for name in DATASETS[section] if name not in there]
+        yield section, path, ledgers, rest
 
 
 def _not_run(claims: tuple[Claim, ...]) -> xr.Dataset:
