@@ -17,8 +17,9 @@ from pydantic import Field
 
 from invlib.runs import OPTIMIZERS, TrainingRun
 
-from .merlin import FinetuningTask, MerlinSection
-from .section import Name, Names, Positive, PositiveFloat, Section, Seeds, one_of
+from .beside import BesideReference
+from .merlin import FinetuningTask
+from .section import Name, Names, Positive, PositiveFloat, Seeds, one_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +31,7 @@ ORIGINAL, SQUARES, AGAIN = TASKS = ("original", "squares", "original again")
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
-class SquaresSection(Section):
+class SquaresSection(BesideReference):
     """What both pages of paper C are run with. The defaults are those of the laptop scale.
 
     Parameters
@@ -86,10 +87,6 @@ class SquaresSection(Section):
         second = TrainingRun(**usual | marked | dict(weights=first, head="kept"))
         third = TrainingRun(**usual | dict(weights=second, head="kept"))
         return dict(zip(TASKS, (first, second, third), strict=True))
-
-    # What any section does that stands beside its reference results.
-    beside_reference = MerlinSection.beside_reference
-    rows = staticmethod(MerlinSection.rows)
 
 
 class FeatureErosion(SquaresSection):

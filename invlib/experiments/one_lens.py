@@ -10,7 +10,8 @@ from pydantic import Field
 
 from invlib.paths import runs_root
 
-from .merlin import RECIPES, MerlinSection
+from .beside import BesideReference
+from .merlin import RECIPES
 from .scales import load_scale
 from .section import Positive, Section, one_of
 
@@ -35,7 +36,7 @@ class Case(NamedTuple):
     test: ImageSet
 
 
-class OneLens(Section):
+class OneLens(BesideReference):
     """Learning, forgetting, flow, probes and ranks of four trainings: one of each paper, one new.
 
     The networks are those of the other pages; nothing is trained here. Of each page the first
@@ -59,8 +60,6 @@ class OneLens(Section):
     lens_recipe: one_of(*RECIPES) = "fast"
     lens_probe_n: Positive = 400
     lens_probe_test_n: Positive = 200
-
-    beside_reference = MerlinSection.beside_reference
 
     def dataset(self) -> xr.Dataset:
         """Look at every case with every measure; dim case stands in front, dim place is a layer.
