@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invlib.plots import _STYLE, _colour, _marker
+from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["bars", "lines"]
 
@@ -33,12 +33,12 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
     1
     """
     height = max(v.size for panels in rows.values() for v in panels.values())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = _grid(rows, 0.34 * height + 0.9)
         for ax, values in _panels(axes, rows):
             values = values.dropna(values.dims[0])
             names = [str(name) for name in values[values.dims[0]].values]
-            drawn = ax.barh(names, values, color=[_colour(i) for i in range(len(names))])
+            drawn = ax.barh(names, values, color=[colour_of(i) for i in range(len(names))])
             said = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
             ax.bar_label(drawn, said, fontsize="small")
             ax.invert_yaxis()
@@ -68,7 +68,7 @@ def lines(
     >>> len(lines({"this run": {"cost": toy}}, x="share", proportional=True).axes)
     1
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = _grid(rows, 2.9)
         for ax, values in _panels(axes, rows):
             if proportional:
@@ -76,7 +76,7 @@ def lines(
             groups = values[hue].values if hue else [None]
             for i, group in enumerate(groups):
                 one = values if group is None else values.sel({hue: group})
-                style = dict(color=_colour(i), marker=_marker(i), markersize=5, linewidth=1.5)
+                style = dict(color=colour_of(i), marker=marker_of(i), markersize=5, linewidth=1.5)
                 ax.plot(values[x].values, one, label=group and str(group), **style)
             ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=_label(values))
             ax.set(xlim=(0, None), ylim=(0, 1.08 * float(values.max())))

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots import _STYLE
+from invlib.style import STYLE
 
 __all__ = ["epoch_curves"]
 
@@ -35,7 +35,7 @@ def epoch_curves(
     2
     """
     width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             len(rows),
             width,

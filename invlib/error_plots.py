@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots import _STYLE, _colour, _marker
+from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["error_curves", "standard_error"]
 
@@ -56,7 +56,7 @@ def error_curves(
     1
     """
     width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             len(rows),
             width,
@@ -99,7 +99,7 @@ def _styles(panels, hue: str) -> dict[str, dict]:
     counts = all(values[hue].dtype.kind in "fiu" for values in panels)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.88, len(labels)))  # no pale yellow
     return {
-        label: dict(color=tuple(shades[i]) if counts else _colour(i), marker=_marker(i))
+        label: dict(color=tuple(shades[i]) if counts else colour_of(i), marker=marker_of(i))
         for i, label in enumerate(labels)
     }
 

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from invlib.plots import _STYLE, _colour, _marker
+from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["depth_curves"]
 
@@ -36,7 +36,7 @@ def depth_curves(
     1
     """
     rows = -(-len(panels) // columns)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             rows,
             columns,
@@ -52,16 +52,18 @@ def depth_curves(
                 x, one = depth.sel(case=case), values.sel(case=case)
                 if "seed" in one.dims:
                     low, high = one.min("seed"), one.max("seed")
-                    ax.fill_between(x, low, high, color=_colour(i), alpha=0.15, lw=0)
+                    ax.fill_between(x, low, high, color=colour_of(i), alpha=0.15, lw=0)
                     one = one.mean("seed")
                 for when in one["when"].values if "when" in one.dims else [None]:
                     line = one if when is None else one.sel(when=when)
                     style = ":" if when == "before" else "-"
-                    look = dict(color=_colour(i), marker=_marker(i), markersize=4, linewidth=1.4)
+                    look = dict(
+                        color=colour_of(i), marker=marker_of(i), markersize=4, linewidth=1.4
+                    )
                     ax.plot(x, line, linestyle=style, **look)
             ax.set(title=title, xlabel="depth in the network")
         handles = [
-            Line2D([], [], color=_colour(i), marker=_marker(i), markersize=5, label=case)
+            Line2D([], [], color=colour_of(i), marker=marker_of(i), markersize=5, label=case)
             for i, case in enumerate(cases)
         ]
         if any("when" in values.dims for values in panels.values()):

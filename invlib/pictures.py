@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from invlib.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from invlib.plots import _STYLE
+from invlib.style import STYLE
 
 __all__ = ["corruption_grid", "image_rows"]
 
@@ -40,7 +40,7 @@ def corruption_grid(
     """
     rows = -(-len(corruptions) // columns)
     width = len(severities)
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig = plt.figure(
             figsize=(columns * (0.62 * width + 1.35), 0.66 * rows + 0.3), layout="constrained"
         )
@@ -73,7 +73,7 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
     3
     """
     width = max(map(len, rows.values()))
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             len(rows),
             width,

@@ -12,21 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-__all__ = ["flow_matrix", "inversion_grid", "layer_curves", "loss_race", "recipe_grid"]
+from invlib.style import COLOURS, STYLE, colour_of, marker_of
 
-# Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_STYLE = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "0.92",
-    "axes.axisbelow": True,
-    "axes.titlesize": "medium",
-    "figure.dpi": 110,
-    "legend.frameon": False,
-}
+__all__ = ["flow_matrix", "inversion_grid", "layer_curves", "loss_race", "recipe_grid"]
 
 
 def layer_curves(
@@ -59,7 +47,7 @@ def layer_curves(
     2
     """
     width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             len(rows),
             width,
@@ -85,7 +73,7 @@ def layer_curves(
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             row[0].set_ylabel(title)
         handles = [
-            Line2D([], [], color=_colour(i), marker=_marker(i), markersize=5, label=label)
+            Line2D([], [], color=colour_of(i), marker=marker_of(i), markersize=5, label=label)
             for label, i in styles.items()
         ]
         if handles:
@@ -94,25 +82,17 @@ def layer_curves(
     return fig
 
 
-def _colour(i: int) -> str:
-    return _COLOURS[i % len(_COLOURS)]
-
-
-def _marker(i: int) -> str:
-    return _MARKERS[i % len(_MARKERS)]
-
-
 def _curve(ax: Axes, values: xr.DataArray, i: int) -> None:
     x = values["layer"].values
     if "seed" in values.dims:
         values = values.transpose("seed", "layer")
         ax.fill_between(
-            x, values.min("seed"), values.max("seed"), color=_colour(i), alpha=0.15, lw=0
+            x, values.min("seed"), values.max("seed"), color=colour_of(i), alpha=0.15, lw=0
         )
         for seed in values.values:
-            ax.plot(x, seed, ".", color=_colour(i), alpha=0.45, markersize=3.5)
+            ax.plot(x, seed, ".", color=colour_of(i), alpha=0.45, markersize=3.5)
         values = values.mean("seed")
-    ax.plot(x, values, color=_colour(i), marker=_marker(i), markersize=4, linewidth=1.5)
+    ax.plot(x, values, color=colour_of(i), marker=marker_of(i), markersize=4, linewidth=1.5)
 
 
 def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = None) -> Figure:
@@ -129,7 +109,7 @@ def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = Non
     """
     panels = {k: v.mean("seed") if "seed" in v.dims else v for k, v in panels.items()}
     limit = limit or max(float(np.abs(v).max()) for v in panels.values()) or 1.0
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             1,
             len(panels),
@@ -170,7 +150,7 @@ def inversion_grid(
     layers = list(inverted["ref_layer"].values) if layers is None else layers
     loss = ds[f"inversion_loss_{model}"].isel(seed=0)
     count = min(count, originals.sizes["example"])
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             count,
             len(layers) + 1,
@@ -206,7 +186,7 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
     columns = min(4, len(layers))
     lines = -(-len(layers) // columns)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             lines,
             columns,
@@ -227,10 +207,10 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
                 ax.plot(
                     one["evaluation"],
                     one,
-                    color=_colour(i),
+                    color=colour_of(i),
                     linewidth=1.4,
                     label=recipe,
-                    linestyle="-" if i < len(_COLOURS) else ":",
+                    linestyle="-" if i < len(COLOURS) else ":",
                 )
             ax.set(xlim=(0, budget), yscale="log")
         for ax in axes[-1, : 1 + (len(layers) - 1) % columns]:
@@ -247,7 +227,7 @@ def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = 
     pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
     layers = list(pictures["race_layer"].values) if layers is None else layers
     recipes = pictures["recipe"].values
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             len(recipes),
             len(layers),

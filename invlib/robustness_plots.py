@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from invlib.correlation import correlate, critical_correlation
-from invlib.plots import _STYLE, _colour, _marker
 from invlib.robustness import AGGREGATES, QUANTITIES
+from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["accuracy_by_severity", "correlation_curves", "scan_overview", "spread_and_accuracy"]
 
@@ -42,7 +42,7 @@ def scan_overview(
     """
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         width = 5.6 if len(scans) == 1 else 4.6
         fig, axes = _panels(len(scans), width=width, height=0.72 * len(rows) + 1.5, sharey=True)
         for ax, (title, scan) in zip(axes, scans.items(), strict=True):
@@ -58,7 +58,7 @@ def scan_overview(
             ax.grid(axis="y", visible=False)
             ax.set_yticks(range(len(rows)), rows)
             ax.tick_params(axis="y", length=0)
-        handles = [_dot(_colour(i), name, _marker(i)) for i, name in enumerate(AGGREGATES)]
+        handles = [_dot(colour_of(i), name, marker_of(i)) for i, name in enumerate(AGGREGATES)]
         handles += [
             plt.Rectangle((0, 0), 1, 1, color="0.92", label="not significant (Bonferroni)"),
             _dot("0.35", "filled: significant, effective epochs"),
@@ -91,7 +91,7 @@ def correlation_curves(
     >>> len(correlation_curves({"this run": {"from epoch 0": toy}}).axes)
     1
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = _panels(len(panels), width=4.6, height=3.4, sharey=True)
         styles: dict[str, int] = {}
         for ax, (title, curves) in zip(axes, panels.items(), strict=True):
@@ -101,7 +101,7 @@ def correlation_curves(
                 ax.axhline(reference, color="0.3", linestyle="--", linewidth=1)
             for label, values in curves.items():
                 _no_more_than(values, {"epoch", "seed"})
-                colour = _colour(styles.setdefault(label, len(styles)))
+                colour = colour_of(styles.setdefault(label, len(styles)))
                 if "seed" in values.dims:
                     band = values.min("seed"), values.max("seed")
                     ax.fill_between(values["epoch"], *band, color=colour, alpha=0.15, lw=0)
@@ -110,7 +110,7 @@ def correlation_curves(
             ax.set(xlabel="last epoch $n$ that takes part", ylim=(-1.04, 1.04))
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("correlation up to epoch $n$")
-        handles = [Line2D([], [], color=_colour(i), label=label) for label, i in styles.items()]
+        handles = [Line2D([], [], color=colour_of(i), label=label) for label, i in styles.items()]
         if reference is not None:
             label = f"the paper, all epochs: {reference:g}"
             handles.append(Line2D([], [], color="0.3", ls="--", lw=1, label=label))
@@ -148,7 +148,7 @@ def spread_and_accuracy(
     runs = spread[hue].values if hue in spread.dims else [None]
     epochs = spread["epoch"].values
     norm = plt.Normalize(epochs.min(), epochs.max())
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = _panels(len(runs), width=3.4, height=3.3, sharex=share, sharey=share)
         for ax, run in zip(axes, runs, strict=True):
             x, y = (v if run is None else v.sel({hue: run}) for v in (spread, accuracy))
@@ -181,7 +181,7 @@ def accuracy_by_severity(panels: Mapping[str, xr.DataArray]) -> Figure:
     >>> len(accuracy_by_severity({"CIFAR-10-C": toy}).axes)
     1
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = _panels(len(panels), width=4.6, height=3.6, sharey=True)
         severities: set[int] = set()
         for ax, (title, values) in zip(axes, panels.items(), strict=True):
@@ -221,9 +221,9 @@ def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
         one = scan.isel(hypothesis=scan["aggregate"].values == how).dropna("hypothesis")
         y = np.full(one.sizes["hypothesis"], row + (i - 1.5) * 0.2)
         sure = one["p_value_autocorrelation_bonferroni"].values < LEVEL
-        style = dict(marker=_marker(i), s=17, linewidth=0.8, zorder=3, clip_on=False)
-        face = np.where(sure, _colour(i), "none")
-        ax.scatter(one["correlation"], y, facecolor=face, edgecolor=_colour(i), **style)
+        style = dict(marker=marker_of(i), s=17, linewidth=0.8, zorder=3, clip_on=False)
+        face = np.where(sure, colour_of(i), "none")
+        ax.scatter(one["correlation"], y, facecolor=face, edgecolor=colour_of(i), **style)
         at = one["hypothesis"].values == mark
         ax.scatter(one["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
 

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots import _STYLE, _colour, _marker
+from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["cka_matrices", "grad_cam_grid", "ratio_curves", "relearning_curves", "task_curves"]
 
 _LINES = {  # blue and red as in the paper
-    "test_accuracy": ("original test images", _colour(0)),
-    "train_accuracy": ("training images", _colour(1)),
-    "test_accuracy_squares": ("test images with squares", _colour(2)),
+    "test_accuracy": ("original test images", colour_of(0)),
+    "train_accuracy": ("training images", colour_of(1)),
+    "test_accuracy_squares": ("test images with squares", colour_of(2)),
 }
 
 
@@ -41,7 +41,7 @@ def task_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
     rows = {k: ds if "model" in ds.dims else ds.expand_dims(model=[""]) for k, ds in rows.items()}
     there = {k: [m for m in ds["model"].values if _known(ds, m)] for k, ds in rows.items()}
     width = max(map(len, there.values()))
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             len(rows),
             width,
@@ -107,14 +107,14 @@ def relearning_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
     rows
         ``{panel title: Dataset}`` with `test_accuracy` over (seed, task, epoch).
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, axes = plt.subplots(
             1, len(rows), figsize=(4.2 * len(rows), 3), squeeze=False, layout="constrained"
         )
         for ax, (title, ds) in zip(axes[0], rows.items(), strict=True):
             for task, label, colour in (
-                ("original", "from scratch", _colour(0)),
-                ("original again", "after the squares", _colour(1)),
+                ("original", "from scratch", colour_of(0)),
+                ("original again", "after the squares", colour_of(1)),
             ):
                 _line(ax, ds["test_accuracy"].sel(task=task), 0, colour, label)
             ax.set(title=title, xlabel="epoch of the task", ylabel="accuracy, original test images")
@@ -137,10 +137,10 @@ def ratio_curves(rows: Mapping[str, xr.DataArray]) -> Figure:
     >>> len(ratio_curves({"this run": xr.DataArray([0.0, 0.9], {"ratio": [0, 1]})}).axes)
     1
     """
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         fig, ax = plt.subplots(figsize=(4.6, 3.1), layout="constrained")
         for i, (label, values) in enumerate(rows.items()):
-            style = dict(color=_colour(i), marker=_marker(i), markersize=4)
+            style = dict(color=colour_of(i), marker=marker_of(i), markersize=4)
             mean = values.mean("seed") if "seed" in values.dims else values
             ax.plot(values["ratio"], mean, label=label, linewidth=1.2, **style)
             if "seed" in values.dims:
@@ -167,7 +167,7 @@ def cka_matrices(panels: Mapping[str, xr.DataArray]) -> Figure:
     >>> len(cka_matrices({"debiased": toy}).axes)  # and its colour bar
     2
     """
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             1,
             len(panels),
@@ -197,7 +197,7 @@ def grad_cam_grid(ds: xr.Dataset) -> Figure:
     """
     images, maps = ds["example_images"], ds["grad_cam"].dropna("task", how="all")
     count, tasks = images.sizes["example"], list(maps["task"].values)
-    with plt.rc_context(_STYLE | {"axes.grid": False}):
+    with plt.rc_context(STYLE | {"axes.grid": False}):
         fig, axes = plt.subplots(
             1 + len(tasks),
             count,

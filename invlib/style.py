@@ -1,0 +1,37 @@
+"""How all figures look: colours, markers and Matplotlib's settings."""
+
+from __future__ import annotations
+
+__all__ = ["COLOURS", "STYLE", "colour_of", "marker_of"]
+
+# Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+# For `matplotlib.pyplot.rc_context`: a figure leaves the reader's own settings alone.
+STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "axes.axisbelow": True,
+    "axes.titlesize": "medium",
+    "figure.dpi": 110,
+    "legend.frameon": False,
+}
+
+
+def colour_of(i: int) -> str:
+    """Return the colour of the `i`-th group, the last (black) for -1.
+
+    Examples
+    --------
+    >>> colour_of(0), colour_of(-1)
+    ('#0072B2', '#000000')
+    """
+    return COLOURS[i % len(COLOURS)]
+
+
+def marker_of(i: int) -> str:
+    """Return the marker of the `i`-th group."""
+    return _MARKERS[i % len(_MARKERS)]
