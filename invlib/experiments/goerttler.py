@@ -77,10 +77,10 @@ class GoerttlerSection(BesideReference):
     labels_randomness: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], *Several, AfterValidator(_rising)
     ] = (0, 3, 9)
-    labels_n: Positive = 120
-    labels_epochs: Positive = 30
+    labels_n: Positive = 100
+    labels_epochs: Positive = 45
     labels_lr: PositiveFloat = 0.05
-    labels_batch_size: Positive = 30
+    labels_batch_size: Positive = 25
     labels_test_n: Positive | None = 200
     labels_images: Annotated[int, Field(ge=4)] = 200
 
@@ -154,15 +154,15 @@ class LearningFromRandomLabels(GoerttlerSection):
     >>> section = LearningFromRandomLabels.from_parameters({"labels_seeds": [0]})
     >>> for name in section.runs():
     ...     print(name)
-    seed 0: d = 0 on 120 images
-    seed 0: d = 3 on 120 images
-    seed 0: d = 9 on 120 images
-    seed 0: d = 9 on 30 images
+    seed 0: d = 0 on 100 images
+    seed 0: d = 3 on 100 images
+    seed 0: d = 9 on 100 images
+    seed 0: d = 9 on 25 images
     """
 
     name = "learning_from_random_labels"
 
-    memorised_n: Annotated[tuple[Positive, ...], *Several, AfterValidator(_rising)] = (30, 120)
+    memorised_n: Annotated[tuple[Positive, ...], *Several, AfterValidator(_rising)] = (25, 100)
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return a training for each seed and randomness, and for each number of images."""

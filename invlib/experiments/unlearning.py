@@ -67,9 +67,9 @@ class Unlearning(GoerttlerSection):
     }
 
     labels_pretraining_n: Positive = 600
-    labels_pretraining_epochs: Positive = 8
-    labels_finetuning_n: Positive = 120
-    labels_finetuning_epochs: Positive = 30
+    labels_pretraining_epochs: Positive = 4
+    labels_finetuning_n: Positive = 100
+    labels_finetuning_epochs: Positive = 45
     cross_domain: Name = "street_digits"
     label_shift: Positive = 1
 
