@@ -71,6 +71,8 @@ class GoerttlerSection(BesideReference):
 
     compared = SETUP
 
+    own_trainings = True
+
     labels_model: Name = "conv4_w16"
     labels_dataset: Name = "digits"
     labels_seeds: Seeds = (0, 1)

@@ -49,6 +49,8 @@ class SquaresSection(BesideReference):
         them, see `invlib.experiments.ledger.settings`.
     """
 
+    own_trainings = True
+
     erosion_dataset: Name = "street_digits"
     erosion_n: Positive | None = 800
     erosion_test_n: Positive | None = 300

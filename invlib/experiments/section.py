@@ -99,6 +99,7 @@ class Section(BaseModel):
 
     name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
     alone: ClassVar[bool] = False  # it measures time: the workflow runs nothing beside it
+    own_trainings: ClassVar[bool] = False  # many short ones: its notebook does them, in one process
     uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads, made before it
 
     # becomes a folder name

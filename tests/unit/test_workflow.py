@@ -25,7 +25,8 @@ def test_the_workflow_resolves(scale):
     said = out.stdout + out.stderr
     assert out.returncode == 0, said
     parameters = load_scale(scale)
-    needed = runs_of(section.from_parameters(parameters) for section in SECTIONS.values())
+    sections = [section.from_parameters(parameters) for section in SECTIONS.values()]
+    needed = runs_of(section for section in sections if not section.own_trainings)
     asked = set(re.findall(r"wildcards: id=(\w+)", said))
     assert asked == set(needed)
     assert set(re.findall(r"wildcards: section=(\w+)", said)) == set(SECTIONS)
