@@ -149,7 +149,7 @@ def spread_and_accuracy(
     epochs = spread["epoch"].values
     norm = plt.Normalize(epochs.min(), epochs.max())
     with plt.rc_context(STYLE):
-        fig, axes = _panels(len(runs), width=3.4, height=3.3, sharex=share, sharey=share)
+        fig, axes = _panels(len(runs), width=3.4, height=3.1, columns=3, sharex=share, sharey=share)
         for ax, run in zip(axes, runs, strict=True):
             x, y = (v if run is None else v.sel({hue: run}) for v in (spread, accuracy))
             ax.plot(x, y, color="0.75", linewidth=0.9, zorder=2)
@@ -158,7 +158,8 @@ def spread_and_accuracy(
             ax.set(title="" if run is None else str(run), xlabel=_words(spread))
             ax.text(0.03, 0.97, _said(x, y), transform=ax.transAxes, va="top", fontsize="small")
             ax.margins(x=0.07, y=0.16)
-        axes[0].set_ylabel(_words(accuracy))
+        for ax in axes[::3]:
+            ax.set_ylabel(_words(accuracy))
         colours = plt.cm.ScalarMappable(norm, _EPOCHS)
         fig.colorbar(colours, ax=axes, shrink=0.85, label="epoch")
     plt.close(fig)
@@ -228,10 +229,19 @@ def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
         ax.scatter(one["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
 
 
-def _panels(count: int, *, width: float, height: float, **share) -> tuple[Figure, np.ndarray]:
-    size = (width * count + 1.0, height)
-    fig, axes = plt.subplots(1, count, figsize=size, squeeze=False, layout="constrained", **share)
-    return fig, axes[0]
+def _panels(
+    count: int, *, width: float, height: float, columns: int | None = None, **share
+) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels, at most `columns` side by side."""
+    across = min(count, columns or count)
+    down = -(-count // across)
+    size = (width * across + 1.0, height * down)
+    fig, axes = plt.subplots(
+        down, across, figsize=size, squeeze=False, layout="constrained", **share
+    )
+    for ax in axes.flat[count:]:
+        ax.remove()
+    return fig, axes.flat[:count]
 
 
 def _no_more_than(values: xr.DataArray, dims: set[str]) -> None:
