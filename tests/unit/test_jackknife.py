@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from invlib.claims import Claim, check_claims, claims_html, claims_table, claims_text
-from invlib.experiments.merlin_claims import CLAIMS
+from invlib.experiments.ledger import CLAIMS
 from invlib.grams import cka_from_grams, cka_leave_one_out, gram
 from invlib.invariance import diagonal
 from invlib.jackknife import interval, left_one_out
