@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
-from invlib.experiments import SECTIONS
+from invlib.experiments import SECTIONS, ParameterError
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
@@ -105,15 +107,41 @@ def test_it_runs_by_itself(path, project):
     assert not said  # neither warnings nor progress bars
 
 
+# What papermill makes of `-p sedes 3` and `-p seeds '[0,1]'`, and what the notebook says.
+BAD = {
+    "misspelt": (
+        ["-p", "sedes", "3"],
+        {"sedes": 3},
+        "unknown parameter 'sedes'; did you mean 'seeds'?",
+    ),
+    "text": (
+        ["-p", "seeds", "[0,1]"],
+        {"seeds": "[0,1]"},
+        "pass lists with -y 'seeds: [0,1]'",
+    ),
+}
+
+
 @each
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["-p", "sedes", "3"], "unknown parameter 'sedes'; did you mean 'seeds'?"),
-        (["-p", "seeds", "[0,1]"], "pass lists with -y 'seeds: [0,1]'"),
-    ],
-)
-def test_bad_parameters_stop_it_at_once(path, arguments, said, project):
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_parameters_stop_it_at_once(path, kind):
+    """The cells up to the one that checks, as papermill injects the parameters; no kernel."""
+    _, parameters, said = BAD[kind]
+    injected = parameterize_notebook(load_notebook_node(str(path)), parameters)
+    cells = [c for c in injected.cells if c.cell_type == "code"]
+    assert "injected-parameters" in cells[1].metadata.tags
+    namespace = {"__name__": "__main__"}
+    for cell in cells[:2]:
+        exec(cell.source, namespace)
+    with pytest.raises(ParameterError) as caught:
+        exec(cells[2].source, namespace)
+    assert str(caught.value).startswith(f"{path.stem}: ") and said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_papermill_shows_one_line(kind, project):
+    path = ROOT / "notebooks" / "finetuning_task.ipynb"
+    arguments, _, said = BAD[kind]
     done = papermill(project, path, *arguments)
     assert done.returncode != 0
     assert f"ParameterError: {path.stem}: " in done.stderr and said in done.stderr
