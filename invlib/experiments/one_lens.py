@@ -77,13 +77,13 @@ class OneLens(BesideReference):
         return self.finish(ds, kind="lens", device=device, started=started)
 
     def _cases(self) -> dict[str, Case]:
-        from invlib.tasks import evaluated_on, trained_on
+        from invlib import load_images
+        from invlib.tasks import trained_on
 
-        def case(before: StagedModel, run: TrainingRun, images: TrainingRun) -> Case:
-            """`images` names the run whose original images are looked at."""
-            after = train(run)
-            some = trained_on(images), evaluated_on(images)
-            return Case(before, after, *some)
+        def case(before: StagedModel, run: TrainingRun, original: TrainingRun) -> Case:
+            """`original` is the run whose images and labels the probes are about."""
+            test = load_images(original.dataset, "test")
+            return Case(before, train(run), trained_on(original), test)
 
         def train(run: TrainingRun, epoch: int = -1) -> StagedModel:
             from invlib import train
