@@ -61,7 +61,7 @@ def interval(value: xr.DataArray, without: xr.DataArray) -> tuple[xr.DataArray, 
     >>> mean = xr.DataArray([x.mean()], dims="seed")
     >>> without = xr.DataArray([(x.sum() - x) / 3], dims=("seed", "left_out"))
     >>> low, high = interval(mean, without)
-    >>> round(float(high - low) / 2, 6) == round(1.96 * x.std(ddof=1) / np.sqrt(4), 6)
+    >>> bool(np.isclose((high - low) / 2, 1.96 * x.std(ddof=1) / np.sqrt(4)))
     True
     """
     n, seeds = without.sizes["left_out"], without.sizes["seed"]

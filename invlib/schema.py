@@ -18,7 +18,7 @@ SCHEMA_VERSION = 1
 # Dims that experiments stack in front of a variable's own, in the order they are stored.
 STACKING = tuple(
     "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
-    "images epoch corruption severity".split()
+    "carrying epoch corruption severity".split()
 )
 
 
@@ -299,7 +299,7 @@ COORDS = {
     "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
     "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
     "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
-    "images": Field("images", "str", "what the images carry"),
+    "carrying": Field("carrying", "str", "what the images carry: squares or not"),
     "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
     "rtol": Field(
         "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True

@@ -143,9 +143,9 @@ class CollapseAndPlasticity(SquaresSection):
                 probe_layers(model, _some(train, self.probe_n), _some(test, self.probe_test_n))
                 for train, test in images.values()
             ]
-            rows.append(xr.concat(row, xr.Variable("images", list(images))))
+            rows.append(xr.concat(row, xr.Variable("carrying", list(images))))
         ds = xr.concat(rows, xr.Variable("task", list(models)))
-        ds["num_features"] = ds["num_features"].isel(task=0, images=0, drop=True)
+        ds["num_features"] = ds["num_features"].isel(task=0, carrying=0, drop=True)
         return ds.drop_vars("probe_regularisation").drop_attrs(deep=False)
 
     def _ratios(self, seed: int) -> xr.Dataset:

@@ -101,6 +101,8 @@ class FeatureErosion(SquaresSection):
     erosion_pretrained : str or None
         The data set that the pretrained model is fine-tuned to, first without squares, then with;
         null leaves it out.
+    erosion_pretrained_n, erosion_pretrained_test_n : int or None
+        Images drawn from its two splits; null is all.
     erosion_pretrained_epochs, erosion_pretrained_lr, erosion_pretrained_optimizer
         Of both of these tasks.
     pretrained_square_size : int
@@ -123,6 +125,8 @@ class FeatureErosion(SquaresSection):
 
     erosion_models: Names = ("vgg11_bn_cifar_w8",)
     erosion_pretrained: Name | None = "digits"
+    erosion_pretrained_n: Positive | None = 800
+    erosion_pretrained_test_n: Positive | None = 300
     erosion_pretrained_epochs: Positive = 4
     erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = "adamw"
     erosion_pretrained_lr: PositiveFloat = 0.0005
@@ -159,6 +163,8 @@ class FeatureErosion(SquaresSection):
             self.model,
             seed,
             dataset=self.erosion_pretrained,
+            n_train=self.erosion_pretrained_n,
+            n_test=self.erosion_pretrained_test_n,
             img_size=self.img_size,
             weights=paper_a.pretraining_run() or self.weights,
             epochs=self.erosion_pretrained_epochs,

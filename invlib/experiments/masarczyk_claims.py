@@ -147,13 +147,13 @@ def _first_low(ds: xr.Dataset) -> xr.DataArray:
 
 
 def _second_layer(ds: xr.Dataset) -> xr.DataArray:
-    probe = ds["probe_accuracy"].sel(task=SQUARES, images=SQUARES, layer=SECOND, drop=True)
+    probe = ds["probe_accuracy"].sel(task=SQUARES, carrying=SQUARES, layer=SECOND, drop=True)
     return abs(after_task(ds, "test_accuracy_squares", SQUARES) - probe)
 
 
 def _rank_ratio(ds: xr.Dataset, images: str = ORIGINAL) -> xr.DataArray:
     """Rank after the second task over that after the first, by layer and threshold."""
-    rank = ds["numerical_rank"].sel(images=images, drop=True).sel(layer=slice(1, None))
+    rank = ds["numerical_rank"].sel(carrying=images, drop=True).sel(layer=slice(1, None))
     before, after = (rank.sel(task=task, drop=True) for task in (ORIGINAL, SQUARES))
     return after / np.maximum(before, 1)
 

@@ -57,7 +57,7 @@ def synthetic(seeds: list[dict]) -> xr.Dataset:
         return [np.full(EPOCHS + 1, one["marked"] if t == SQUARES else np.nan) for t in tasks]
 
     diagonal = np.eye(len(LAYERS))
-    probe_dims = ("train_seed", "task", "images", "layer")
+    probe_dims = ("train_seed", "task", "carrying", "layer")
     ds = xr.Dataset(
         {
             "test_accuracy": (("train_seed", "task", "epoch"), over(curves)),
@@ -75,14 +75,14 @@ def synthetic(seeds: list[dict]) -> xr.Dataset:
                 over(lambda one: np.tile(one["probe"], (2, 2, 1))),
             ),
             "numerical_rank": (
-                ("train_seed", "pair", "images", "layer", "rtol"),
+                ("train_seed", "pair", "carrying", "layer", "rtol"),
                 over(lambda one: [np.full((2, 6, 3), 40.0), [40 * one["rank_ratio"]] * 2]),
             ),
         },
         {
             "train_seed": range(len(seeds)), "task": tasks, "epoch": EPOCH, "ratio": RATIOS,
             "estimator": ["biased", "debiased"], "seed": [0, 1], "layer": LAYERS,
-            "ref_layer": LAYERS, "rtol": RTOL, "images": [ORIGINAL, SQUARES],
+            "ref_layer": LAYERS, "rtol": RTOL, "carrying": [ORIGINAL, SQUARES],
             "layer_name": ("layer", [f"conv {k}" for k in LAYERS]), "depth": ("layer", LAYERS / 5),
         },
     )  # fmt: skip
