@@ -29,6 +29,8 @@ class Dynamics(MerlinSection):
     ----------
     corrupted_n : int
         Test images for each severity, spread over the 15 corruptions.
+    every : int
+        Every how many epochs the model is looked at; the last one always.
 
     Examples
     --------
@@ -39,6 +41,7 @@ class Dynamics(MerlinSection):
     name = "dynamics"
 
     corrupted_n: Positive = 300
+    every: Positive = 3
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tuning to each data set, of which every epoch is kept."""
@@ -76,7 +79,8 @@ class Dynamics(MerlinSection):
         tests = load_images(trained.run.dataset, "test")
         sets = corrupted_sets(tests, n=self.corrupted_n, severities=range(6))
         parts = {}
-        for epoch in tqdm(trained.epochs, desc="epochs", leave=False, disable=None):
+        epochs = [e for e in trained.epochs if e % self.every == 0 or e == trained.epochs[-1]]
+        for epoch in tqdm(epochs, desc="epochs", leave=False, disable=None):
             ds = self.compare(pretrained, trained, epoch, inverted=inverted, examples=0)
             accuracy = _accuracies(trained.model(epoch).to(pretrained.device), sets)
             parts[epoch] = diagonals(ds).drop_dims("iteration").assign(corrupted_accuracy=accuracy)
