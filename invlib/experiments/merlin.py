@@ -64,7 +64,7 @@ class MerlinSection(BesideReference):
 
     compared = _SETUP
 
-    n: Positive = 24
+    n: Positive = 16
     iterations: Positive = 20
     recipe: one_of(*RECIPES) = "fast"
     step: PositiveFloat | None = None

@@ -55,7 +55,7 @@ class OneLens(BesideReference):
     name = "one_lens_on_three_papers"
     uses = ("dynamics", "unlearning", "feature_erosion", "collapse_and_plasticity")
 
-    lens_n: Annotated[int, Field(ge=5)] = 24
+    lens_n: Annotated[int, Field(ge=5)] = 16
     lens_iterations: Positive = 20
     lens_recipe: one_of(*RECIPES) = "fast"
     lens_probe_n: Positive = 400
