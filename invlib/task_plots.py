@@ -22,6 +22,10 @@ _LINES = {  # blue and red as in the paper
 }
 
 
+# The tasks as they were learnt, whatever order their results were joined in.
+_ORDER = {task: i for i, task in enumerate(("original", "squares", "original again"))}
+
+
 def task_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
     """Draw accuracy by epoch, task after task; tasks with squares on a hatched background.
 
@@ -45,7 +49,7 @@ def task_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
         fig, axes = plt.subplots(
             len(rows),
             width,
-            figsize=(3.6 * width + 0.4, 2.7 * len(rows) + 0.5),
+            figsize=(max(3.6 * width + 0.4, 6.4), 2.7 * len(rows) + 0.5),
             squeeze=False,
             sharey=True,
             layout="constrained",
@@ -69,7 +73,8 @@ def _known(ds: xr.Dataset, model: str) -> bool:
 
 def _tasks(ax: Axes, ds: xr.Dataset) -> None:
     end = 0
-    for task in ds["task"].values:
+    there = ds["task"].values.tolist()
+    for task in sorted(there, key=lambda task: _ORDER.get(task, len(_ORDER))):
         one = ds.sel(task=task)
         known = one["test_accuracy"].notnull()
         known = known.any([dim for dim in known.dims if dim != "epoch"])

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 from invlib.runs import TrainingRun
 
-from .masarczyk import ORIGINAL, SQUARES, Ratio, SquaresSection
+from .masarczyk import ORIGINAL, SQUARES, TASKS, Ratio, SquaresSection
 from .section import Name, Positive, Several
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ class CollapseAndPlasticity(SquaresSection):
         )
         looked = looked.expand_dims(dataset=[self.erosion_dataset])
         ds = _merged(logs, looked, parts[0][pictures])  # nothing looks at it after task 3: NaN
+        ds = ds.sel(task=list(TASKS))  # joining sorts the labels
         return self.finish(ds, kind="tasks", device=logs.attrs["device"], started=started)
 
     def _after_training(self, seed: int, *, first: bool) -> xr.Dataset:
