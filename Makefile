@@ -24,8 +24,9 @@ STAMP    := $(VENV)/.installed
 WORKFLOW := $(BIN)/python workflow/run.py
 SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)"
 
-# What is installed decides, not what a shell happens to point at.
-unexport PYTHONPATH PYTHONHOME
+# What is installed decides, not what a shell happens to point at. And compiled modules are kept:
+# without them each of some thirty processes compiles PyTorch's sources again, for seven seconds.
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -48,7 +49,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install --quiet uv==$(UV) \
-	    && $(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock; then :; else \
+	    && $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock; then :; else \
 	  echo "uv did not do it; installing with pip, which takes longer"; \
 	  $(BIN)/python -m pip install --quiet -r requirements.lock; fi
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

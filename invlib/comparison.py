@@ -167,26 +167,41 @@ def compare(
 
 @torch.no_grad()
 def layer_grams(
-    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None, batch: int = 128
+    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None, batch: int = 256
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the Gram matrix of every layer, (L, n, n) float64, and top-`k` directions if asked.
+    """Return the Gram matrix of every layer, and its top-`k` directions if asked.
 
-    Stage by stage over all images: only one layer's representations are held at a time.
+    `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
+    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a `batch`, or one
+    larger set: only one layer's representations of these are held at a time.
     """
+    if images.ndim == 5:
+        together = images.split(max(1, batch // images.shape[1]))
+        return torch.cat([_grams(model, sets, layers, batch)[0] for sets in together]), []
+    grams, directions = _grams(model, images[None], layers, batch, k)
+    return grams[0], directions
+
+
+def _grams(
+    model: StagedModel, sets: Tensor, layers: list[int], batch: int, k: int | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first, in one pass."""
     grams, directions = [], []
-    h = images.to(model.device)
+    h = sets.flatten(0, 1).to(model.device)
     with frozen(model):
         for stage in range(max(layers) + 1):
             h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
             if stage in layers:
-                if not bool(h.isfinite().all()):
+                each = h.split(sets.shape[1])
+                grams.append(torch.stack([gram(one) for one in each]))
+                if not bool(grams[-1].isfinite().all()):  # as features are, and far fewer numbers
                     name = model.layer_names[stage]
                     raise ValueError(f"layer {stage} ({name}) of {model.name} is not finite")
-                grams.append(gram(h))
                 if k is not None:
-                    directions.append(principal_directions(h, k))
+                    directions.append(principal_directions(each[0], k))
     order = [sorted(layers).index(layer) for layer in layers]
-    return torch.stack(grams)[order], [directions[i] for i in order] if k is not None else []
+    directions = [directions[i] for i in order] if k is not None else []
+    return torch.stack(grams, 1)[:, order], directions
 
 
 def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
@@ -235,7 +250,7 @@ def _measure(
         out[f"stir_control_{target}"] = (row, _both(cka_from_grams, grams[target], control))
         for reference, inversion in inversions.items():
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
-            seen = torch.stack([layer_grams(model, x, layers)[0] for x in inversion.images])
+            seen = layer_grams(model, inversion.images, layers)[0]
             values = _both(cka_from_grams, grams[target][None], seen)
             out[f"stir_{target}_{reference}"] = (matrix, values)
             own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer

@@ -139,6 +139,11 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
+    @property
+    def own_trainings(self) -> bool:
+        """Whether the notebook does the trainings: some hundred steps are done in seconds."""
+        return (self.trainings_n or 10**6) * self.trainings_epochs <= 5_000
+
     trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = (
         "sgd:0.05",
         "sgd:0.01",
