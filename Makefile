@@ -68,7 +68,7 @@ bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the boo
 	@$(BIN)/python -m benchmarks $(if $(KEEP),--keep)
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part)
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .

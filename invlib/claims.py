@@ -153,8 +153,8 @@ def check_claims(
     import numpy as np
     import xarray as xr
 
+    from invlib.coordinates import STACKING
     from invlib.jackknife import interval, left_one_out
-    from invlib.schema import STACKING
     from invlib.validation import conform
 
     claims = list(claims)

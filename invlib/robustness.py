@@ -1,105 +1,32 @@
 """Does forgetting tell robustness? The correlation scan of paper A, section 4.4 and appendix E.1.
 
 Over the epochs of a fine-tuning, an aggregate over layers of learning, forgetting, … is correlated
-with the mean accuracy on corrupted images. The paper tries 352 aggregates, and 88 more for each of
-two other measures, and reports the best. Pure functions of a comparison Dataset with a dim `epoch`.
-
-Of the 352, 8 say nothing (the standard deviation of a single layer is 0) and 16 say what others say
-(the mean, minimum and maximum of a single layer are one): 328 are different.
+with the mean accuracy on corrupted images. The paper tries many aggregates (`invlib.hypotheses`)
+and reports the best. Pure functions of a comparison Dataset with a dim `epoch`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from itertools import product
-from typing import NamedTuple
 
 import xarray as xr
 
 from invlib.correlation import correlate
 from invlib.errors import choices, unknown
+from invlib.hypotheses import AGGREGATES, QUANTITIES, Hypothesis, hypotheses
 from invlib.invariance import cka_divergence, diagonal, forgetting, learning
 from invlib.validation import conform
 
 __all__ = [
-    "AGGREGATES",
-    "QUANTITIES",
-    "Hypothesis",
     "aggregate",
     "correlation_scan",
     "forgetting_spread",
-    "hypotheses",
     "mean_corrupted_accuracy",
     "quantity",
 ]
 
-AGGREGATES = ("mean", "std", "min", "max")
-
-# Each quantity's family: the hypotheses among which the paper looks for the best one, and which
-# Bonferroni's correction therefore counts together.
-_OURS = "learning and forgetting"
-QUANTITIES = {
-    "learning": _OURS,
-    "forgetting": _OURS,
-    "learning + forgetting": _OURS,
-    "learning - forgetting": _OURS,
-    "CKA divergence": "CKA divergence",
-    "subspace similarity": "subspace similarity",
-}
-
 SEEDS = ("mean", "each")
-
-
-class Hypothesis(NamedTuple):
-    """One aggregate over layers `first` to `last` of a quantity.
-
-    Examples
-    --------
-    >>> str(Hypothesis("forgetting", 2, 12, "std")), Hypothesis("learning", 1, 1, "max").layers
-    ('std of forgetting, layers 2-12', '1')
-    """
-
-    quantity: str
-    first: int
-    last: int
-    aggregate: str
-
-    @property
-    def layers(self) -> str:
-        """The layers as one word."""
-        return f"{self.first}-{self.last}" if self.first != self.last else f"{self.first}"
-
-    def __str__(self) -> str:
-        noun = "layer" if self.first == self.last else "layers"
-        return f"{self.aggregate} of {self.quantity}, {noun} {self.layers}"
-
-
-def hypotheses(
-    quantities: Iterable[str] = tuple(QUANTITIES), *, layers: Iterable[int] = range(1, 13)
-) -> list[Hypothesis]:
-    """Return every hypothesis of appendix E.1 about `quantities`: 88 for each at 12 layers.
-
-    The sets are the first n and the last n of `layers`, n = 1 … one less than there are: 22 of 12.
-    They hold the paper's own, 2-12 and 1-8, and with four aggregates give its numbers exactly.
-
-    Raises
-    ------
-    ValueError
-        If a quantity is not one of `QUANTITIES`.
-
-    Examples
-    --------
-    >>> family = [name for name, family in QUANTITIES.items() if "learning" in family]
-    >>> len(hypotheses(family)), len(hypotheses(["CKA divergence"]))
-    (352, 88)
-    """
-    names = [choices("quantities", name, QUANTITIES) for name in quantities]
-    layers = sorted(layers)
-    first_n = [(layers[0], last) for last in layers[:-1]]
-    last_n = [(first, layers[-1]) for first in layers[1:]]
-    sets = product(names, first_n + last_n, AGGREGATES)
-    return [Hypothesis(name, first, last, how) for name, (first, last), how in sets]
 
 
 def quantity(ds: xr.Dataset, name: str, *, self_term: str = "measured") -> xr.DataArray:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from invlib.correlation import correlate, critical_correlation
-from invlib.robustness import AGGREGATES, QUANTITIES
+from invlib.hypotheses import AGGREGATES, QUANTITIES
 from invlib.style import STYLE, colour_of, marker_of
 
 __all__ = ["accuracy_by_severity", "correlation_curves", "scan_overview", "spread_and_accuracy"]

@@ -1,4 +1,4 @@
-"""Holding a Dataset to the published schema (`invlib.schema`)."""
+"""Holding a Dataset to the published schema (`invlib.schema`, `invlib.coordinates`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import xarray as xr
 
+from invlib.coordinates import COORDS, STACKING
 from invlib.errors import nearest
-from invlib.schema import COORDS, KINDS, SCHEMA_VERSION, STACKING, Field
+from invlib.schema import KINDS, SCHEMA_VERSION, Field
 
 __all__ = ["ResultError", "conform", "validate"]
 

@@ -3,8 +3,10 @@ r"""The comparison as one would write it down, for timing and for checking ours 
 Two ways, both with the network as timm runs it (its patch embedding a convolution), one layer at a
 time, by the literal recipe: ``x ← clamp(x − η g/(‖g‖ + 1e-10), 0, 1)``, best iterate kept.
 
-- *Reference style*, after the public code of STIR: for each pair of layers, both are inverted anew,
-  and every step runs the whole network whatever the layer.
+- *Reference style*, pass for pass after the public code of STIR (`stir-invariance` 0.0 on the
+  package index): for each pair of layers, both are inverted anew, and every step runs the whole
+  network whatever the layer. Only its clamp is moved out of the graph, where a clamped pixel has no
+  gradient in recent PyTorch.
 - *Naive truncated*: each layer of each model is inverted once, and a step stops at the layer.
 
 Their results are those of `invlib.compare` with the recipe ``"ngd"`` (tests/unit/test_costs.py).
@@ -45,11 +47,10 @@ def through(model: StagedModel, x: Tensor, layer: int, *, whole: bool) -> Tensor
 
 
 def plain_inversion(
-    run: Callable[[Tensor], Tensor], images: Tensor, start: Tensor, iterations: int
+    run: Callable[[Tensor], Tensor], target: Tensor, start: Tensor, iterations: int
 ) -> Tensor:
-    """Return the best iterates (N, 3, H, W) of the literal recipe for the representation `run`."""
-    with torch.no_grad():
-        target = run(images).flatten(1)
+    """Return the best iterates (N, 3, H, W) of the literal recipe: of `run`, towards `target`."""
+    target = target.detach().flatten(1)
     norm, x = target.norm(dim=1), start
     best_x, best = x, torch.full_like(norm, torch.inf)
     for t in range(iterations + 1):
@@ -74,20 +75,34 @@ def reference_pair(
     start: Tensor,
     iterations: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return STIR(b | a), STIR(a | b) and CKA(a, b) of two places, everything computed for them.
-
-    Two inversions and four passes, each through a whole network.
-    """
+    """Return STIR(b | a), STIR(a | b) and CKA(a, b) of two places, everything computed for them."""
 
     def at(place: Place) -> Callable[[Tensor], Tensor]:
         return lambda x: through(models[place[0]], x, place[1], whole=True)
 
-    with frozen(models[a[0]]), frozen(models[b[0]]):
-        inverted = [plain_inversion(at(place), images, start, iterations) for place in (a, b)]
-        with torch.no_grad():
-            of_a, of_b = at(a)(images), at(b)(images)
-            seen_by_b, seen_by_a = at(b)(inverted[0]), at(a)(inverted[1])
-    return linear_cka(of_b, seen_by_b), linear_cka(of_a, seen_by_a), linear_cka(of_a, of_b)
+    b_given_a, cka = _reference_stir(at(a), at(b), images, start, iterations)
+    a_given_b, _ = _reference_stir(at(b), at(a), images, start, iterations)
+    return b_given_a, a_given_b, cka
+
+
+def _reference_stir(
+    reference: Callable[[Tensor], Tensor],
+    target: Callable[[Tensor], Tensor],
+    images: Tensor,
+    start: Tensor,
+    iterations: int,
+) -> tuple[Tensor, Tensor]:
+    """Return STIR(target | reference) and CKA as the function ``_stir`` of the public code does.
+
+    Besides the inversion that is seven passes through a whole network. All of them record a graph,
+    for the weights have gradients and nothing says they are not wanted.
+    """
+    of_reference, of_target = reference(images), target(images)
+    reference(start), target(start)  # for a message that is printed on demand
+    found = plain_inversion(reference, of_reference, start, iterations)
+    reference(found)  # the wrapped model's answer to what it was asked to find
+    stir = linear_cka(target(images), target(found))
+    return stir, linear_cka(of_reference, of_target)
 
 
 def pairs_of(layers: Iterable[int]) -> list[tuple[Place, Place]]:
@@ -148,7 +163,9 @@ def naive_matrices(
                 def prefix(x: Tensor, model=model, j=j) -> Tensor:
                     return through(model, x, j, whole=False)
 
-                found = plain_inversion(prefix, images, start, iterations)
+                with torch.no_grad():
+                    wanted = prefix(images)
+                found = plain_inversion(prefix, wanted, start, iterations)
                 for target, judge in models.items():
                     for i, seen in enumerate(_all(judge, found)):
                         out[f"stir_{target}_{reference}"][j, i] = linear_cka(true[target][i], seen)

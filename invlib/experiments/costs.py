@@ -33,6 +33,9 @@ __all__ = ["measure"]
 
 WAYS = ("reference style", "naive truncated", "ours")
 SWEEPS = ("images", "iterations", "layers", "seeds")
+# Steps to the loss that the reference recipe has after 500, at every layer: a 75-step schedule of
+# `fast` is there after 25 to 61 (the page how_inverted measures it).
+EQUAL = {"reference style, one pair, 500 steps": 500, "ours, all pairs, 75 steps of fast": 75}
 _QUIET = dict(cache=False, examples=0, progress=False)  # nothing kept, nothing shown
 
 
@@ -93,6 +96,31 @@ def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
             "way", [*blocks, blocks[1]], "passes through a block", "1"
         ),
     }  # fmt: skip
+
+
+def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time what it takes to the loss of the reference recipe's 500 steps: one of its pairs, or all.
+
+    Both are extrapolated along a straight line from as many steps as `against_baselines` takes, and
+    twice as many.
+    """
+    device, n = models["pt"].device, section.bench_images[0]
+    steps, seed, pool = section.bench_iterations[0], section.seeds[0], _pool(models["pt"], n)
+    images = _draw(pool, n, seed, models["pt"])
+    start = start_images(images, "noise", seed).to(device)
+    [(a, b)] = spread_pairs(models["pt"].layers, 1)
+    options = dict(n=n, seeds=[seed], optimizer="fast", subspace_k=min(10, n - 1), **_QUIET)
+    times = np.zeros((2, max(section.bench_rounds), len(EQUAL)))
+    for turn in range(times.shape[1]):
+        for size in (1, 2):
+            run = partial(reference_pair, models, a, b, images, start, size * steps)
+            times[size - 1, turn, 0] = clock(run, device)[0]
+            pair = models["pt"], models["ft"], pool
+            run = partial(compare, *pair, iterations=size * steps, **options)
+            times[size - 1, turn, 1] = clock(run, device)[0]
+    once, twice = np.median(times, axis=1)
+    seconds = once + (twice - once) * (np.array(list(EQUAL.values())) / steps - 1)
+    return {"equal_loss_time": ("equal_loss", seconds, "time to the same inversion loss", "s")}
 
 
 def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
@@ -221,13 +249,15 @@ def measure(section: WhatItCosts) -> xr.Dataset:
     }
     pt = models["pt"]
     invert(pt, _pool(pt, 2), iterations=1, progress=False)  # whatever happens only once
-    found = against_baselines(models, section) | against_floor(pt, section)
+    found = against_baselines(models, section) | at_equal_loss(models, section)
+    found |= against_floor(pt, section)
     found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
     coords = dict(
         way=list(WAYS),
         baseline=list(WAYS[:2]),
         images=list(section.bench_images),
         round=range(max(section.bench_rounds)),
+        equal_loss=list(EQUAL),
         layer=pt.layers,
         operation=list(OPERATIONS),
         sweep=list(SWEEPS),

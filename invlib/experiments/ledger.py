@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from invlib.claims import Claim, check_claims
 from invlib.paths import runs_root
 
+from .collapse_claims import COLLAPSE_AND_PLASTICITY
 from .dynamics_claims import DYNAMICS
 from .flow_claims import COMPRESSION_EXPANSION
 from .goerttler_claims import LEARNING_FROM_RANDOM_LABELS
-from .masarczyk_claims import COLLAPSE_AND_PLASTICITY, FEATURE_EROSION
+from .masarczyk_claims import FEATURE_EROSION
 from .pretraining_claims import ACCURACY, PRETRAINING_DATASET
 from .robustness_claims import ROBUSTNESS, SPREAD
 from .section import Section

@@ -18,7 +18,7 @@ from pydantic import Field
 from invlib.runs import OPTIMIZERS, TrainingRun
 
 from .beside import BesideReference
-from .merlin import FinetuningTask
+from .pretrained import Pretrained
 from .section import Name, Names, Positive, PositiveFloat, Seeds, one_of
 
 if TYPE_CHECKING:
@@ -91,8 +91,10 @@ class SquaresSection(BesideReference):
         return dict(zip(TASKS, (first, second, third), strict=True))
 
 
-class FeatureErosion(SquaresSection):
+class FeatureErosion(SquaresSection, Pretrained):
     """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
+
+    The pretrained model is that of paper A's pages, so that it is trained once.
 
     Parameters
     ----------
@@ -107,8 +109,6 @@ class FeatureErosion(SquaresSection):
         Of both of these tasks.
     pretrained_square_size : int
         Side of their squares.
-    model, img_size, weights, batch_size, augmentation, train_seed, and ``pretraining_``
-        The pretrained model: that of paper A's pages, so that it is trained once.
 
     Examples
     --------
@@ -132,18 +132,6 @@ class FeatureErosion(SquaresSection):
     erosion_pretrained_lr: PositiveFloat = 0.0005
     pretrained_square_size: Positive = 8
 
-    model: Name = "vit_nano_patch8_32"
-    img_size: Positive | None = None
-    weights: Name | None = None
-    pretraining_dataset: Name = "shapes"
-    pretraining_n: Positive | None = 8000
-    pretraining_epochs: Positive = 6
-    pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
-    pretraining_lr: PositiveFloat = 0.001
-    batch_size: Positive = 64
-    augmentation: Name = "none"
-    train_seed: Annotated[int, Field(ge=0)] = 0
-
     def sequences(self) -> dict[tuple[str, str, int], dict[str, TrainingRun]]:
         """Return the runs of the two tasks by (data set, network, seed)."""
         found = {}
@@ -156,23 +144,19 @@ class FeatureErosion(SquaresSection):
 
     def _pretrained(self, seed: int) -> dict[str, TrainingRun]:
         """The sequence of the pretrained model, whose first task gives it a head for the second."""
-        own = self.model_dump(mode="json")
-        fields = FinetuningTask.model_fields
-        paper_a = FinetuningTask.from_parameters({k: v for k, v in own.items() if k in fields})
-        runs = self.sequence(
+        return self.sequence(
             self.model,
             seed,
             dataset=self.erosion_pretrained,
             n_train=self.erosion_pretrained_n,
             n_test=self.erosion_pretrained_test_n,
             img_size=self.img_size,
-            weights=paper_a.pretraining_run() or self.weights,
+            weights=self.pretraining_run() or self.weights,
             epochs=self.erosion_pretrained_epochs,
             optimizer=self.erosion_pretrained_optimizer,
             lr=self.erosion_pretrained_lr,
             square_size=self.pretrained_square_size,
         )
-        return runs
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the trainings of the two tasks, for every network and seed."""

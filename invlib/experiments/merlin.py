@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Annotated
 
-from invlib.runs import AUGMENTATIONS, OPTIMIZERS, TASKS, TrainingRun
+from invlib.runs import OPTIMIZERS, TASKS, TrainingRun
 
-from .beside import BesideReference
-from .section import Name, Names, Natural, Positive, PositiveFloat, Several, one_of
+from .pretrained import Pretrained
+from .section import Names, Natural, Positive, PositiveFloat, Several, one_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,7 +35,7 @@ _SETUP = {
 }
 
 
-class MerlinSection(BesideReference):
+class MerlinSection(Pretrained):
     """What every section of paper A is run with. The defaults are those of the laptop scale.
 
     Parameters
@@ -45,21 +45,12 @@ class MerlinSection(BesideReference):
     iterations, recipe, step
         How they are inverted: ``"ngd"`` is the paper's, ``"fast"`` gets furthest in 50 iterations;
         the step is the recipe's own where it is null.
-    model, img_size
-        Name for `load_model`, and the side of the images in pixels (null: the model's own).
-    weights : str or None
-        Where the pretrained model comes from: ``"timm"``, a path to safetensors, or null to
-        train it here from a random start, as the ``pretraining_`` parameters say.
     datasets, tasks
         What it is fine-tuned to, all pairs of the two.
     finetuning_n, finetuning_test_n : int or None
         Images drawn from the training and test split; null is all.
-    batch_size, augmentation
-        Of both trainings.
     subspace_k : int
         Directions that the subspace similarity compares.
-    train_seed : int
-        Of both trainings.
     """
 
     compared = _SETUP
@@ -70,16 +61,6 @@ class MerlinSection(BesideReference):
     step: PositiveFloat | None = None
     subspace_k: Positive = 10
 
-    model: Name = "vit_nano_patch8_32"
-    img_size: Positive | None = None
-    weights: Name | None = None
-
-    pretraining_dataset: Name = "shapes"
-    pretraining_n: Positive | None = 8000
-    pretraining_epochs: Natural = 6
-    pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
-    pretraining_lr: PositiveFloat = 0.001
-
     datasets: Names = ("digits",)
     tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = ("classification", "reconstruction")
     finetuning_n: Positive | None = None
@@ -87,28 +68,6 @@ class MerlinSection(BesideReference):
     finetuning_epochs: Natural = 12
     finetuning_optimizer: one_of(*OPTIMIZERS) = "adamw"
     finetuning_lr: PositiveFloat = 0.0005
-
-    batch_size: Positive = 64
-    augmentation: one_of(*AUGMENTATIONS) = "none"
-    train_seed: Natural = 0
-
-    def pretraining_run(self) -> TrainingRun | None:
-        """Return the run that makes the pretrained model, or None where `weights` are given."""
-        if self.weights is not None:
-            return None
-        return TrainingRun(
-            model=self.model,
-            img_size=self.img_size,
-            dataset=self.pretraining_dataset,
-            n_train=self.pretraining_n,
-            epochs=self.pretraining_epochs,
-            optimizer=self.pretraining_optimizer,
-            lr=self.pretraining_lr,
-            batch_size=self.batch_size,
-            augmentation=self.augmentation,
-            seed=self.train_seed,
-            keep="ends",  # only its last epoch is ever a starting point
-        )
 
     def finetuning_run(
         self, dataset: str, task: str = "classification", **other: object
@@ -133,14 +92,6 @@ class MerlinSection(BesideReference):
             seed=self.train_seed,
         )
         return TrainingRun(**usual | other)
-
-    def pretrained_model(self) -> StagedModel:
-        """Return the model that fine-tuning starts from."""
-        from invlib import load_model, train
-
-        if run := self.pretraining_run():
-            return train(run, root=self.training_root).model()
-        return load_model(self.model, weights=self.weights, img_size=self.img_size)
 
     def compare(
         self, pretrained: StagedModel, trained: Trained, epoch: int = -1, **other: object

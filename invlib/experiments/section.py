@@ -126,7 +126,7 @@ class Section(BaseModel):
         other = cls.from_parameters({k: v for k, v in own.items() if k in cls.model_fields})
         if other.output.is_file():
             ds = open_results(other.output)
-            if ds.attrs["parameters"] == parameters_text(other):
+            if json.loads(ds.attrs["parameters"]) == json.loads(parameters_text(other)):
                 return ds
         return other.dataset()
 

@@ -41,7 +41,7 @@ class Dynamics(MerlinSection):
     name = "dynamics"
 
     corrupted_n: Positive = 300
-    every: Positive = 4
+    every: Positive = 3
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tuning to each data set, of which every epoch is kept."""

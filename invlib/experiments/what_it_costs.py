@@ -144,6 +144,11 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
                 yield f"speed-up over {baseline}, {at}", f"{value:.3g}×"
                 off = float(ds["deviation"].sel(baseline=baseline, images=n))
                 yield f"largest difference from {baseline}, {at}", f"{off:.1e}"
+    if "equal_loss_time" in ds:
+        for what, seconds in zip(
+            ds["equal_loss"].values, ds["equal_loss_time"].values, strict=True
+        ):
+            yield f"to the same loss, extrapolated: {what}", f"{seconds:.3g} s"
     yield "rate of the inversion", f"{float(middle['inversion_rate']):.3g} GFLOP/s"
     yield "rate of its matrix products alone", f"{float(middle['gemm_rate']):.3g} GFLOP/s"
     yield "the one over the other", f"{float(middle['efficiency']):.0%}"

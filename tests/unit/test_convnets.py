@@ -20,6 +20,7 @@ from invlib.datasets import load_images
 from invlib.inversion import invert
 from invlib.memory import activation_bytes
 from invlib.models import load_model
+from invlib.probes import probe_layers
 from invlib.results import conform, validate
 from invlib.runs import TrainingRun
 from invlib.similarity import numerical_rank
@@ -317,6 +318,9 @@ def test_a_new_architecture_is_one_line_in_the_table(name, monkeypatch):
     assert np.isfinite(ds.stir_ft_pt).all()
     ranks = [int(numerical_rank(h)) for h in pair[0].features(pool.tensor(32))]
     assert all(1 <= rank <= 11 for rank in ranks)
+    digits = [load_images("digits", split, n=n) for split, n in (("train", 60), ("test", 30))]
+    probes = probe_layers(pair[0], *digits, layers=[0, 4])
+    assert ((probes.probe_accuracy > 0.2) & (probes.probe_accuracy <= 1)).all()  # chance is 0.1
 
 
 # ── Training ─────────────────────────────────────────────────────────────────────────────────────

@@ -10,9 +10,10 @@ from invlib import task_plots
 from invlib.claims import check_claims
 from invlib.experiments import SECTIONS, ParameterError
 from invlib.experiments.collapse import CollapseAndPlasticity
+from invlib.experiments.collapse_claims import COLLAPSE_AND_PLASTICITY
 from invlib.experiments.ledger import CLAIMS, settings
 from invlib.experiments.masarczyk import AGAIN, ORIGINAL, SQUARES, FeatureErosion
-from invlib.experiments.masarczyk_claims import COLLAPSE_AND_PLASTICITY, FEATURE_EROSION
+from invlib.experiments.masarczyk_claims import FEATURE_EROSION
 from invlib.experiments.task_logs import accuracy_lost, after_task
 from invlib.results import provenance
 from invlib.validation import conform, validate

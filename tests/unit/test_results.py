@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import invlib.provenance
 import invlib.results
+from invlib.coordinates import COORDS, STACKING
 from invlib.results import (
     ResultError,
     conform,
@@ -26,7 +27,7 @@ from invlib.results import (
     save_results,
     validate,
 )
-from invlib.schema import COORDS, KINDS, SCHEMA_VERSION, STACKING
+from invlib.schema import KINDS, SCHEMA_VERSION
 
 ATTRS = provenance(
     parameters={"scale": "smoke", "seeds": [0, 1], "n": 5},

@@ -17,15 +17,12 @@ from invlib.correlation import (
     p_value,
     pearson,
 )
+from invlib.hypotheses import AGGREGATES, QUANTITIES, Hypothesis, hypotheses
 from invlib.invariance import forgetting, learning
 from invlib.robustness import (
-    AGGREGATES,
-    QUANTITIES,
-    Hypothesis,
     aggregate,
     correlation_scan,
     forgetting_spread,
-    hypotheses,
     mean_corrupted_accuracy,
     quantity,
 )
