@@ -49,7 +49,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	@if $(BIN)/python -m pip install --quiet uv==$(UV) \
-	    && $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock; then :; else \
+	    && $(BIN)/uv pip sync --quiet --system-certs --compile-bytecode --python $(BIN)/python requirements.lock; then :; else \
 	  echo "uv did not do it; installing with pip, which takes longer"; \
 	  $(BIN)/python -m pip install --quiet -r requirements.lock; fi
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

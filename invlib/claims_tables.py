@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 import textwrap
 from collections.abc import Callable
 from functools import partial
@@ -82,7 +83,8 @@ def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> 
 def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
     """Return `claims_table` for a page: nothing cut short, the caption says what it is about.
 
-    The compact table has the interval on a small second line.
+    The compact table has the interval on a small second line, and one cell where its last columns
+    agree.
     """
     import pandas as pd
 
@@ -95,6 +97,9 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
     table[prose] = table[prose].map(html.escape)
     with pd.option_context("display.max_colwidth", None):  # or long statements end in dots
         table = table.to_html(index=False, border=0, classes="claims", justify="left", escape=False)
+    if compact:  # what no estimator changes is said once, across their columns
+        same = r"<td>([^\n]*)</td>(\s*<td>\1</td>)+(?=\s*</tr>)"
+        table = re.sub(same, lambda m: f'<td colspan="{m[0].count("<td>")}">{m[1]}</td>', table)
     head, rest = table.split(">", 1)
     return f"{head}>\n  <caption>{html.escape(_caption(ds))}</caption>{rest}"
 

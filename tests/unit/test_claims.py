@@ -391,6 +391,18 @@ def test_a_page_shows_whole_statements():
     assert page.count("<tr") == len(CLAIMS_4_1) + 1
 
 
+@pytest.mark.parametrize(("debiased", "cells"), [(0.9, 1), (0.8, 2)])
+def test_a_page_says_once_what_no_estimator_changes(debiased, cells):
+    claim = Claim(
+        id="A-0-high", paper="A", section="0", figure="", words="High.", number="the score",
+        measure=lambda ds, self_term: ds.score, threshold=0.5,
+    )  # fmt: skip
+    scores = (("estimator", "seed"), [[0.9], [debiased]])
+    ds = xr.Dataset({"score": scores}, {"estimator": ["biased", "debiased"], "seed": [0]})
+    page = claims_html(check_claims([claim], ds))
+    assert page.count("reproduced (") == cells and f'<td colspan="{4 - cells}">' in page
+
+
 def test_text_fits_its_columns():
     text = claims_text(check_claims(CLAIMS_4_1, synthetic([as_the_paper()])))
     assert max(map(len, text.splitlines())) <= 58 + 3 * 26
