@@ -172,8 +172,8 @@ def check_claims(
     low, high = (values.isel(seed=0, drop=True).copy() for _ in range(2))
     reasons = [claim.lacking(ds) for claim in claims]
     for claim, reason in zip(claims, reasons, strict=True):
-        whole = claim.needs.get("matrices")  # of which only the diagonal is stored without an image
-        without = None if whole else left_one_out(ds, claim.needs.get("variables", ()))
+        whole = claim.needs.get("matrices")  # a claim is about matrices or about diagonals
+        without = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
         for term in terms if not reason else ():
             at = (claim.id, slice(None), term)
             number = _number(claim, ds, term).broadcast_like(values.loc[at]).transpose(..., "seed")

@@ -19,16 +19,18 @@ from tqdm.auto import tqdm
 from invlib.cache import cached_invert
 from invlib.datasets import ImageSet
 from invlib.errors import choices
-from invlib.grams import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams, gram
-from invlib.inversion import Inversion, check_images, frozen, start_images
+from invlib.grams import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
+from invlib.inversion import Inversion, check_images, start_images
 from invlib.models import StagedModel, check_layers
 from invlib.provenance import provenance
-from invlib.similarity import principal_directions, subspace_from_directions
+from invlib.representations import layer_grams
+from invlib.similarity import subspace_from_directions
 from invlib.stacking import stack
 
-__all__ = ["compare", "layer_grams", "stack"]
+__all__ = ["compare", "stack"]
 
 ESTIMATORS = ("biased", "debiased")
+JACKKNIFE = ("diagonal", "matrix")
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 
 
@@ -49,6 +51,7 @@ def compare(
     subspace_k: int = 10,
     cache: bool | str | Path = True,
     chunk: int | None = None,
+    jackknife: str = "diagonal",
     examples: int = 8,
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -77,6 +80,9 @@ def compare(
         Principal directions that span a layer's subspace; at most n − 1.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
+    jackknife
+        What is kept with each image left out in turn: of every matrix the ``"diagonal"``, or in
+        addition of STIR the whole ``"matrix"``, n times its size.
     examples
         Images and their inversions, of the first seed, that ride along as uint8.
 
@@ -86,7 +92,7 @@ def compare(
         Of kind ``comparison``, schema version 1. ``stir_ft_pt`` is STIR(ft[layer] | pt[ref_layer]):
         the CKA that fine-tuned layers assign to X and to X′, when X′ inverts the pretrained model.
         From 5 images on ``stir_ft_pt_jackknife``, and so on, has the values for ref_layer = layer
-        with each image left out in turn: see `invlib.jackknife`.
+        with each image left out in turn, ``stir_ft_pt_left_out`` for all: see `invlib.jackknife`.
 
     Raises
     ------
@@ -113,6 +119,7 @@ def compare(
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
+    choices("jackknife", jackknife, JACKKNIFE)
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []
@@ -142,7 +149,7 @@ def compare(
             if stir
             else {}
         )
-        ds = _measure(models, images, inversions, layers, init, seed, subspace_k)
+        ds = _measure(models, images, inversions, layers, init, seed, subspace_k, jackknife)
         if inversions and seed == seeds[0] and examples:
             ds = ds.merge(_examples(images, inversions, min(examples, n)))
         per_seed.append(ds)
@@ -163,45 +170,6 @@ def compare(
         command=f"invlib.compare(pretrained, finetuned, pool, n={n}, seeds={seeds})",
     )
     return out
-
-
-@torch.no_grad()
-def layer_grams(
-    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None, batch: int = 256
-) -> tuple[Tensor, list[Tensor]]:
-    """Return the Gram matrix of every layer, and its top-`k` directions if asked.
-
-    `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
-    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a `batch`, or one
-    larger set: only one layer's representations of these are held at a time.
-    """
-    if images.ndim == 5:
-        together = images.split(max(1, batch // images.shape[1]))
-        return torch.cat([_grams(model, sets, layers, batch)[0] for sets in together]), []
-    grams, directions = _grams(model, images[None], layers, batch, k)
-    return grams[0], directions
-
-
-def _grams(
-    model: StagedModel, sets: Tensor, layers: list[int], batch: int, k: int | None = None
-) -> tuple[Tensor, list[Tensor]]:
-    """Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first, in one pass."""
-    grams, directions = [], []
-    h = sets.flatten(0, 1).to(model.device)
-    with frozen(model):
-        for stage in range(max(layers) + 1):
-            h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
-            if stage in layers:
-                each = h.split(sets.shape[1])
-                grams.append(torch.stack([gram(one) for one in each]))
-                if not bool(grams[-1].isfinite().all()):  # as features are, and far fewer numbers
-                    name = model.layer_names[stage]
-                    raise ValueError(f"layer {stage} ({name}) of {model.name} is not finite")
-                if k is not None:
-                    directions.append(principal_directions(each[0], k))
-    order = [sorted(layers).index(layer) for layer in layers]
-    directions = [directions[i] for i in order] if k is not None else []
-    return torch.stack(grams, 1)[:, order], directions
 
 
 def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
@@ -226,6 +194,7 @@ def _measure(
     init: str,
     seed: int,
     k: int,
+    jackknife: str,
 ) -> xr.Dataset:
     """All similarities of one seed, as a Dataset without the seed dim."""
     grams, directions = {}, {}
@@ -255,6 +224,8 @@ def _measure(
             out[f"stir_{target}_{reference}"] = (matrix, values)
             own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer
             out |= _jackknife(f"stir_{target}_{reference}", grams[target], own)
+            if jackknife == "matrix":
+                out |= _left_out(f"stir_{target}_{reference}", grams[target], seen)
     for short, inversion in inversions.items():
         out[f"inversion_loss_{short}"] = ("ref_layer", inversion.best.mean(1).cpu().numpy())
         history = inversion.loss.cpu().numpy()
@@ -274,6 +245,15 @@ def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E7
         return {}
     values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
     return {f"{name}_jackknife": (("estimator", "layer", "left_out"), values)}
+
+
+def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
+    """The variable ``<name>_left_out`` from Grams (layer, n, n) and (ref_layer, layer, n, n)."""
+    rows = [_jackknife(name, k, row) for row in l]  # one by one: n times as much as CKA is in hand
+    if not all(rows):
+        return {}
+    values = np.stack([values for row in rows for _, values in row.values()], axis=1)
+    return {f"{name}_left_out": (("estimator", "ref_layer", "layer", "left_out"), values)}
 
 
 def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> xr.Dataset:

@@ -1,8 +1,9 @@
 r"""How far a number might have come out otherwise with other images: the jackknife.
 
 A comparison stores, beside each matrix, ``<name>_jackknife``: its diagonal with each image left out
-in turn. A number computed from the diagonals is computed from those as well, and its spread gives
-an interval. Dataset in, DataArray out.
+in turn; where it was asked for, ``<name>_left_out``: the whole matrix. A number computed from the
+diagonals or matrices is computed from those as well, and its spread gives an interval. Dataset in,
+DataArray out.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ __all__ = ["interval", "left_one_out"]
 WIDTH = 1.96  # standard errors to each side: 95 % of a normal distribution
 
 
-def left_one_out(ds: xr.Dataset, names: Iterable[str]) -> xr.Dataset | None:
+def left_one_out(ds: xr.Dataset, names: Iterable[str], *, whole: bool = False) -> xr.Dataset | None:
     """Return the diagonals of matrices without each image, as a Dataset with one more dim.
 
     Dim left_out, variables ``<name>_diagonal``, so that `invlib.learning` and whatever else reads
-    diagonals takes it as it takes `ds`. None where any of `names` is not stored so.
+    diagonals takes it as it takes `ds`; with `whole`, the matrices themselves, for
+    `invlib.invariance_flow`. None where any of `names` is not stored so.
 
     Examples
     --------
@@ -31,10 +33,12 @@ def left_one_out(ds: xr.Dataset, names: Iterable[str]) -> xr.Dataset | None:
     >>> left_one_out(ds, ["stir_pt_pt", "test_accuracy"]) is None
     True
     """
-    diagonals = {f"{name}_jackknife": f"{name}_diagonal" for name in names}
-    if not diagonals or not set(diagonals) <= set(ds.data_vars):
+    stored = {f"{n}_left_out": n for n in names}
+    if not whole:
+        stored = {f"{n}_jackknife": f"{n}_diagonal" for n in stored.values()}
+    if not stored or not set(stored) <= set(ds.data_vars):
         return None
-    return ds[list(diagonals)].rename(diagonals).astype(float)
+    return ds[list(stored)].rename(stored).astype(float)
 
 
 def interval(value: xr.DataArray, without: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:

@@ -89,6 +89,15 @@ _JACKKNIFE = {
     for name, field in _MATRICES.items() if "estimator" in field.dims
 }
 
+# The same of whole matrices, where they are the subject.
+_LEFT_OUT = {
+    f"{name}_left_out": replace(
+        field, dims=f"{field.dims} left_out", nan="any",
+        long_name=f"{field.long_name}, one image left out",
+    )
+    for name, field in _MATRICES.items() if name.startswith("stir")
+}
+
 _INVERSION: dict[str, Field] = {"example_images": Field(
     "seed? example y x channel", "uint8", "example images that were inverted", 0, 255
 )}
@@ -244,7 +253,7 @@ _LENS = {
 
 KINDS = {
     "comparison": Kind(
-        _MATRICES | _DIAGONALS | _JACKKNIFE | _INVERSION | _ACCURACY,
+        _MATRICES | _DIAGONALS | _JACKKNIFE | _LEFT_OUT | _INVERSION | _ACCURACY,
         (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),

@@ -260,6 +260,8 @@ def _companion_problems(ds: xr.Dataset) -> Iterator[str]:
         whole = name.removesuffix("_jackknife")
         if whole != name and not {whole, f"{whole}_diagonal"} & set(ds.data_vars):
             yield f"{name} needs {whole!r} or '{whole}_diagonal' beside it"
+        if (whole := name.removesuffix("_left_out")) not in ds.data_vars:
+            yield f"{name} needs {whole!r} beside it"
         parts = name.removesuffix("_diagonal").split("_")
         if parts[0] != "stir" or parts[1] == "control" or len(parts) != 3:
             continue

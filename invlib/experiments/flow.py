@@ -30,8 +30,8 @@ def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:
 class CompressionExpansion(FinetuningTask):
     """Section 4.3: the Invariance Flow Matrix (Figures 4 and 10) and what it sums up to.
 
-    The comparisons are those of `FinetuningTask`. Only other recipes are inverted here, and of
-    them the pretrained model alone: the matrix needs no more.
+    The trainings are those of `FinetuningTask`, and so are inversions by its recipe: both find them
+    in the cache. Only the pretrained model is inverted; the matrix needs no more.
 
     Parameters
     ----------
@@ -45,7 +45,6 @@ class CompressionExpansion(FinetuningTask):
     """
 
     name = "compression_expansion"
-    uses = ("finetuning_task",)
 
     flow_recipes: Annotated[Recipes, AfterValidator(_ours)] = ("ngd:20",)
 
@@ -55,23 +54,30 @@ class CompressionExpansion(FinetuningTask):
         from invlib.comparison import stack
 
         started = time.perf_counter()
-        whole = self.results_of("finetuning_task")
-        by_recipe = {f"{self.recipe}:{self.iterations}": whole}
         pretrained = self.pretrained_model()
+        recipes = {f"{self.recipe}:{self.iterations}": {}}  # as `compare` knows it
         for recipe in self.flow_recipes:
             optimizer, iterations, _ = split(recipe)
-            other = dict(optimizer=optimizer, iterations=iterations, step=None)
+            recipes[recipe] = dict(optimizer=optimizer, iterations=iterations, step=None)
+        by_recipe = {}
+        for recipe, other in recipes.items():
             by_dataset = {}
             for dataset in self.datasets:
                 by_task = {}
                 for task in self.tasks:
                     trained = train(self.finetuning_run(dataset, task), root=self.training_root)
                     by_task[task] = self.compare(
-                        pretrained, trained, inverted=["pt"], examples=0, **other
+                        pretrained,
+                        trained,
+                        inverted=["pt"],
+                        jackknife="matrix",
+                        examples=0,
+                        **other,
                     )
                 by_dataset[dataset] = stack(by_task, "task", shared=True)
             by_recipe[recipe] = stack(by_dataset, "dataset")
         wanted = ("stir_ft_pt", "stir_pt_pt", "stir_control_pt", "stir_control_ft")
+        wanted += ("stir_ft_pt_left_out", "stir_pt_pt_left_out") if self.n > 4 else ()
         wanted += ("inversion_loss_pt", "test_accuracy", "test_loss")
         ds = stack({name: part[list(wanted)] for name, part in by_recipe.items()}, "recipe")
         device = pretrained.device

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from invlib.claims import check_claims
 from invlib.experiments.ledger import CLAIMS
 from invlib.invariance import diagonals, invariance_flow
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, everywhere, reasons, verdicts
@@ -146,6 +147,22 @@ def test_diagonals_are_not_enough():
     assert set(reasons(CLAIMS_4_3, diagonals(results())).values()) == {
         "these results have no whole stir_ft_pt"
     }
+
+
+def test_matrices_without_an_image_give_an_interval():
+    ds = results()
+    images = xr.DataArray([-1e-3, 1e-3], dims="left_out")
+    for name in ("stir_ft_pt", "stir_pt_pt"):
+        # an image that counts below the diagonal only: elsewhere it would cancel
+        below = ds["layer"] < ds["ref_layer"]
+        ds[f"{name}_left_out"] = ds[name] + images * below * (1 if name == "stir_ft_pt" else 0)
+    out = check_claims(CLAIMS_4_3, ds)
+    # of n = 2 values x ± 0.001, in S seeds: SE² = (1/S)(1/2)(2 · 0.001²)
+    half = 1.96 * 1e-3 / np.sqrt(ds.sizes["seed"])
+    for id in (f"A-4.3-compression-classification{end}" for end in ("", BEYOND)):
+        one = out.sel(claim=id)
+        np.testing.assert_allclose(one.value_high - one.value_low, 2 * half, rtol=1e-6)
+        np.testing.assert_allclose(one.value_low + half, one.value.mean("seed"), rtol=1e-6)
 
 
 def test_diagonals_with_images_left_out_are_not_mistaken_for_matrices():

@@ -100,10 +100,35 @@ def test_the_jackknife_is_the_comparison_without_an_image(models, pool, ds, esti
                 assert float(value) == pytest.approx(again, abs=1e-6)
 
 
-def test_images_too_few_to_leave_one_out(models, pool):
-    ds = compare(*models, pool, seeds=[0], **QUICK | dict(n=4))
-    assert not [name for name in ds if name.endswith("jackknife")] and "left_out" not in ds.dims
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_whole_matrices_without_an_image(models, pool, ds, estimator):
+    found = compare(*models, pool, seeds=[3], inverted=["pt"], jackknife="matrix", **QUICK)
+    validate(conform(found))
+    assert "stir_ft_pt_left_out" not in ds
+    here, images = found.sel(seed=3, estimator=estimator), pool.sample(6, 3).tensor(32)
+    inverted = invert(models[0], images, iterations=4, optimizer="adam", seed=3).images
+    for ref_layer, layer, left_out in [(0, 3, 5), (3, 1, 0), (2, 2, 4)]:
+        keep = torch.arange(6) != left_out
+        for target, model in zip(("pt", "ft"), models, strict=True):
+            with torch.no_grad():
+                x, y = (model.prefix(z[keep], layer) for z in (images, inverted[ref_layer]))
+            again = float(linear_cka(x, y, debiased=estimator == "debiased"))
+            value = here[f"stir_{target}_pt_left_out"]
+            value = float(value.sel(ref_layer=ref_layer, layer=layer, left_out=left_out))
+            assert value == pytest.approx(again, abs=1e-6)
+
+
+@pytest.mark.parametrize("jackknife", ["diagonal", "matrix"])
+def test_images_too_few_to_leave_one_out(models, pool, jackknife):
+    ds = compare(*models, pool, seeds=[0], jackknife=jackknife, **QUICK | dict(n=4))
+    assert not [name for name in ds if "jackknife" in name or "left_out" in name]
+    assert "left_out" not in ds.dims
     validate(conform(ds))
+
+
+def test_what_is_left_out_is_one_of_two(models, pool):
+    with pytest.raises(ValueError, match="jackknife='matrices'.*matrix"):
+        compare(*models, pool, seeds=[0], jackknife="matrices", **QUICK)
 
 
 def test_it_follows_the_schema(ds):
