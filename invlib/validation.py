@@ -287,8 +287,7 @@ def _coordinate_problems(ds: xr.Dataset, *, anything: bool) -> Iterator[str]:
             yield f"coordinate {name!r} lies along {array.dims}, must lie along ({field.dims!r},)"
             continue
         yield from _value_problems(array, field, [])
-        if not anything:  # a benchmark may be older than the coordinate's name here
-            yield from _label_problems(array, field)
+        yield from _label_problems(array, field)
         if array.ndim and name == field.dims and not array.to_index().is_unique:
             yield f"coordinate {name!r} repeats a value"
         if array.ndim and field.increasing and array.dtype.kind in "fiu":

@@ -268,6 +268,10 @@ WRONG = {
         lambda ds: ds.drop_vars(["cka_pt_pt", "cka_pt_pt_diagonal"]),
         "cka_pt_pt_jackknife needs 'cka_pt_pt' or 'cka_pt_pt_diagonal' beside it",
     ),
+    "left out of nothing": (
+        lambda ds: ds.drop_vars("stir_ft_ft"),
+        "stir_ft_ft_left_out needs 'stir_ft_ft' beside it",
+    ),
     "wrong units": (
         lambda ds: ds.assign(cka_ft_pt=ds["cka_ft_pt"].assign_attrs(units="percent")),
         "cka_ft_pt: units 'percent', but '1' is required",
@@ -345,6 +349,13 @@ def test_a_dataset_in_the_making_needs_no_provenance():
     validate(ds, provenance=False)
     with pytest.raises(ResultError, match="no attribute 'parameters': add"):
         validate(ds)
+
+
+def test_a_benchmark_labels_the_coordinates_that_others_have_too():
+    ds = small("benchmark").expand_dims(seed=[0])
+    with pytest.raises(ResultError, match="seed: no 'long_name'"):
+        validate(ds.assign_attrs(schema_version=SCHEMA_VERSION))
+    validate(conform(ds))
 
 
 def test_a_benchmark_says_its_units():
