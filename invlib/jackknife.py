@@ -33,9 +33,8 @@ def left_one_out(ds: xr.Dataset, names: Iterable[str], *, whole: bool = False) -
     >>> left_one_out(ds, ["stir_pt_pt", "test_accuracy"]) is None
     True
     """
-    stored = {f"{n}_left_out": n for n in names}
-    if not whole:
-        stored = {f"{n}_jackknife": f"{n}_diagonal" for n in stored.values()}
+    kept, becomes = ("left_out", "{}") if whole else ("jackknife", "{}_diagonal")
+    stored = {f"{name}_{kept}": becomes.format(name) for name in names}
     if not stored or not set(stored) <= set(ds.data_vars):
         return None
     return ds[list(stored)].rename(stored).astype(float)

@@ -139,11 +139,6 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
-    @property
-    def own_trainings(self) -> bool:
-        """Whether the notebook does the trainings: some hundred steps are done in seconds."""
-        return (self.trainings_n or 10**6) * self.trainings_epochs <= 5_000
-
     trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = (
         "sgd:0.05",
         "sgd:0.01",
@@ -151,6 +146,11 @@ class Robustness(Dynamics):
     )
     trainings_epochs: Positive = 6
     trainings_n: Positive | None = 400
+
+    @property
+    def own_trainings(self) -> bool:
+        """Whether the notebook does the trainings: on so few images each is done in seconds."""
+        return self.trainings_n is not None and self.trainings_n * self.trainings_epochs <= 5_000
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tunings to the first data set, by what they are called in `trainings`."""

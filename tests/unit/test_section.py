@@ -247,3 +247,11 @@ print(json.dumps(sorted(m for m in ("torch", "timm", "xarray", "torchvision") if
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(out.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs", "own"), [(400, 6, True), (4000, 8, False), (None, 1, False)]
+)
+def test_only_short_trainings_are_left_to_the_notebook(n, epochs, own):
+    section = SECTIONS["robustness"].from_parameters({"trainings_n": n, "trainings_epochs": epochs})
+    assert section.own_trainings is own
