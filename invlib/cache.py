@@ -20,6 +20,8 @@ __all__ = ["cached_invert", "inversion_key"]
 
 # Part of every key. Raise it when the same arguments would give other inversions.
 ENGINE = 1
+# The same for a single recipe, by its name.
+REVISIONS = {"fast": 2}
 
 
 def cached_invert(
@@ -77,6 +79,8 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         layers=check_layers(model, arguments.get("layers")),
         shape=list(images.shape),
     )
+    if revision := REVISIONS.get(arguments.get("optimizer")):
+        says |= dict(revision=revision)
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
         digest.update(name.encode())

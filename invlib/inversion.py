@@ -147,8 +147,11 @@ def invert(
                 result = _invert_chunk(model, x, start, layers, iterations, optimizer, options, bar)
                 found[:, part], best[:, part] = result[:2]
                 history += result[2] / n
-    order = [layers.index(k) for k in asked]
-    return Inversion(found[order], history.T[order], best[order], tuple(asked))
+    history = history.T
+    if asked != layers:  # not a copy of all images for nothing
+        order = [layers.index(k) for k in asked]
+        found, history, best = found[order], history[order], best[order]
+    return Inversion(found, history, best, tuple(asked))
 
 
 def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
@@ -162,12 +165,16 @@ def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
     best_x, best = x.clone(), x.new_full((len(x),), torch.inf)
     history = []
     for t in range(iterations + 1):
-        with torch.set_grad_enabled(t < iterations):
-            leaf = x.detach().requires_grad_(t < iterations)
+        if t == 0:
+            loss, grad = _first_gradient(model, start, targets, norms, layers)
+        elif t < iterations:
+            leaf = x.detach().requires_grad_()
             loss = _distances(model, leaf, targets, norms, layers)  # (L·c,)
-        if t < iterations:
             (grad,) = torch.autograd.grad(loss.sum(), leaf)
-        loss = loss.detach()
+            loss = loss.detach()
+        else:
+            with torch.no_grad():
+                loss = _distances(model, x, targets, norms, layers)
         history.append(loss)
         better = loss < best
         torch.where(better, loss, best, out=best)
@@ -177,6 +184,15 @@ def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
             bar.update()
     history = torch.stack(history).view(iterations + 1, len(layers), c).sum(2)
     return best_x.view(len(layers), *images.shape), best.view(len(layers), c), history
+
+
+def _first_gradient(model, start, targets, norms, layers) -> tuple[Tensor, Tensor]:
+    """Relative distances (L·c,) and gradients at the start: one pass forward serves all layers."""
+    leaf = start.detach().requires_grad_()
+    rows = zip(model.features(leaf, layers), targets, norms, strict=True)
+    losses = [(h.flatten(1) - target).norm(dim=1) / norm for h, target, norm in rows]
+    back = [torch.autograd.grad(loss.sum(), leaf, retain_graph=True)[0] for loss in losses]
+    return torch.cat(losses).detach(), torch.cat(back)
 
 
 def _distances(model, x, targets, norms, layers) -> Tensor:

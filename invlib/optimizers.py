@@ -36,7 +36,7 @@ def ngd(
 
     def update(grad: Tensor) -> None:
         norm = grad.flatten(1).norm(dim=1)[:, None, None, None]
-        x.sub_(step * grad / (norm + 1e-10)).clamp_(0, 1)
+        x.addcmul_(grad, -step / (norm + 1e-10)).clamp_(0, 1)
 
     return update
 
@@ -62,20 +62,28 @@ def adam(
 
 
 def fast(
-    x: Tensor, iterations: int, step: float = 0.5, basis: Tensor | None = None
+    x: Tensor,
+    iterations: int,
+    step: float = 0.4,
+    basis: Tensor | None = None,
+    *,
+    unit: bool = True,
 ) -> Callable[[Tensor], None]:
-    r"""Adam in the coordinates that the patch embedding reads, with a short memory.
+    r"""Adam with a short memory, on unit gradients along what the patch embedding reads.
 
     Each p×p patch x is seen by a ViT only as Vx, where the orthonormal rows of V span what the
     patch embedding does not throw away. Adam scales its coordinates one by one, so it matters
     which they are: along V they are the network's own, while pixels mix all of them. With Adam's
-    direction δ for the gradient V g,
+    direction δ for the gradient g of all patches of an image,
 
-    .. math:: x \leftarrow \Pi_{[0, 1]}(x + V^\top \delta).
+    .. math:: \delta = \mathrm{Adam}\left(V g / (\lVert V g\rVert_2 + 10^{-10})\right),\qquad
+              x \leftarrow \Pi_{[0, 1]}(x + V^\top \delta).
 
-    Inversion is over in some fifty steps, too few for averages over the usual thousand: β is
-    (0.8, 0.9). The page *How inverted is inverted?* compares it with the reference recipe. Without
-    a `basis` (networks that do not cut patches) the coordinates are pixels and the step is 0.1.
+    The length is taken off (``unit=False`` leaves it) as in the reference recipe: in late layers it
+    explodes now and then, and would fill Adam's averages for many steps. Inversion is over in some
+    fifty steps, too few for averages over the usual thousand: β is (0.8, 0.9). The page
+    *How inverted is inverted?* compares it with the reference recipe. Without a `basis` (networks
+    that do not cut patches) the coordinates are pixels and the step is 0.1.
 
     Examples
     --------
@@ -86,13 +94,16 @@ def fast(
     tensor([[0.4000, 0.5000],
             [0.5000, 0.5000]])
     """
-    betas = (0.8, 0.9)
+    betas, n = (0.8, 0.9), len(x)
     if basis is None:
         direction = _adam_direction(torch.zeros_like(x), iterations, step / 4, betas)
-        move = direction
+
+        def move(grad: Tensor) -> Tensor:
+            return direction(_unit(grad) if unit else grad)
+
     else:
         basis = basis.to(x)
-        n, c, height, width = x.shape
+        c, height, width = x.shape[1:]
         p = round((basis.shape[1] / c) ** 0.5)
         grid = (n, c, height // p, p, width // p, p)
         patches = n * (height // p) * (width // p)
@@ -100,6 +111,8 @@ def fast(
 
         def move(grad: Tensor) -> Tensor:
             rows = grad.reshape(grid).permute(0, 2, 4, 1, 3, 5).reshape(patches, -1) @ basis.T
+            if unit:
+                rows = _unit(rows.view(n, -1)).view(rows.shape)
             back = direction(rows) @ basis  # (patches, 3·p·p)
             return (
                 back.reshape(n, grid[2], grid[4], c, p, p)
@@ -111,6 +124,12 @@ def fast(
         x.add_(move(grad)).clamp_(0, 1)
 
     return update
+
+
+def _unit(grad: Tensor) -> Tensor:
+    """Gradients (R, ...) at length 1 each; 0 stays 0."""
+    length = grad.flatten(1).norm(dim=1).view(-1, *[1] * (grad.ndim - 1))
+    return grad / (length + 1e-10)
 
 
 def _adam_direction(

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from invlib.normalisation import normalise, remember_normalisation
+from invlib.normalisation import remember_normalisation
 
 __all__ = [
     "HEADS", "ReconstructionHead", "head_names", "input_size", "match_resolution", "patch_weight",
@@ -32,11 +32,15 @@ def _embed(net: VisionTransformer, x: Tensor) -> Tensor:
         raise ValueError(f"images are {tuple(x.shape[-2:])}, the model was built for {size}")
     # The patch convolution as the matrix product it is: on a CPU its gradient with respect to the
     # pixels, which every inversion needs, is some ten times faster than a strided convolution's.
+    # What normalises the pixels is in the matrix and its bias: nothing is done to each pixel.
     embed, n = net.patch_embed, len(x)
     (rows, cols), (p, q) = embed.grid_size, embed.patch_size
-    x = normalise(net, x).reshape(n, -1, rows, p, cols, q)
-    patches = x.permute(0, 2, 4, 1, 3, 5).reshape(n, rows * cols, -1)  # (N, P, 3·p·q)
-    x = embed.norm(F.linear(patches, embed.proj.weight.flatten(1), embed.proj.bias))
+    patches = x.reshape(n, -1, rows, p, cols, q).permute(0, 2, 4, 1, 3, 5)
+    weight = patch_weight(net)
+    bias = -(weight * net.input_mean.expand(-1, p, q).flatten()).sum(1)
+    if embed.proj.bias is not None:
+        bias = bias + embed.proj.bias
+    x = embed.norm(F.linear(patches.reshape(n, rows * cols, -1), weight, bias))  # (N, P, dim)
     x = net._pos_embed(x)  # timm's own: adds class, distillation and register tokens
     return net.norm_pre(net.patch_drop(x))
 

@@ -33,8 +33,13 @@ def momentum(x: Tensor, iterations: int, step: float = 1.0, basis=None) -> Calla
 
 
 def short_adam(x: Tensor, iterations: int, step: float = 0.1, basis=None) -> Callable:
-    """Adam on pixels with the short memory of ``fast``: what is left of it without its basis."""
+    """``fast`` on pixels: what is left of it without its basis."""
     return fast(x, iterations, 4 * step)
+
+
+def raw_fast(x: Tensor, iterations: int, step: float = 0.5, basis=None) -> Callable:
+    """``fast`` on gradients as long as they are, at the step that suits these."""
+    return fast(x, iterations, step, basis, unit=False)
 
 
 def lbfgs(x: Tensor, iterations: int, step: float = 1.0, basis=None, memory: int = 8) -> Callable:
@@ -72,5 +77,6 @@ def lbfgs(x: Tensor, iterations: int, step: float = 1.0, basis=None, memory: int
 
 
 CONTENDERS: dict[str, Callable] = {
-    "lbfgs": lbfgs, "momentum": momentum, "scaled_ngd": scaled_ngd, "short_adam": short_adam,
+    "lbfgs": lbfgs, "momentum": momentum, "raw_fast": raw_fast, "scaled_ngd": scaled_ngd,
+    "short_adam": short_adam,
 }  # fmt: skip

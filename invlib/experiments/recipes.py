@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "HowInverted", "agreement", "evaluations_needed"]
 
 # Names only: parameters are checked without torch. A test holds them to the rules there are.
-RULES = ("adam", "fast", "lbfgs", "momentum", "ngd", "scaled_ngd", "short_adam")
+RULES = ("adam", "fast", "lbfgs", "momentum", "ngd", "raw_fast", "scaled_ngd", "short_adam")
 
 
 def split(recipe: str) -> tuple[str, int, str]:
