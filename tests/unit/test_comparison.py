@@ -276,6 +276,18 @@ def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
     assert len({key, *others}) == len(others) + 1
 
 
+def test_a_revised_recipe_forgets_its_own_inversions_only(models, pool, monkeypatch):
+    x = pool.tensor(32)[:4]
+
+    def keys():
+        return [inversion_key(models[0], x, optimizer=name) for name in ("ngd", "fast")]
+
+    before = keys()
+    monkeypatch.setattr("invlib.cache.REVISIONS", {"fast": 1_000})
+    after = keys()
+    assert before[0] == after[0] and before[1] != after[1]
+
+
 def test_a_torn_file_is_made_again(models, pool, tmp_path, counted):
     x = pool.tensor(32)[:4]
     cached_invert(models[0], x, cache=tmp_path, iterations=2)

@@ -6,7 +6,7 @@ import torch
 from invlib.inversion import INITS, invert, start_images
 from invlib.memory import activation_bytes, default_chunk
 from invlib.models import load_model
-from invlib.optimizers import OPTIMIZERS
+from invlib.optimizers import OPTIMIZERS, fast
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,23 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(model, images, optimi
     assert some.layers == (3, 1)
     assert torch.equal(some.images, whole.images[[3, 1]])
     torch.testing.assert_close(some.loss, whole.loss[[3, 1]])
+
+
+@pytest.mark.parametrize("seen", [None, 5])
+def test_fast_does_not_notice_how_long_a_gradient_is(seen):
+    rng = torch.Generator().manual_seed(0)
+    basis = seen and torch.linalg.qr(torch.randn(12, 12, generator=rng))[0][:seen]
+    grads = torch.randn(8, 2, 3, 4, 4, generator=rng)
+    lengths = 100 ** torch.randn(8, 2, 1, 1, 1, generator=rng)
+    ends = []
+    for scaled in (grads, grads * lengths):
+        x = torch.full(grads.shape[1:], 0.5)
+        update = fast(x, 8, 0.05, basis)
+        for grad in scaled:
+            update(grad)
+        ends.append(x)
+    assert (ends[0] - 0.5).abs().max() > 0.01
+    torch.testing.assert_close(*ends)
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
