@@ -83,7 +83,7 @@ def fast(
     explodes now and then, and would fill Adam's averages for many steps. Inversion is over in some
     fifty steps, too few for averages over the usual thousand: β is (0.8, 0.9). The page
     *How inverted is inverted?* compares it with the reference recipe. Without a `basis` (networks
-    that do not cut patches) the coordinates are pixels and the step is 0.1.
+    that do not cut patches) the coordinates are pixels and the step is half as long.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def fast(
     """
     betas, n = (0.8, 0.9), len(x)
     if basis is None:
-        direction = _adam_direction(torch.zeros_like(x), iterations, step / 4, betas)
+        direction = _adam_direction(torch.zeros_like(x), iterations, step / 2, betas)
 
         def move(grad: Tensor) -> Tensor:
             return direction(_unit(grad) if unit else grad)

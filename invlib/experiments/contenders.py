@@ -34,7 +34,7 @@ def momentum(x: Tensor, iterations: int, step: float = 1.0, basis=None) -> Calla
 
 def short_adam(x: Tensor, iterations: int, step: float = 0.1, basis=None) -> Callable:
     """``fast`` on pixels: what is left of it without its basis."""
-    return fast(x, iterations, 4 * step)
+    return fast(x, iterations, 2 * step)
 
 
 def raw_fast(x: Tensor, iterations: int, step: float = 0.5, basis=None) -> Callable:
