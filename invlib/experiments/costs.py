@@ -24,7 +24,14 @@ from invlib.models import StagedModel, load_model
 from invlib.similarity import cka_matrix
 
 from .baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
-from .work import OPERATIONS, clock, flop, gemm_seconds, operation_shares, products
+from .work import (
+    OPERATIONS,
+    clock,
+    gemm_seconds,
+    inversion_flop,
+    operation_shares,
+    products,
+)
 
 if TYPE_CHECKING:
     from .what_it_costs import WhatItCosts
@@ -127,21 +134,17 @@ def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
     """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
     n, steps = section.bench_images[0], section.bench_iterations[0]
     layers, images = model.layers, _pool(model, n)
-    work = {
-        only: n * ((steps + 1) * flop(model, layers, backward=False, gemm=only)
-                   + steps * flop(model, layers, backward=True, gemm=only))
-        for only in (False, True)
-    }  # fmt: skip
+    work = {only: n * inversion_flop(model, layers, steps, gemm=only) for only in (False, True)}
+    rows = np.arange(len(layers), 0, -1)  # copies of an image, by layer
     whole, alone, parts = [], [], []
     for _ in range(max(section.bench_rounds)):
         run = partial(invert, model, images, iterations=steps, chunk=n, progress=False)
         whole.append(clock(run, model.device)[0])
         parts.append(gemm_seconds(model, n))
-        forward, backward = parts[-1].sum(1)
-        alone.append((steps + 1) * forward + steps * backward)
+        single = 2 * (parts[-1][0] / rows).sum()  # X's own pass, and the first one
+        alone.append(steps * parts[-1].sum() + single)
     whole, alone = np.array(whole), np.array(alone)
     shapes, tokens = products(model)
-    rows = np.arange(len(shapes), 0, -1)
     each = [4 * n * r * t * sum(a * b for a, b in s)
             for r, t, s in zip(rows, tokens, shapes, strict=True)]  # fmt: skip
     rate = np.array(each) / np.median(parts, 0).sum(0) / 1e9
@@ -230,7 +233,7 @@ def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
     if not n or not torch.cuda.is_available():
         return {}
     pt, ft = (load_model("vit_base_patch32_224", seed=s).to("cuda") for s in (0, 1))
-    work = 2 * n * sum(flop(pt, pt.layers, backward=b) * (steps + 1 - b) for b in (False, True))
+    work = 2 * n * inversion_flop(pt, pt.layers, steps)
     run = partial(compare, pt, ft, _pool(pt, n), n=n, seeds=[0], iterations=steps, **_QUIET)
     times = [clock(run, pt.device)[0] for _ in range(3)]  # the first compiles, if anything does
     rate = work / np.array(times) / 1e12

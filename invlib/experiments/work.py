@@ -18,7 +18,15 @@ from torch.nn import functional as F  # noqa: N812
 from invlib.inversion import invert
 from invlib.models import StagedModel
 
-__all__ = ["OPERATIONS", "clock", "flop", "gemm_seconds", "operation_shares", "products"]
+__all__ = [
+    "OPERATIONS",
+    "clock",
+    "flop",
+    "gemm_seconds",
+    "inversion_flop",
+    "operation_shares",
+    "products",
+]
 
 # Names of PyTorch's operators, first match counts: attention runs matrix products of its own.
 OPERATIONS = {
@@ -79,6 +87,27 @@ def flop(model: StagedModel, layers: Iterable[int], *, backward: bool, gemm: boo
             if stage and not gemm:
                 total += (2 if backward else 1) * 4 * tokens[stage] ** 2 * model.net.embed_dim
     return total
+
+
+def inversion_flop(
+    model: StagedModel, layers: Iterable[int], steps: int, *, gemm: bool = False
+) -> int:
+    """Return the floating-point operations of inverting one image at `layers`.
+
+    All layers go back `steps` times and forward as often: not for the first gradient, where one
+    pass serves all, but once more for what the last step has left. Another single pass is X's own.
+
+    Examples
+    --------
+    >>> from invlib.models import load_model
+    >>> model = load_model("vit_pico_patch8_32")
+    >>> one = flop(model, [3], backward=False, gemm=True)
+    >>> inversion_flop(model, [3], 10, gemm=True) == (2 * 10 + 2) * one
+    True
+    """
+    layers = list(layers)
+    all_layers = sum(flop(model, layers, backward=back, gemm=gemm) for back in (False, True))
+    return steps * all_layers + 2 * flop(model, [max(layers)], backward=False, gemm=gemm)
 
 
 @torch.no_grad()

@@ -16,8 +16,14 @@ from invlib.experiments.baselines import (
     spread_pairs,
 )
 from invlib.experiments.what_it_costs import WhatItCosts, peak_memory
-from invlib.experiments.work import flop, gemm_seconds, operation_shares, products
-from invlib.inversion import start_images
+from invlib.experiments.work import (
+    flop,
+    gemm_seconds,
+    inversion_flop,
+    operation_shares,
+    products,
+)
+from invlib.inversion import invert, start_images
 from invlib.models import load_model
 
 STEPS = 4
@@ -87,6 +93,16 @@ def test_operations_are_what_pytorch_counts(models):
             assert counted - 2 * flop(model, [k], backward=True) in (0, again)
     finally:
         model.requires_grad_(True)
+
+
+@pytest.mark.parametrize("layers", [[0], [1, 3], None])
+def test_an_inversion_makes_the_products_that_are_counted(models, layers):
+    model, x = models["pt"], torch.rand(2, 3, 32, 32)
+    with FlopCounterMode(display=False) as counter:
+        invert(model, x, layers=layers, iterations=3, chunk=2)
+    counts = counter.get_flop_counts()["Global"]
+    made = sum(n for name, n in counts.items() if "mm" in str(name))
+    assert made == 2 * inversion_flop(model, layers or model.layers, 3, gemm=True)
 
 
 def test_all_layers_are_the_sum_of_each(models):
