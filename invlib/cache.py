@@ -18,7 +18,8 @@ from invlib.paths import cache_root
 
 __all__ = ["cached_invert", "inversion_key"]
 
-# Part of every key. Raise it when the same arguments would give other inversions.
+# Part of every key. Raise it when the same arguments would give other inversions, by more
+# than rounding.
 ENGINE = 1
 # The same for a single recipe, by its name.
 REVISIONS = {"fast": 2}

@@ -7,7 +7,8 @@ For every image and layer k, minimise the relative distance (Mahendran & Vedaldi
 
 over the flattened tokens of all positions, from noise, keeping pixels in [0, 1]. All layers ride in
 one batch sorted by depth: each stage runs once on the rows that still need it, and the rows of
-layer k leave after stage k. Nothing beyond a layer is ever computed for it.
+layer k leave after stage k. Nothing beyond a layer is ever computed for it. Before the first
+step all layers are at the same images, and share one pass forward.
 """
 
 from __future__ import annotations
@@ -168,10 +169,7 @@ def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
         if t == 0:
             loss, grad = _first_gradient(model, start, targets, norms, layers)
         elif t < iterations:
-            leaf = x.detach().requires_grad_()
-            loss = _distances(model, leaf, targets, norms, layers)  # (L·c,)
-            (grad,) = torch.autograd.grad(loss.sum(), leaf)
-            loss = loss.detach()
+            loss, grad = _gradient(model, x, targets, norms, layers)
         else:
             with torch.no_grad():
                 loss = _distances(model, x, targets, norms, layers)
@@ -193,6 +191,14 @@ def _first_gradient(model, start, targets, norms, layers) -> tuple[Tensor, Tenso
     losses = [(h.flatten(1) - target).norm(dim=1) / norm for h, target, norm in rows]
     back = [torch.autograd.grad(loss.sum(), leaf, retain_graph=True)[0] for loss in losses]
     return torch.cat(losses).detach(), torch.cat(back)
+
+
+def _gradient(model, x, targets, norms, layers) -> tuple[Tensor, Tensor]:
+    """Relative distances (L·c,) and their gradients, of all rows in one batch."""
+    leaf = x.detach().requires_grad_()
+    loss = _distances(model, leaf, targets, norms, layers)
+    (grad,) = torch.autograd.grad(loss.sum(), leaf)
+    return loss.detach(), grad
 
 
 def _distances(model, x, targets, norms, layers) -> Tensor:

@@ -39,22 +39,27 @@ def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> in
     >>> one < all_
     True
     """
+    one, two = (_kept_bytes(model, image, max(layers), copies) for copies in (1, 2))
+    per_stage = [b - a for a, b in zip(one, two, strict=True)]  # what all images share drops out
+    return sum(sum(per_stage[: k + 1]) for k in layers)
+
+
+def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> list[int]:
+    """Bytes that autograd keeps after each stage up to `last`, of so many copies of an image."""
     per_stage, kept = [], {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if tensor.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+        kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    weights = {t.data_ptr() for t in (*model.parameters(), *model.buffers())}
-    h = image.to(model.device).requires_grad_()
+    h = image.to(model.device).repeat(copies, 1, 1, 1).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        for k in range(max(layers) + 1):
+        for stage in model.stages[: last + 1]:
             before = sum(kept.values())
-            h = model.stages[k](h)
+            h = stage(h)
             per_stage.append(sum(kept.values()) - before)
-    return sum(sum(per_stage[: k + 1]) for k in layers)
+    return per_stage
 
 
 def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:

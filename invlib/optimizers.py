@@ -99,7 +99,7 @@ def fast(
         direction = _adam_direction(torch.zeros_like(x), iterations, step / 2, betas)
 
         def move(grad: Tensor) -> Tensor:
-            return direction(_unit(grad) if unit else grad)
+            return direction(_unit(grad.flatten(1)).view_as(grad) if unit else grad)
 
     else:
         basis = basis.to(x)
@@ -112,7 +112,7 @@ def fast(
         def move(grad: Tensor) -> Tensor:
             rows = grad.reshape(grid).permute(0, 2, 4, 1, 3, 5).reshape(patches, -1) @ basis.T
             if unit:
-                rows = _unit(rows.view(n, -1)).view(rows.shape)
+                rows = _unit(rows.view(n, -1)).view_as(rows)
             back = direction(rows) @ basis  # (patches, 3·p·p)
             return (
                 back.reshape(n, grid[2], grid[4], c, p, p)
@@ -126,10 +126,9 @@ def fast(
     return update
 
 
-def _unit(grad: Tensor) -> Tensor:
-    """Gradients (R, ...) at length 1 each; 0 stays 0."""
-    length = grad.flatten(1).norm(dim=1).view(-1, *[1] * (grad.ndim - 1))
-    return grad / (length + 1e-10)
+def _unit(rows: Tensor) -> Tensor:
+    """Rows (R, D) at length 1 each; 0 stays 0."""
+    return rows / (rows.norm(dim=1, keepdim=True) + 1e-10)
 
 
 def _adam_direction(

@@ -15,19 +15,14 @@ __all__ = ["layer_grams"]
 
 @torch.no_grad()
 def layer_grams(
-    model: StagedModel,
-    images: Tensor,
-    layers: list[int],
-    *,
-    k: int | None = None,
-    batch: int | None = None,
+    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the Gram matrix of every layer, and its top-`k` directions if asked.
 
     `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
-    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a `batch`, or one
-    larger set: only one layer's representations of these are held at a time. By default a batch is
-    64 images on a CPU, where more measure slower, else 256.
+    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a batch, or one
+    larger set: only one layer's representations of these are held at a time. A batch is 64 images
+    on a CPU, where more measure slower, else 256.
 
     Raises
     ------
@@ -41,7 +36,7 @@ def layer_grams(
     >>> grams.shape
     torch.Size([2, 1, 5, 5])
     """
-    batch = batch or (64 if model.device.type == "cpu" else 256)
+    batch = 64 if model.device.type == "cpu" else 256
     if images.ndim == 5:
         together = images.split(max(1, batch // images.shape[1]))
         return torch.cat([_grams(model, sets, layers, batch)[0] for sets in together]), []

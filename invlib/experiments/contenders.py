@@ -33,12 +33,12 @@ def momentum(x: Tensor, iterations: int, step: float = 1.0, basis=None) -> Calla
 
 
 def short_adam(x: Tensor, iterations: int, step: float = 0.1, basis=None) -> Callable:
-    """``fast`` on pixels: what is left of it without its basis."""
+    """``fast`` without its basis, on pixels, at the step of ``adam``."""
     return fast(x, iterations, 2 * step)
 
 
 def raw_fast(x: Tensor, iterations: int, step: float = 0.5, basis=None) -> Callable:
-    """``fast`` on gradients as long as they are, at the step that suits these."""
+    """``fast`` on gradients as long as they are, at the step that suits a ViT's."""
     return fast(x, iterations, step, basis, unit=False)
 
 

@@ -251,7 +251,7 @@ def measure(section: WhatItCosts) -> xr.Dataset:
         for seed, short in enumerate(("pt", "ft"))
     }
     pt = models["pt"]
-    invert(pt, _pool(pt, 2), iterations=1, progress=False)  # whatever happens only once
+    invert(pt, _pool(pt, 2), iterations=2, progress=False)  # whatever happens only once
     found = against_baselines(models, section) | at_equal_loss(models, section)
     found |= against_floor(pt, section)
     found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from invlib.inversion import INITS, invert, start_images
+from invlib.inversion import INITS, frozen, invert, start_images
 from invlib.memory import activation_bytes, default_chunk
 from invlib.models import load_model
 from invlib.optimizers import OPTIMIZERS, fast
@@ -159,6 +159,14 @@ def test_a_layer_that_is_not_finite_is_named(images):
     model.net.blocks[1].mlp.fc2.bias.data[0] = torch.inf
     with pytest.raises(ValueError, match=r"layer 2 \(block 2\)"):
         invert(model, images, iterations=1)
+
+
+def test_what_all_images_share_is_not_counted_for_each(model, images):
+    weight = model.net.patch_embed.proj.weight
+    with frozen(model):
+        assert activation_bytes(model, images[:1], [0]) < weight.numel() * weight.element_size()
+        deep = activation_bytes(model, images[:1], [3])
+        assert deep == activation_bytes(model, images[1:2], [3]) > 0
 
 
 def test_the_chunk_follows_the_memory(model, images, monkeypatch):
