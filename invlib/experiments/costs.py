@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
 from invlib.comparison import _draw, compare
 from invlib.inversion import invert, start_images
@@ -24,11 +23,13 @@ from invlib.models import StagedModel, load_model
 from invlib.similarity import cka_matrix
 
 from .baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
+from .precisions import PRECISIONS, paper_scale
 from .work import (
     OPERATIONS,
     clock,
     gemm_seconds,
     inversion_flop,
+    noise,
     operation_shares,
     products,
 )
@@ -58,7 +59,7 @@ def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
     deviation = np.full((2, len(section.bench_images)), np.nan)
     sizes = zip(section.bench_images, section.bench_iterations, strict=True)
     for i, (n, steps) in enumerate(sizes):
-        pool = _pool(models["pt"], n)
+        pool = noise(models["pt"], n)
         images = _draw(pool, n, seed, models["pt"])  # what `compare` will draw
         start = start_images(images, "noise", seed).to(device)
         options = dict(n=n, seeds=[seed], iterations=steps, subspace_k=min(10, n - 1), **_QUIET)
@@ -112,7 +113,7 @@ def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
     twice as many.
     """
     device, n = models["pt"].device, section.bench_images[0]
-    steps, seed, pool = section.bench_iterations[0], section.seeds[0], _pool(models["pt"], n)
+    steps, seed, pool = section.bench_iterations[0], section.seeds[0], noise(models["pt"], n)
     images = _draw(pool, n, seed, models["pt"])
     start = start_images(images, "noise", seed).to(device)
     [(a, b)] = spread_pairs(models["pt"].layers, 1)
@@ -133,7 +134,7 @@ def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
 def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
     """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
     n, steps = section.bench_images[0], section.bench_iterations[0]
-    layers, images = model.layers, _pool(model, n)
+    layers, images = model.layers, noise(model, n)
     work = {only: n * inversion_flop(model, layers, steps, gemm=only) for only in (False, True)}
     rows = np.arange(len(layers), 0, -1)  # copies of an image, by layer
     whole, alone, parts = [], [], []
@@ -196,7 +197,7 @@ def _sized(models, every, *, images: int, iterations: int, layers: int, seeds: i
     compare(
         models["pt"],
         models["ft"],
-        _pool(models["pt"], images),
+        noise(models["pt"], images),
         n=images,
         iterations=iterations,
         layers=chosen if layers < len(every) else every,
@@ -212,7 +213,7 @@ def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, 
         return {}
     other = import_module("ckatorch").cka_base  # a test dependency, looked for and never needed
     n, layers, device = section.bench_cka_images, len(model.layers), model.device
-    wide = model.prefix(_pool(model, 1).to(device), 0).numel()
+    wide = model.prefix(noise(model, 1).to(device), 0).numel()
     rng = torch.Generator().manual_seed(0)
     xs = [torch.randn(n, wide, generator=rng).to(device) for _ in range(layers)]
     times = np.zeros((2, max(section.bench_rounds)))
@@ -227,22 +228,6 @@ def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, 
     }
 
 
-def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
-    """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
-    n, steps = section.bench_gpu_images, 50
-    if not n or not torch.cuda.is_available():
-        return {}
-    pt, ft = (load_model("vit_base_patch32_224", seed=s).to("cuda") for s in (0, 1))
-    work = 2 * n * inversion_flop(pt, pt.layers, steps)
-    run = partial(compare, pt, ft, _pool(pt, n), n=n, seeds=[0], iterations=steps, **_QUIET)
-    times = [clock(run, pt.device)[0] for _ in range(3)]  # the first compiles, if anything does
-    rate = work / np.array(times) / 1e12
-    return {
-        "gpu_time": ("gpu_round", times, "time of the paper's comparison, one seed", "s"),
-        "gpu_rate": ("gpu_round", rate, "rate of the paper's comparison", "TFLOP/s"),
-    }
-
-
 def measure(section: WhatItCosts) -> xr.Dataset:
     """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -251,7 +236,7 @@ def measure(section: WhatItCosts) -> xr.Dataset:
         for seed, short in enumerate(("pt", "ft"))
     }
     pt = models["pt"]
-    invert(pt, _pool(pt, 2), iterations=2, progress=False)  # whatever happens only once
+    invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
     found = against_baselines(models, section) | at_equal_loss(models, section)
     found |= against_floor(pt, section)
     found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
@@ -266,6 +251,7 @@ def measure(section: WhatItCosts) -> xr.Dataset:
         sweep=list(SWEEPS),
         share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
         cka_method=["ckatorch, pair by pair", "ours"],
+        precision=list(PRECISIONS),
         gpu_round=range(3),
     )
     variables = {
@@ -276,9 +262,3 @@ def measure(section: WhatItCosts) -> xr.Dataset:
     ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
     iterations = xr.DataArray(list(section.bench_iterations), dims="images")
     return ds.assign_coords(iterations=iterations.assign_attrs(long_name="iterations", units="1"))
-
-
-def _pool(model: StagedModel, n: int) -> Tensor:
-    """Images (n, 3, H, W) of noise; how long it takes does not depend on what they show."""
-    size = model.img_size
-    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n)).to(model.device)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -161,11 +162,15 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
         yield "CKA matrix: ckatorch, pair by pair", f"{theirs:.3g} s"
         yield "CKA matrix: ours", f"{ours:.3g} s ({theirs / ours:.3g}× as fast)"
     if "gpu_time" in ds:
-        later = ds.isel(gpu_round=slice(1, None)).median("gpu_round")
-        first = float(ds["gpu_time"][0])
-        yield "the paper's comparison on a GPU, one seed", f"{float(later['gpu_time']):.3g} s"
-        yield "the same, the first time", f"{first:.3g} s"
-        yield "its rate", f"{float(later['gpu_rate']):.3g} TFLOP/s"
+        for precision in ds["precision"].values:
+            at = f"the paper's comparison on a GPU, one seed, {precision}"
+            here = ds.sel(precision=precision)
+            first, *later = here["gpu_time"].values
+            yield at, f"{median(later):.3g} s ({first:.3g} s the first time)"
+            yield f"{at}: rate", f"{median(here['gpu_rate'].values[1:]):.3g} TFLOP/s"
+            if precision != "float32":
+                mean, most = (float(here[f"gpu_deviation{k}"]) for k in ("", "_max"))
+                yield f"{at}: debiased STIR off by", f"{mean:.4f}, at most {most:.4f}"
 
 
 def _device() -> str:

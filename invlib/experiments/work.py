@@ -24,6 +24,7 @@ __all__ = [
     "flop",
     "gemm_seconds",
     "inversion_flop",
+    "noise",
     "operation_shares",
     "products",
 ]
@@ -48,6 +49,12 @@ def clock(function: Callable[[], Any], device: torch.device) -> tuple[float, Any
     result = function()
     wait()
     return time.perf_counter() - started, result
+
+
+def noise(model: StagedModel, n: int) -> Tensor:
+    """Return `n` images (n, 3, H, W) to time with: how long it takes does not depend on them."""
+    size = model.img_size
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n)).to(model.device)
 
 
 def products(model: StagedModel) -> tuple[list[list[tuple[int, int]]], list[int]]:

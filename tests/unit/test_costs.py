@@ -15,11 +15,13 @@ from invlib.experiments.baselines import (
     reference_matrices,
     spread_pairs,
 )
+from invlib.experiments.precisions import PRECISIONS, at_precisions, computing_in
 from invlib.experiments.what_it_costs import WhatItCosts, peak_memory
 from invlib.experiments.work import (
     flop,
     gemm_seconds,
     inversion_flop,
+    noise,
     operation_shares,
     products,
 )
@@ -133,6 +135,47 @@ def test_peak_memory_is_above_what_the_images_take():
     peak, held = peak_memory("vit_pico_patch8_32", None, 64)
     assert held == 5 * 64 * 3 * 32 * 32 * 4
     assert peak >= 0
+
+
+def test_a_precision_is_that_of_the_products_inside_and_only_there():
+    x = torch.full((2, 2), 1 + 2**-10)  # bfloat16 rounds the last digit away
+    before = torch.get_float32_matmul_precision()
+    found = {}
+    for precision in PRECISIONS:
+        with computing_in(precision, x.device):
+            found[precision] = (x @ x).float(), torch.get_float32_matmul_precision()
+    assert [said for _, said in found.values()] == ["highest", "high", "highest"]
+    assert torch.equal(found["float32"][0], x @ x)
+    assert torch.equal(found["bfloat16"][0], torch.full((2, 2), 2.0))
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_what_a_precision_changes_is_counted_from_float32(models):
+    found = at_precisions(*models.values(), noise(models["pt"], 6), iterations=2)
+    dims, times, _, _ = found["gpu_time"]
+    assert dims == ("precision", "gpu_round") and (times > 0).all()
+    _, rates, _, units = found["gpu_rate"]
+    assert units == "TFLOP/s"
+    done = 2 * 6 * inversion_flop(models["pt"], models["pt"].layers, 2)
+    np.testing.assert_allclose(rates * times * 1e12, done)
+    exact, _, rounded = found["gpu_deviation"][1]
+    assert exact == 0 and 1e-6 < rounded < 0.2
+    assert found["gpu_deviation_max"][1][2] > rounded
+
+
+def test_the_table_has_a_line_for_each_precision_of_a_gpu(ds):
+    rows = {
+        "gpu_time": (("precision", "gpu_round"), [[9.0, 4, 6], [9, 2, 2], [9, 1, 1]]),
+        "gpu_rate": (("precision", "gpu_round"), [[0.2, 1, 1], [0.2, 2, 2], [0.2, 4, 4]]),
+        "gpu_deviation": ("precision", [0, 0.001, 0.002]),
+        "gpu_deviation_max": ("precision", [0, 0.01, 0.02]),
+    }
+    table = WhatItCosts.table({"": ds.assign(rows).assign_coords(precision=list(PRECISIONS))})[""]
+    said = "the paper's comparison on a GPU, one seed, "
+    assert table[f"{said}float32"] == "5 s (9 s the first time)"
+    assert table[f"{said}bfloat16: rate"] == "4 TFLOP/s"
+    assert table[f"{said}TF32: debiased STIR off by"] == "0.0010, at most 0.0100"
+    assert f"{said}float32: debiased STIR off by" not in table
 
 
 def test_the_dataset_says_it_all(ds):
