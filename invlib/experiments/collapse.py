@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from invlib.runs import TrainingRun
 
 from .masarczyk import ORIGINAL, SQUARES, TASKS, Ratio, SquaresSection
-from .section import Name, Positive, Several
+from .section import Name, Positive, Several, best_device
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -105,16 +105,13 @@ class CollapseAndPlasticity(SquaresSection):
 
     def _after_training(self, seed: int, *, first: bool) -> xr.Dataset:
         """Everything that is measured on the networks of one repeat; pictures of the first only."""
-        import torch
-
         from invlib import compare, train
         from invlib.tasks import evaluated_on, trained_on
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         runs = self.sequence(self.collapse_model, seed)
         tasks = {task: runs[task] for task in (ORIGINAL, SQUARES)}
         models = {
-            task: train(run, root=self.training_root).model().to(device)
+            task: train(run, root=self.training_root).model().to(best_device())
             for task, run in tasks.items()
         }
         images = {

@@ -24,6 +24,7 @@ from invlib.similarity import cka_matrix
 
 from .baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
 from .precisions import PRECISIONS, paper_scale
+from .section import best_device
 from .work import (
     OPERATIONS,
     clock,
@@ -230,7 +231,7 @@ def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, 
 
 def measure(section: WhatItCosts) -> xr.Dataset:
     """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     models = {
         short: load_model(section.model, img_size=section.img_size, seed=seed).to(device)
         for seed, short in enumerate(("pt", "ft"))

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from invlib.runs import TrainingRun
 
 from .beside import BesideReference
-from .section import Name, Positive, PositiveFloat, Seeds, Several
+from .section import Name, Positive, PositiveFloat, Seeds, Several, best_device
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -125,20 +125,15 @@ class GoerttlerSection(BesideReference):
     @staticmethod
     def grams(model: StagedModel, images: Tensor) -> Tensor:
         """Return the Gram matrices of all layers and the logits, on a GPU where there is one."""
-        import torch
-
         from invlib.drift import grams_to_logits
 
-        return grams_to_logits(model.to("cuda" if torch.cuda.is_available() else "cpu"), images)
+        return grams_to_logits(model.to(best_device()), images)
 
     def finish_labels(self, ds: xr.Dataset, started: float) -> xr.Dataset:
         """Write the results of one data set, which becomes a dim, see `Section.finish`."""
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         ds = ds.expand_dims(dataset=[self.labels_dataset])
         return self.finish(
-            ds, kind="drift", device=device, started=started, seeds=self.labels_seeds
+            ds, kind="drift", device=best_device(), started=started, seeds=self.labels_seeds
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from invlib.runs import OPTIMIZERS, TASKS, TrainingRun
 
 from .pretrained import Pretrained
-from .section import Names, Natural, Positive, PositiveFloat, Several, one_of
+from .section import Names, Natural, Positive, PositiveFloat, Several, best_device, one_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -100,11 +100,9 @@ class MerlinSection(Pretrained):
 
         `other` are arguments of `invlib.compare` that differ from what this section says.
         """
-        import torch
-
         from invlib import compare, load_images
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = best_device()
         usual = dict(
             n=self.n,
             seeds=self.seeds,
@@ -191,11 +189,11 @@ class WhatIsAnInversion(MerlinSection):
         from invlib import compare, load_images, load_model
 
         started = time.perf_counter()
-        pretrained = self.pretrained_model()
+        pretrained = self.pretrained_model().to(best_device())
         untrained = load_model(self.model, img_size=pretrained.img_size, seed=self.train_seed + 1)
         ds = compare(
             pretrained,
-            untrained,
+            untrained.to(pretrained.device),
             load_images(self.datasets[0], "test"),
             n=max(4, self.gallery),
             seeds=self.seeds[:1],

@@ -13,7 +13,7 @@ from invlib.paths import runs_root
 from .beside import BesideReference
 from .merlin import RECIPES
 from .scales import load_scale
-from .section import Positive, Section, one_of
+from .section import Positive, Section, best_device, one_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,11 +67,10 @@ class OneLens(BesideReference):
         Networks differ in depth, so a layer is called by its place, and `layer_depth` says where in
         its network that is; shorter networks end in NaN.
         """
-        import torch
         import xarray as xr
 
         started = time.perf_counter()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = best_device()
         parts = {name: self._look(case, device) for name, case in self._cases().items()}
         ds = xr.concat(parts.values(), xr.Variable("case", list(parts)), join="outer")
         return self.finish(ds, kind="lens", device=device, started=started)

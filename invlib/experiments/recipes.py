@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from invlib.runs import TrainingRun
 
 from .merlin import MerlinSection
-from .section import Name, Natural, Positive, Several
+from .section import Name, Natural, Positive, Several, best_device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,19 +84,16 @@ class HowInverted(MerlinSection):
 
     def dataset(self) -> xr.Dataset:
         """Race the recipes, measure with some of them, and write one Dataset of kind benchmark."""
-        import torch
-
         from invlib import load_images, train
 
         started = time.perf_counter()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        pretrained = self.pretrained_model().to(device)
+        pretrained = self.pretrained_model().to(best_device())
         trained = train(
             self.finetuning_run(self.datasets[0], self.tasks[0]), root=self.training_root
         )
         pool = load_images(self.datasets[0], "test")
         ds = self._race(pretrained, pool).merge(
-            self._measure(pretrained, trained.model().to(device), pool)
+            self._measure(pretrained, trained.model().to(pretrained.device), pool)
         )
         return self.finish(ds, kind="benchmark", device=pretrained.device, started=started)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from invlib.runs import TrainingRun
 
-__all__ = ["Section", "one_of"]
+__all__ = ["Section", "best_device", "one_of"]
 
 # The committed results of one scale stand beside every reader's own run.
 REFERENCE_SCALE = "cifar"
@@ -59,6 +59,13 @@ Name = Annotated[str, Field(min_length=1)]
 Several = (Field(min_length=1), AfterValidator(_distinct))  # what a list must be, at least
 Names = Annotated[tuple[Name, ...], *Several]
 Seeds = Annotated[tuple[Natural, ...], *Several]
+
+
+def best_device() -> str:
+    """Return ``"cuda"`` where there is one, else ``"cpu"``."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Section(BaseModel):

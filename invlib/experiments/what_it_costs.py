@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from .section import REFERENCE_SCALE, Name, Natural, Positive, Section, Several
+from .section import REFERENCE_SCALE, Name, Natural, Positive, Section, Several, best_device
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +104,7 @@ class WhatItCosts(Section):
             parameters=self,
             seeds=self.seeds[:1],
             command=self.command,
-            device=_device(),
+            device=best_device(),
             wall_time=time.perf_counter() - started,
         )
         save_results(ds, self.output)
@@ -171,12 +171,6 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
             if precision != "float32":
                 mean, most = (float(here[f"gpu_deviation{k}"]) for k in ("", "_max"))
                 yield f"{at}: debiased STIR off by", f"{mean:.4f}, at most {most:.4f}"
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 # ── Memory: one process for each measurement, because a peak cannot be undone ────────────────────

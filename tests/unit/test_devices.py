@@ -6,6 +6,7 @@ that would be copied from a GPU are made up.
 
 from __future__ import annotations
 
+import sys
 from contextlib import nullcontext
 
 import pytest
@@ -18,6 +19,7 @@ from invlib import compare, invert, load_images, load_model, numerical_rank
 from invlib.augment import RECIPES
 from invlib.drift import grams_to_logits
 from invlib.evaluation import evaluate
+from invlib.experiments import SECTIONS, load_scale
 from invlib.experiments.baselines import naive_matrices, reference_pair
 from invlib.gradcam import grad_cam
 from invlib.inversion import start_images
@@ -172,3 +174,24 @@ def test_a_training(tmp_path, monkeypatch, augmentation, task):
     with Pretend():
         trained = train(run, root=tmp_path, device=META)
     assert trained.epochs == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")  # what one section trained, the next one finds
+
+
+# Two only train or read results, one judges, one times a machine.
+ELSEWHERE = {"accuracy", "feature_erosion", "claims_ledger", "what_it_costs"}
+
+
+@pytest.mark.parametrize("name", sorted(set(SECTIONS) - ELSEWHERE))
+def test_a_section_computes_on_the_best_device(name, monkeypatch, runs):
+    section = SECTIONS[name].from_parameters(load_scale("smoke"))
+    monkeypatch.setattr("invlib.experiments.section.runs_root", lambda scale: runs / scale)
+    for module in [m for path, m in sys.modules.items() if path.startswith("invlib.experiments.")]:
+        if hasattr(module, "best_device"):
+            monkeypatch.setattr(module, "best_device", lambda: META)
+    with Pretend() as gpu:
+        section.dataset()
+    assert gpu.reads > 0  # something was computed there
