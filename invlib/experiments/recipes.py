@@ -69,7 +69,7 @@ class HowInverted(MerlinSection):
 
     race: Recipes = ("ngd:50", "adam:50", "short_adam:50", "fast:50", "ngd:150")
     measured: Recipes = ("ngd:20", "fast:20", "ngd:80")
-    race_n: Positive = 4
+    race_n: Positive = 2
     race_layers: Annotated[tuple[Natural, ...], *Several] | None = None
     measured_n: Positive = 16
     measured_layers: Annotated[tuple[Natural, ...], *Several] | None = (0, 4, 8, 12)

@@ -40,7 +40,7 @@ class Dynamics(MerlinSection):
 
     name = "dynamics"
 
-    corrupted_n: Positive = 300
+    corrupted_n: Positive = 200
     every: Positive = 3
 
     def runs(self) -> dict[str, TrainingRun]:
