@@ -14,6 +14,7 @@ from torch import Tensor
 from invlib.comparison import compare
 from invlib.models import StagedModel, load_model
 
+from .section import best_device
 from .work import clock, inversion_flop, noise
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ _ROUNDS = 3  # the first pays for whatever happens only once
 
 def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
     """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
-    if not section.bench_gpu_images or not torch.cuda.is_available():
+    device = best_device()
+    if not section.bench_gpu_images or device == "cpu":
         return {}
-    pt, ft = (load_model("vit_base_patch32_224", seed=seed).to("cuda") for seed in (0, 1))
+    pt, ft = (load_model("vit_base_patch32_224", seed=seed).to(device) for seed in (0, 1))
     return at_precisions(pt, ft, noise(pt, section.bench_gpu_images), iterations=50)
 
 
