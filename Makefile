@@ -12,7 +12,7 @@ JOBS     ?= all
 PROFILE  ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
-# More arguments for pytest, e.g. ARGS="tests/unit -x".
+# More arguments for pytest, e.g. ARGS="tests/invlib -x".
 ARGS     ?=
 
 PYTHON   ?= python3
@@ -65,16 +65,16 @@ reference: run ## run at SCALE, then keep the results in data/results/SCALE
 	@$(BIN)/python workflow/reference.py --scale "$(SCALE)" --only "$(SECTIONS)"
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
-	@$(BIN)/python -m benchmarks $(if $(KEEP),--keep)
+	@$(BIN)/python -m papers bench $(if $(KEEP),--keep)
 
-test: $(STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part)
+test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .
 
 lock: $(STAMP) ## make requirements.lock again from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra book --extra test \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  --output-file requirements.lock pyproject.toml
 

@@ -4,42 +4,23 @@ Names are imported on first use, so that ``import invlib`` and everything that o
 be done (the workflow, the command line's help) costs no import of torch.
 """
 
-from importlib import import_module
+import lazy_loader
 
 __version__ = "0.1.0"
 
-# public name -> the module that holds it
-_WHERE = {
-    "load_images": "datasets",
-    "load_model": "models",
-    "TrainingRun": "runs",
-    "train": "training",
-    "invert": "inversion",
-    "linear_cka": "similarity",
-    "cka_matrix": "similarity",
-    "subspace_similarity": "similarity",
-    "numerical_rank": "similarity",
-    "linear_probe": "probes",
-    "compare": "comparison",
-    "learning": "invariance",
-    "forgetting": "invariance",
-    "cka_divergence": "invariance",
-    "invariance_flow": "invariance",
-    "save_results": "results",
-    "open_results": "results",
-    "check_claims": "claims",
-}
-
-__all__ = list(_WHERE)
-
-
-def __getattr__(name: str):
-    if name in _WHERE:
-        value = getattr(import_module(f"invlib.{_WHERE[name]}"), name)
-        globals()[name] = value  # the next access no longer comes here
-        return value
-    raise AttributeError(f"module 'invlib' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "comparison.compare": ["compare"],
+        "comparison.probes": ["linear_probe"],
+        "data.images": ["load_images"],
+        "inversion.invert": ["invert"],
+        "metrics.cka": ["cka_matrix", "linear_cka"],
+        "metrics.invariance": ["cka_divergence", "forgetting", "invariance_flow", "learning"],
+        "metrics.subspaces": ["numerical_rank", "subspace_similarity"],
+        "models.loading": ["load_model"],
+        "results.netcdf": ["open_results", "save_results"],
+        "training.run": ["TrainingRun"],
+        "training.train": ["train"],
+    },
+)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from invlib.errors import nearest
+from invlib.names import nearest
 
 __all__ = [
     "cache_root",

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from invlib.claims import Claim, check_claims
-from invlib.results import provenance
+from invlib.results.netcdf import provenance
+from papers.claims.claim import Claim, check_claims
 
 LAYERS = np.arange(13)
 SEEDS = range(3)

@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTION = '''
 """A section for tests: two short training runs, and a result that says what it was made with."""
 
-from invlib.runs import TrainingRun
+from invlib.training.run import TrainingRun
 
-from .section import Natural, Section
+from papers.parameters import Natural
+from papers.section import Section
 
 
 class Toy(Section):
@@ -53,12 +54,18 @@ CELLS = (
     ("code", 'scale = "laptop"\nseeds = [0, 1, 2]\nepochs = 3\nwrong = False', ["parameters"]),
     (
         "code",
-        "import time\n\nfrom invlib.experiments.toy import Toy\n\n"
+        "import time\n\nfrom papers.toy import Toy\n\n"
         "section = Toy.from_namespace(globals())\ntime.sleep(2)  # long enough to be killed in",
         [],
     ),
     ("code", "assert not section.wrong, 'this went wrong on purpose'\nsection.dataset()", []),
 )
+
+# papers/sections.py with this section alone
+_SECTIONS = (ROOT / "papers" / "sections.py").read_text()
+REGISTRY = (
+    'from papers.toy import Toy\n\nSECTIONS = {"toy": Toy}\n\n\ndef runs_of'
+) + _SECTIONS.partition("def runs_of")[2]
 
 SCALE = "scale: smoke\nseeds: [0, 1]\nepochs: 2\n"
 
@@ -90,14 +97,9 @@ def copy_project(folder: Path, *names: str) -> Path:
 
 def make_workspace(folder: Path) -> Path:
     """Copy the project to `folder`, with the tiny section in the place of the real ones."""
-    copy_project(folder, "workflow", "Makefile")
-    experiments = folder / "invlib" / "experiments"
-    (experiments / "toy.py").write_text(SECTION)
-    table = (experiments / "__init__.py").read_text()
-    start = table.index("    {\n", table.index("SECTIONS: Mapping"))
-    end = table.index("    }\n", start)
-    table = table[:start] + '    {"toy": "toy:Toy"\n' + table[end:]
-    (experiments / "__init__.py").write_text(table)
+    copy_project(folder, "papers", "workflow", "Makefile")
+    (folder / "papers" / "toy.py").write_text(SECTION)
+    (folder / "papers" / "sections.py").write_text(REGISTRY)
 
     (folder / "notebooks" / "scales").mkdir(parents=True)
     (folder / "notebooks" / "scales" / "smoke.yaml").write_text(SCALE)

@@ -21,7 +21,8 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from invlib.experiments import SECTIONS, ParameterError, load_scale
+from papers.parameters import ParameterError, load_scale
+from papers.sections import SECTIONS
 
 
 def main() -> int:

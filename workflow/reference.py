@@ -9,10 +9,10 @@ import json
 import os
 import shutil
 
-from invlib.experiments import SECTIONS
-from invlib.experiments.section import REFERENCE_SCALE
 from invlib.paths import results_root, runs_root
-from invlib.results import open_results
+from invlib.results.netcdf import open_results
+from papers.section import REFERENCE_SCALE
+from papers.sections import SECTIONS
 
 
 def keep(scale: str, only: list[str]) -> None:

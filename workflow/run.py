@@ -52,8 +52,9 @@ def main() -> None:
 def check(scale: str, override: str, only: list[str]) -> None:
     """Refuse parameters of no use in one line; from within a Snakefile they come with twenty."""
     sys.path.insert(0, str(ROOT))  # the invlib of this folder, wherever another one is installed
-    from invlib.errors import choices
-    from invlib.experiments import SECTIONS, load_scale
+    from invlib.names import choices
+    from papers.parameters import load_scale
+    from papers.sections import SECTIONS
 
     try:
         for name in only:

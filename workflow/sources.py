@@ -5,7 +5,7 @@ from pathlib import Path
 
 def library() -> list[str]:
     """The code a notebook's results depend on. The command line computes nothing."""
-    return [path for path in _files("invlib", "*.py") if path != "invlib/__main__.py"]
+    return [path for path in _files("invlib", "*.py") if path != "papers/__main__.py"]
 
 
 def book() -> list[str]:

@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from invlib.experiments import SECTIONS
+from papers.sections import SECTIONS
 from tests.workspace import ROOT
 
 PAGE = (ROOT / "book" / "figures.md").read_text(encoding="utf-8")

@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 
 torch.set_num_threads(1)
-from invlib.checkpoints import Trained
-from invlib.runs import TrainingRun
-from invlib.training import train
+from invlib.training.checkpoints import Trained
+from invlib.training.run import TrainingRun
+from invlib.training.train import train
 
 RANDOM = random.Random(0)
 

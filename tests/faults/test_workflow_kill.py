@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from invlib.runs import TrainingRun
+from invlib.training.run import TrainingRun
 from tests.workspace import environment, make_workspace, run_workflow, workflow_command
 
 RUNS = Path("data", "runs", "smoke")
@@ -129,7 +129,7 @@ def changed(path: Path, text: str):
 
 def test_nothing_is_done_twice_and_what_changed_is_done_again(recovered, tmp_path):
     assert planned(recovered) == set()
-    for name in ("notebooks/toy.ipynb", "invlib/training.py"):
+    for name in ("notebooks/toy.ipynb", "invlib/training/train.py"):
         path = recovered / name
         text, times = path.read_text(), (path.stat().st_atime, path.stat().st_mtime)
         changed(path, text + "\n")

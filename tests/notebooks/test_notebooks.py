@@ -13,7 +13,8 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from invlib.experiments import SECTIONS, ParameterError
+from papers.parameters import ParameterError
+from papers.sections import SECTIONS
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))

@@ -1,0 +1,294 @@
+"""A comparison of two models as one Dataset, from which every quantity of paper A follows.
+
+Each (model, layer, seed) is inverted once, all layers in one batch. A whole (ref_layer, layer)
+matrix then falls out of one forward pass per inverted set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from invlib.comparison.representations import layer_grams
+from invlib.comparison.stacking import stack
+from invlib.data.images import ImageSet
+from invlib.inversion.cache import cached_invert
+from invlib.inversion.invert import Inversion, check_images, start_images
+from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
+from invlib.metrics.subspaces import subspace_from_directions
+from invlib.models.staged import StagedModel, check_layers
+from invlib.names import choices
+from invlib.results.provenance import provenance
+
+__all__ = ["compare", "stack"]
+
+ESTIMATORS = ("biased", "debiased")
+JACKKNIFE = ("diagonal", "matrix")
+_MATRIX = ("estimator", "seed", "ref_layer", "layer")
+
+
+def compare(
+    pretrained: StagedModel,
+    finetuned: StagedModel,
+    pool: ImageSet | Tensor,
+    *,
+    n: int = 500,
+    seeds: Iterable[int] = (0, 1, 2),
+    layers: Iterable[int] | None = None,
+    stir: bool = True,
+    inverted: Iterable[str] = ("pt", "ft"),
+    iterations: int = 50,
+    optimizer: str = "ngd",
+    step: float | None = None,
+    init: str = "noise",
+    subspace_k: int = 10,
+    cache: bool | str | Path = True,
+    chunk: int | None = None,
+    jackknife: str = "diagonal",
+    examples: int = 8,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Measure what two models share, layer by layer: STIR in all four directions, CKA, subspaces.
+
+    Parameters
+    ----------
+    pretrained, finetuned
+        Two models with the same layers and image size.
+    pool
+        Where images come from: an `ImageSet`, or floats (N, 3, H, W) in [0, 1].
+    n
+        Images per seed (paper A: 500). The debiased estimator needs at least 4.
+    seeds
+        A seed draws the `n` images *and* the starting noise, as the paper resamples X.
+    layers
+        Default all.
+    stir
+        False computes CKA and subspace similarity only, without inverting anything.
+    inverted
+        Which models are inverted. ``["pt"]`` alone gives forgetting and the flow matrix, not
+        learning; then a whole trajectory of fine-tuned models costs one inversion.
+    iterations, optimizer, step, init, chunk
+        As in `invert`; the defaults are the paper's recipe.
+    subspace_k
+        Principal directions that span a layer's subspace; at most n − 1.
+    cache
+        Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
+    jackknife
+        What is kept with each image left out in turn: of every matrix the ``"diagonal"``, or in
+        addition of STIR the whole ``"matrix"``, n times its size.
+    examples
+        Images and their inversions, of the first seed, that ride along as uint8.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of kind ``comparison``, schema version 1. ``stir_ft_pt`` is STIR(ft[layer] | pt[ref_layer]):
+        the CKA that fine-tuned layers assign to X and to X′, when X′ inverts the pretrained model.
+        From 5 images on ``stir_ft_pt_jackknife``, and so on, has the values for ref_layer = layer
+        with each image left out in turn, ``stir_ft_pt_left_out`` for all: see
+        `invlib.metrics.jackknife`.
+
+    Raises
+    ------
+    ValueError
+        Models that cannot be compared, too few images, or as `invert` and the similarity kernels.
+
+    Examples
+    --------
+    >>> from invlib import load_images, load_model
+    >>> pt, ft = (load_model("vit_pico_patch8_32", seed=seed) for seed in (0, 1))
+    >>> pool = load_images("digits", "test", n=16)
+    >>> ds = compare(pt, ft, pool, n=6, seeds=[0], iterations=2, subspace_k=3, cache=False)
+    >>> dict(ds.stir_ft_pt.sizes)
+    {'estimator': 2, 'seed': 1, 'ref_layer': 4, 'layer': 4}
+    """
+    started = time.perf_counter()
+    seeds, layers = [int(seed) for seed in seeds], check_layers(pretrained, layers)
+    if len(pretrained.stages) != len(finetuned.stages) or pretrained.img_size != finetuned.img_size:
+        raise ValueError(
+            f"pretrained is {pretrained!r}, finetuned {finetuned!r}; "
+            "a comparison needs the same layers and image size"
+        )
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
+    if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
+        raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
+    choices("jackknife", jackknife, JACKKNIFE)
+    recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
+    models = {"pt": pretrained, "ft": finetuned}
+    per_seed = []
+    for seed in tqdm(
+        seeds,
+        desc="compare",
+        unit="seed",
+        leave=False,
+        disable=None if progress is None else not progress,
+    ):
+        images = _draw(pool, n, seed, pretrained)
+        inversions = (
+            {
+                short: cached_invert(
+                    model,
+                    images,
+                    cache=cache,
+                    layers=layers,
+                    seed=seed,
+                    chunk=chunk,
+                    progress=progress,
+                    **recipe,
+                )
+                for short, model in models.items()
+                if short in inverted
+            }
+            if stir
+            else {}
+        )
+        ds = _measure(models, images, inversions, layers, init, seed, subspace_k, jackknife)
+        if inversions and seed == seeds[0] and examples:
+            ds = ds.merge(_examples(images, inversions, min(examples, n)))
+        per_seed.append(ds)
+    out = _stack_seeds(per_seed, seeds, layers, pretrained)
+    parameters = recipe | dict(
+        model=pretrained.name,
+        img_size=pretrained.img_size,
+        n=n,
+        layers=layers,
+        subspace_k=subspace_k,
+        pool=getattr(pool, "name", "tensor"),
+    )
+    out.attrs = {"kind": "comparison"} | provenance(
+        parameters=parameters,
+        seeds=seeds,
+        device=pretrained.device,
+        wall_time=time.perf_counter() - started,
+        command=f"invlib.compare(pretrained, finetuned, pool, n={n}, seeds={seeds})",
+    )
+    return out
+
+
+def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
+    if n < 4 or n > len(pool):
+        raise ValueError(
+            f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
+            f"{len(pool)} in the pool"
+        )
+    if isinstance(pool, Tensor):
+        images = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
+    else:
+        images = pool.sample(n, seed).tensor(model.img_size)
+    check_images(model, images)
+    return images.to(model.device)
+
+
+def _measure(
+    models: dict[str, StagedModel],
+    images: Tensor,
+    inversions: dict[str, Inversion],
+    layers: list[int],
+    init: str,
+    seed: int,
+    k: int,
+    jackknife: str,
+) -> xr.Dataset:
+    """All similarities of one seed, as a Dataset without the seed dim."""
+    grams, directions = {}, {}
+    for short, model in models.items():
+        grams[short], directions[short] = layer_grams(model, images, layers, k=k)
+
+    matrix, row, out = ("estimator", "ref_layer", "layer"), ("estimator", "layer"), {}
+    for target in ("ft", "pt"):
+        pair = grams["pt"], grams[target]
+        out[f"cka_{target}_pt"] = (matrix, _both(cka_matrix_from_grams, *pair))
+        out |= _jackknife(f"cka_{target}_pt", *pair)
+    if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
+        v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
+        overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
+        out["subspace_ft_pt"] = (matrix[1:], overlap.cpu().numpy())
+    if not inversions:
+        return xr.Dataset(out)
+
+    start = start_images(images, init, seed)
+    for target, model in models.items():
+        control = layer_grams(model, start, layers)[0]
+        out[f"stir_control_{target}"] = (row, _both(cka_from_grams, grams[target], control))
+        for reference, inversion in inversions.items():
+            # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
+            seen = layer_grams(model, inversion.images, layers)[0]
+            values = _both(cka_from_grams, grams[target][None], seen)
+            out[f"stir_{target}_{reference}"] = (matrix, values)
+            own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer
+            out |= _jackknife(f"stir_{target}_{reference}", grams[target], own)
+            if jackknife == "matrix":
+                out |= _left_out(f"stir_{target}_{reference}", grams[target], seen)
+    for short, inversion in inversions.items():
+        out[f"inversion_loss_{short}"] = ("ref_layer", inversion.best.mean(1).cpu().numpy())
+        history = inversion.loss.cpu().numpy()
+        out[f"inversion_history_{short}"] = (("ref_layer", "iteration"), history)
+    return xr.Dataset(out)
+
+
+def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
+    """Both estimators of what `function` makes of two stacks of Grams, (estimator, …)."""
+    values = [function(a, b, debiased=name == "debiased") for name in ESTIMATORS]
+    return torch.stack(values).cpu().numpy()
+
+
+def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
+    """The variable ``<name>_jackknife`` from Grams (layer, n, n); none if too few images."""
+    if k.shape[-1] < 5:  # one less is too few for the debiased estimator
+        return {}
+    values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
+    return {f"{name}_jackknife": (("estimator", "layer", "left_out"), values)}
+
+
+def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
+    """The variable ``<name>_left_out`` from Grams (layer, n, n) and (ref_layer, layer, n, n)."""
+    rows = [_jackknife(name, k, row) for row in l]  # one by one: n times as much as CKA is in hand
+    if not all(rows):
+        return {}
+    values = np.stack([values for row in rows for _, values in row.values()], axis=1)
+    return {f"{name}_left_out": (("estimator", "ref_layer", "layer", "left_out"), values)}
+
+
+def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> xr.Dataset:
+    def pixels(x: Tensor) -> np.ndarray:  # (…, 3, H, W) floats -> (…, H, W, 3) uint8
+        return (x[..., :count, :, :, :] * 255).round().byte().movedim(-3, -1).cpu().numpy()
+
+    dims = ("example", "y", "x", "channel")
+    out = {"example_images": (dims, pixels(images))}
+    for short, inversion in inversions.items():
+        out[f"example_inverted_{short}"] = (("ref_layer", *dims), pixels(inversion.images))
+    size = images.shape[-1]
+    coords = dict(
+        example=range(count), y=range(size), x=range(size), channel=["red", "green", "blue"]
+    )
+    return xr.Dataset(out, coords)
+
+
+def _stack_seeds(
+    per_seed: list[xr.Dataset], seeds: list[int], layers: list[int], model: StagedModel
+) -> xr.Dataset:
+    """Join the seeds, sort the layers, give every dim its coordinates."""
+    pictures = [name for name in per_seed[0] if str(name).startswith("example")]
+    stacked = xr.concat([ds.drop_vars(pictures, errors="ignore") for ds in per_seed], "seed")
+    out = stacked.merge(per_seed[0][pictures])
+    out = out.assign_coords(
+        estimator=list(ESTIMATORS),
+        seed=seeds,
+        layer=layers,
+        ref_layer=layers,
+        layer_name=("layer", [model.layer_names[k] for k in layers]),
+        depth=("layer", model.depth[layers]),
+    )
+    counts = {dim: range(out.sizes[dim]) for dim in ("iteration", "left_out") if dim in out.dims}
+    out = out.assign_coords(counts)
+    out = out.sortby(["layer", "ref_layer"])
+    tail = [d for d in out.dims if d not in (*_MATRIX, "example", "y", "x", "channel")]
+    return out.transpose(*_MATRIX, *tail, "example", "y", "x", "channel", missing_dims="ignore")

@@ -1,0 +1,256 @@
+"""Linear probes: how well the class can be read off each layer, and how many directions it uses.
+
+A probe is a ridge classifier on standardised features. Its strength of regularisation is the one
+with the smallest leave-one-out squared error over the training images, each of which is predicted
+by a fit that has not seen it (Golub, Heath & Wahba 1979): nothing is drawn, so there is no seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from invlib.data.images import ImageSet
+from invlib.metrics.subspaces import numerical_rank
+from invlib.models.base import frozen
+from invlib.models.staged import StagedModel, check_layers
+from invlib.names import choices
+from invlib.results.provenance import provenance
+
+__all__ = ["POOLS", "linear_probe", "pooled", "probe_layers"]
+
+POOLS = ("grid", "mean", "none")
+GRID = 4  # cells a side
+# Standardised features of n images have a largest eigenvalue between n and n·d: from no
+# regularisation to only the strongest directions.
+STRENGTHS = np.logspace(-2, 6, 17)
+
+
+def pooled(h: Tensor, pool: str = "mean") -> Tensor:
+    """Return features (N, d) of a representation: maps (N, C, H, W), tokens (N, P, d), or (N, d).
+
+    Parameters
+    ----------
+    pool : {"grid", "mean", "none"}
+        ``"mean"``: over all positions, class tokens included; ``"grid"``: over the cells of a
+        4 x 4 grid, for maps (tokens have no one grid: with a class token among them they do not
+        fill it); ``"none"``: all positions, flattened.
+
+    Raises
+    ------
+    ValueError
+        For an unknown `pool`, a shape that is none of these, or a grid of tokens.
+
+    Examples
+    --------
+    >>> maps, tokens = torch.zeros(5, 64, 8, 8), torch.zeros(5, 17, 32)
+    >>> [tuple(pooled(maps, pool).shape) for pool in POOLS]
+    [(5, 1024), (5, 64), (5, 4096)]
+    >>> pooled(tokens).shape
+    torch.Size([5, 32])
+    """
+    choices("pool", pool, POOLS)
+    if h.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"features have shape {tuple(h.shape)}; allowed are (N, d), (N, P, d) and (N, C, H, W)"
+        )
+    if pool == "none" or h.ndim == 2:
+        return h.flatten(1)
+    if h.ndim == 4:
+        return F.adaptive_avg_pool2d(h, GRID if pool == "grid" else 1).flatten(1)
+    if pool == "grid":
+        raise ValueError("pool='grid' is for maps (N, C, H, W); for tokens use 'mean' or 'none'")
+    return h.mean(dim=1)
+
+
+def linear_probe(
+    train_features: Tensor | ArrayLike,
+    train_labels: Tensor | ArrayLike,
+    test_features: Tensor | ArrayLike,
+    test_labels: Tensor | ArrayLike,
+    *,
+    pool: str = "mean",
+    strengths: Sequence[float] = STRENGTHS,
+) -> tuple[float, float]:
+    """Return the test accuracy of a linear classifier, and its regularisation.
+
+    The blue line of figure 4 of Masarczyk et al. (2023). Features are standardised by the mean
+    and deviation of the training images.
+
+    Parameters
+    ----------
+    train_features, test_features : (N, d), (N, P, d) or (N, C, H, W)
+        Of the two sets of images; those with positions are `pooled`.
+    train_labels, test_labels : integers (N,)
+    pool : {"grid", "mean", "none"}
+        As in `pooled`.
+    strengths : sequence of float
+        Factors α of the penalty α‖w‖² to choose from.
+
+    Returns
+    -------
+    accuracy : float in [0, 1]
+    regularisation : float, the α chosen
+
+    Raises
+    ------
+    ValueError
+        Features that are not finite or do not pair up, only one class, or a class that is tested
+        but has no training image.
+
+    Examples
+    --------
+    >>> from invlib import load_images
+    >>> train, test = load_images("digits", "train", n=500), load_images("digits", "test")
+    >>> accuracy, regularisation = linear_probe(
+    ...     train.tensor(8), train.labels, test.tensor(8), test.labels, pool="none")
+    >>> accuracy > 0.85, regularisation in STRENGTHS
+    (True, True)
+    """
+    from sklearn.linear_model import RidgeClassifierCV
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = _checked(train_features, train_labels, pool, "train")
+    x_test, y_test = _checked(test_features, test_labels, pool, "test")
+    if x.shape[1] != x_test.shape[1]:
+        raise ValueError(f"train has {x.shape[1]} features and test {x_test.shape[1]}")
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(f"train_labels hold one class, {classes.tolist()}; a probe needs two")
+    if unseen := sorted(set(y_test.tolist()) - set(classes.tolist())):
+        raise ValueError(
+            f"test_labels hold the classes {unseen}, of which train_labels have no image "
+            f"(there are {len(y)} images of {len(classes)} classes)"
+        )
+    scaler = StandardScaler().fit(x)
+    probe = RidgeClassifierCV(alphas=strengths).fit(scaler.transform(x), y)
+    return float(probe.score(scaler.transform(x_test), y_test)), float(probe.alpha_)
+
+
+def probe_layers(
+    model: StagedModel,
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    layers: Iterable[int] | None = None,
+    pool: str = "mean",
+    rtol: Sequence[float] = (1e-4, 1e-3, 1e-2),
+    batch: int = 250,
+) -> xr.Dataset:
+    """Probe every layer, and count the directions its representation uses.
+
+    Parameters
+    ----------
+    train, test : ImageSet
+        Probes are fitted to one and scored on the other. Ranks are those of the test images.
+    layers
+        Default all.
+    pool : {"grid", "mean", "none"}
+        What the *probe* sees, as in `pooled`.
+    rtol : sequence of float
+        Thresholds of `numerical_rank`; the paper does not state its own.
+    batch : int
+        Images in one forward pass.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is that of the covariance of the whole
+        representation, all positions, not pooled; it cannot exceed min(n − 1, ``num_features``)
+        with the n of the test images, which stands beside it among the parameters.
+
+    Raises
+    ------
+    ValueError
+        Fewer training images than classes, other classes in `test`, a layer that is not finite
+        (by name), or as `linear_probe`.
+
+    Examples
+    --------
+    >>> from invlib import load_images, load_model
+    >>> train, test = load_images("digits", "train", n=100), load_images("digits", "test", n=50)
+    >>> ds = probe_layers(load_model("vit_pico_patch8_32"), train, test)
+    >>> dict(ds.numerical_rank.sizes), bool((ds.probe_accuracy > 0.1).all())
+    ({'layer': 4, 'rtol': 3}, True)
+    """
+    started = time.perf_counter()
+    layers, rtol = sorted(check_layers(model, layers)), sorted(float(value) for value in rtol)
+    if len(train) < train.num_classes:
+        raise ValueError(
+            f"train has {len(train)} images of {train.num_classes} classes; a probe needs at least "
+            "one of each"
+        )
+    if train.class_names != test.class_names:
+        raise ValueError(f"{train!r} and {test!r} do not have the same classes")
+    # All layers of the training images at once, but pooled; of the test images one layer at a
+    # time, for the rank asks for the whole representation of all of them.
+    seen: dict[int, list[Tensor]] = {k: [] for k in layers}
+    rows = []
+    with torch.no_grad(), frozen(model):
+        for x in train.tensor(model.img_size).split(batch):
+            for k, h in zip(layers, model.features(x.to(model.device), layers), strict=True):
+                seen[k].append(pooled(h, pool).cpu())
+        parts = list(test.tensor(model.img_size).to(model.device).split(batch))
+        for k in range(layers[-1] + 1):
+            parts = [model.stages[k](part) for part in parts]
+            if k not in layers:
+                continue
+            h = torch.cat(parts)
+            try:
+                probe = linear_probe(
+                    torch.cat(seen.pop(k)), train.labels, pooled(h, pool), test.labels
+                )
+                rows.append((*probe, numerical_rank(h, rtol=rtol).tolist(), h[0].numel()))
+            except ValueError as error:
+                name = model.layer_names[k]
+                raise ValueError(f"layer {k} ({name}) of {model.name}: {error}") from error
+    accuracy, regularisation, rank, features = zip(*rows, strict=True)
+    ds = xr.Dataset(
+        {
+            "probe_accuracy": ("layer", list(accuracy)),
+            "probe_regularisation": ("layer", list(regularisation)),
+            "numerical_rank": (("layer", "rtol"), list(rank)),
+            "num_features": ("layer", list(features)),
+        },
+        {
+            "layer": layers,
+            "layer_name": ("layer", [model.layer_names[k] for k in layers]),
+            "depth": ("layer", model.depth[layers]),
+            "rtol": rtol,
+        },
+    )
+    data = {
+        split: {"name": s.name, "split": s.split, "n": len(s), "fingerprint": s.fingerprint}
+        for split, s in (("train", train), ("test", test))
+    }
+    parameters = dict(model=model.name, img_size=model.img_size, pool=pool, layers=layers) | data
+    ds.attrs = {"kind": "probes"} | provenance(
+        parameters=parameters,
+        seeds=[],
+        device=model.device,
+        wall_time=time.perf_counter() - started,
+        command=f"probe_layers(model, train, test, pool={pool!r}, rtol={rtol})",
+    )
+    return ds
+
+
+def _checked(
+    features: Tensor | ArrayLike, labels: Tensor | ArrayLike, pool: str, split: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (N, d) and labels (N,) as arrays; ValueError names what is wrong."""
+    x = pooled(torch.as_tensor(features), pool).detach().cpu().numpy()
+    y = torch.as_tensor(labels).cpu().numpy()
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"{split}_labels have shape {y.shape}, but there are {len(x)} images")
+    if not len(x):
+        raise ValueError(f"{split}_features hold no images")
+    if not np.isfinite(x).all():
+        raise ValueError(f"{split}_features hold non-finite values")
+    return x, y

@@ -1,0 +1,66 @@
+"""What a model makes of sets of images, layer by layer, as Gram matrices."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invlib.metrics.grams import gram
+from invlib.metrics.subspaces import principal_directions
+from invlib.models.base import frozen
+from invlib.models.staged import StagedModel
+
+__all__ = ["layer_grams"]
+
+
+@torch.no_grad()
+def layer_grams(
+    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the Gram matrix of every layer, and its top-`k` directions if asked.
+
+    `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
+    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a batch, or one
+    larger set: only one layer's representations of these are held at a time. A batch is 64 images
+    on a CPU, where more measure slower, else 256.
+
+    Raises
+    ------
+    ValueError
+        If a layer, which is named, is not finite.
+
+    Examples
+    --------
+    >>> from invlib import load_model
+    >>> grams, _ = layer_grams(load_model("vit_pico_patch8_32"), torch.rand(2, 5, 3, 32, 32), [3])
+    >>> grams.shape
+    torch.Size([2, 1, 5, 5])
+    """
+    batch = 64 if model.device.type == "cpu" else 256
+    if images.ndim == 5:
+        together = images.split(max(1, batch // images.shape[1]))
+        return torch.cat([_grams(model, sets, layers, batch)[0] for sets in together]), []
+    grams, directions = _grams(model, images[None], layers, batch, k)
+    return grams[0], directions
+
+
+def _grams(
+    model: StagedModel, sets: Tensor, layers: list[int], batch: int, k: int | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first, in one pass."""
+    grams, directions = [], []
+    h = sets.flatten(0, 1).to(model.device)
+    with frozen(model):
+        for stage in range(max(layers) + 1):
+            h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
+            if stage in layers:
+                each = h.split(sets.shape[1])
+                grams.append(torch.stack([gram(one) for one in each]))
+                if not bool(grams[-1].isfinite().all()):  # as features are, and far fewer numbers
+                    name = model.layer_names[stage]
+                    raise ValueError(f"layer {stage} ({name}) of {model.name} is not finite")
+                if k is not None:
+                    directions.append(principal_directions(each[0], k))
+    order = [sorted(layers).index(layer) for layer in layers]
+    directions = [directions[i] for i in order] if k is not None else []
+    return torch.stack(grams, 1)[:, order], directions

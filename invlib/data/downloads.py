@@ -1,0 +1,169 @@
+"""Data sets that torchvision downloads, verifies and reads, in torchvision's own layout."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from invlib.data.decoded import ImageFiles, Pixels, Source, file_stamp
+
+__all__ = ["OFFICIAL", "Official", "official_source"]
+
+_TIMEOUT = 30.0  # seconds without an answer; left alone, a download would wait for ever
+
+
+@dataclass(frozen=True)
+class Official:
+    """How torchvision knows a data set, and where it lies under torchvision's `root`."""
+
+    dataset: str  # class in torchvision.datasets
+    splits: dict[str, dict]  # our split -> arguments of that class
+    files: tuple[str, ...]  # what is there once unpacked
+    archives: tuple[str, ...] = ()  # what may be there instead, put there by hand
+
+
+_TRAIN_TEST = {"train": {"train": True}, "test": {"train": False}}
+OFFICIAL = {
+    "cifar10": Official(
+        "CIFAR10", _TRAIN_TEST, ("cifar-10-batches-py",), ("cifar-10-python.tar.gz",)
+    ),
+    "cifar100": Official(
+        "CIFAR100", _TRAIN_TEST, ("cifar-100-python",), ("cifar-100-python.tar.gz",)
+    ),
+    "svhn": Official(
+        "SVHN",
+        {split: {"split": split} for split in ("train", "test", "extra")},
+        ("{split}_32x32.mat",),
+    ),
+    "eurosat": Official(
+        "EuroSAT", {"train": {}, "test": {}}, ("eurosat/2750",), ("eurosat/EuroSAT.zip",)
+    ),
+    "oxford_pets": Official(
+        "OxfordIIITPet",
+        {"train": {"split": "trainval"}, "test": {"split": "test"}},
+        ("oxford-iiit-pet/images", "oxford-iiit-pet/annotations"),
+        ("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
+    ),
+}
+
+
+def official_source(name: str, split: str, root: Path) -> Source | ImageFiles:
+    """Return a split of an official data set, downloaded into `root` first if it is not there.
+
+    EuroSAT has no official split: of each class the fifth of the files whose names have the
+    smallest SHA-256 is the test split, the rest the training split (21,600 and 5,400 images).
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is neither there nor can be downloaded.
+    ValueError
+        If what is there fails torchvision's checks.
+    """
+    files = [root / file.format(split=split) for file in OFFICIAL[name].files]
+    if not all(file.exists() for file in files):
+        _download(name, split, root, files)
+    if name == "eurosat":
+        images = _open(name, split, root)
+        paths, labels = (np.array(column) for column in zip(*images.samples, strict=True))
+        mine = _held_out(paths, labels) == (split == "test")
+        paths = [Path(path) for path in paths[mine]]
+        return ImageFiles(name, split, paths, labels[mine], tuple(images.classes))
+    if name == "oxford_pets":
+        images = _open(name, split, root)
+        labels = np.array(images._labels)  # public only one decoded image at a time
+        return ImageFiles(name, split, images._images, labels, tuple(images.classes))
+    stamps = [file_stamp(part) for file in files for part in sorted([file, *file.glob("*")])]
+    return Source(
+        name=name, split=split, identity=stamps, read=lambda: _read_arrays(name, split, root)
+    )
+
+
+def _read_arrays(name: str, split: str, root: Path) -> Pixels:
+    images = _open(name, split, root)
+    if name == "svhn":
+        pixels = images.data.transpose(0, 2, 3, 1)  # from (N, 3, 32, 32)
+        return Pixels(pixels.shape, [pixels], images.labels, tuple("0123456789"))
+    return Pixels(images.data.shape, [images.data], images.targets, tuple(images.classes))
+
+
+def _open(name: str, split: str, root: Path):
+    """Return torchvision's data set, read from `root` without a download."""
+    from torchvision import datasets
+
+    official = OFFICIAL[name]
+    try:
+        return getattr(datasets, official.dataset)(root, **official.splits[split])
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{name} in {root} is damaged or incomplete ({error}); delete "
+            f"{_listed(official.files, split)} there, and it is downloaded again"
+        ) from error
+
+
+def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
+    """Download and unpack beside the place, and move the result there when it is complete."""
+    from torchvision import datasets
+
+    official = OFFICIAL[name]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with (
+            FileLock(root / f".{name}.lock"),
+            tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as folder,
+        ):
+            missing = [file for file in files if not file.exists()]  # another process may be done
+            if not missing:
+                return
+            for archive in official.archives:
+                if (root / archive).is_file():
+                    Path(folder, archive).parent.mkdir(exist_ok=True)
+                    shutil.copy(root / archive, Path(folder, archive))
+            with _timeout(_TIMEOUT):
+                getattr(datasets, official.dataset)(folder, download=True, **official.splits[split])
+            for file in missing:
+                file.parent.mkdir(exist_ok=True)
+                Path(folder, file.relative_to(root)).rename(file)
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
+        damaged = tuple(archive for archive in official.archives if (root / archive).is_file())
+        packed = f" (or, packed, {_listed(official.archives, split)})" if official.archives else ""
+        raise FileNotFoundError(
+            f"{name} is not in {root}, and its download failed ({error}). Put there "
+            f"{_listed(official.files, split)}{packed}, or {name}/{split}.npz with uint8 `images` "
+            "(N, H, W, 3) and `labels`; or let INVLIB_DATA name a folder that has them"
+            + (f". {_listed(damaged, split)} is there, but fails its checksum" if damaged else "")
+        ) from error
+
+
+def _listed(files: tuple[str, ...], split: str) -> str:
+    return " and ".join(files).format(split=split)
+
+
+@contextmanager
+def _timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _held_out(paths: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return which files are the test split: a fifth of each class, by a hash of the names."""
+    held_out = np.zeros(len(paths), bool)
+    digests = np.array([hashlib.sha256(Path(path).name.encode()).hexdigest() for path in paths])
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        held_out[members[np.argsort(digests[members])][: len(members) // 5]] = True
+    return held_out

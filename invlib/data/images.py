@@ -1,0 +1,280 @@
+"""Images with labels: `ImageSet`, and `load_images`, which knows every data set by its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL
+
+from invlib.data.decoded import ImageFiles, Pixels, Source, decoded, validate
+from invlib.data.embedded import digits, shapes, street_digits
+from invlib.data.sampling import check_draw, stratified
+from invlib.data.sources import find_source
+from invlib.names import choices
+from invlib.paths import datasets_root
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ImageSet", "load_images", "stratified"]
+
+_BLOCK = 256  # images converted to float at a time
+_HASHED = 64 * 2**20  # bytes of pixels that a fingerprint reads
+
+_N_SHAPES = {"train": 10_000, "test": 2_000}  # of an endless sequence
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageSet:
+    """Images of one split, with their labels.
+
+    Parameters
+    ----------
+    images : uint8 array (N, H, W, 3)
+        Possibly a read-only memory map: copy before writing.
+    labels : int64 array (N,)
+        In [0, K).
+    class_names : tuple of K str
+    name, split : str
+        As given to `load_images`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If dtypes or shapes are others, or a label has no class.
+
+    Examples
+    --------
+    >>> digits = load_images("digits", "test")
+    >>> digits
+    ImageSet('digits', 'test', 500 images of 32 x 32 px, 10 classes)
+    >>> digits.tensor(16).shape
+    torch.Size([500, 3, 16, 16])
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    name: str
+    split: str
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.labels)
+        validate(self.images, labels, self.class_names, f"{self.name}/{self.split}")
+        object.__setattr__(self, "labels", labels.astype(np.int64, copy=False))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        _, height, width, _ = self.images.shape
+        return (
+            f"ImageSet({self.name!r}, {self.split!r}, {len(self)} images of {height} x {width} px, "
+            f"{self.num_classes} classes)"
+        )
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes, whether or not each has an image here."""
+        return len(self.class_names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with labels, class names, order or pixels.
+
+        Of more than 64 MiB of pixels it reads 64 MiB, in images spread evenly over the set.
+
+        Examples
+        --------
+        >>> digits = load_images("digits", "test")
+        >>> digits.fingerprint == digits.subset(np.arange(500)).fingerprint
+        True
+        """
+        digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
+        digest.update(np.ascontiguousarray(self.labels))
+        step = -(-self.images.nbytes // _HASHED)
+        digest.update(np.ascontiguousarray(self.images[::step]))
+        return digest.hexdigest()[:16]
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> ImageSet:
+        """Return the images at `indices` (integers, or a boolean mask), in that order.
+
+        Examples
+        --------
+        >>> digits = load_images("digits", "test")
+        >>> digits.subset(digits.labels == 3)
+        ImageSet('digits', 'test', 50 images of 32 x 32 px, 10 classes)
+        """
+        images = np.asarray(self.images[indices])  # in memory, also out of a memory map
+        return ImageSet(images, self.labels[indices], self.class_names, self.name, self.split)
+
+    def sample(self, n: int | None, seed: int = 0, *, skip: int = 0) -> ImageSet:
+        """Return `n` images drawn without replacement, see `stratified`.
+
+        Examples
+        --------
+        >>> load_images("digits", "test").sample(20, seed=1)
+        ImageSet('digits', 'test', 20 images of 32 x 32 px, 10 classes)
+        """
+        what = f"{self.name}/{self.split}"
+        return self.subset(stratified(self.labels, n, seed, what, skip=skip))
+
+    def tensor(
+        self, img_size: int | None = None, device: str | torch.device | None = None
+    ) -> torch.Tensor:
+        """Return the images as float32 (N, 3, S, S) in [0, 1].
+
+        Parameters
+        ----------
+        img_size : int, optional
+            Side S in pixels. The centre square is resized by antialiased bicubic interpolation
+            and clamped to [0, 1]. None keeps the images as they are, (N, 3, H, W).
+        device : optional
+            Where the result lives; the default is torch's default device.
+        """
+        import torch
+        from torch.nn.functional import interpolate
+
+        _, height, width, _ = self.images.shape
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        out_size = (height, width) if img_size is None else (img_size, img_size)
+        out = torch.empty((len(self), 3, *out_size), device=device)
+        for start in range(0, len(self), _BLOCK):
+            block = np.array(self.images[start : start + _BLOCK])  # torch wants it writable
+            x = torch.from_numpy(block).to(out.device).permute(0, 3, 1, 2).float() / 255
+            if x.shape[2:] != out_size:
+                x = x[:, :, top : top + square, left : left + square]
+                x = interpolate(x, out_size, mode="bicubic", antialias=True).clamp(0, 1)
+            out[start : start + _BLOCK] = x
+        return out
+
+
+def load_images(
+    name: str,
+    split: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    skip: int = 0,
+    root: str | Path | None = None,
+) -> ImageSet:
+    """Return images of one split of a data set.
+
+    ==================  ==========================================================================
+    ``digits``          embedded: 1,797 real scans of handwritten digits (scikit-learn), 8 x 8
+                        grey, enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
+    ``street_digits``   embedded: the same scans coloured, on cuttings of photographs, see
+                        `embedded.street_digits`; no test scan is among the training images
+    ``shapes``          embedded: procedural images, see `invlib.data.embedded.shapes`
+    ``cifar10``,        through torchvision: downloaded once into `root`, verified, and then read
+    ``cifar100``,       from there. EuroSAT has no official split, see `invlib.data.downloads`; the
+    ``svhn``,           training split of the pets is the official ``trainval``
+    ``eurosat``,
+    ``oxford_pets``
+    any other name      ``<root>/<name>/<split>.npz`` with `images` uint8 (N, H, W, 3) and
+                        `labels`, and ``classes.json`` beside it (a list of names, or an object
+                        label -> name); or ``<root>/<name>/<split>/<class>/*.jpg`` or ``.png``,
+                        as ImageNet has it, where ``val`` is the test split unless there is one.
+                        These go before a download.
+    a path              to a folder like ``<root>/<name>``, or to one ``<split>.npz``
+    ==================  ==========================================================================
+
+    What is read from files is decoded once and then memory-mapped, see `invlib.data.decoded`.
+
+    Parameters
+    ----------
+    n : int, optional
+        Draw this many without replacement, the classes as evenly represented as they can be, in
+        random order (see `stratified`). None gives every image, in the order of the source.
+    seed : int
+        Draws the images. The procedural set is endless: there `n` images are made from the
+        seed, and another seed gives other images; None is 10,000 (train) or 2,000 (test).
+    skip : int
+        Leave out the first `skip` images of the seed's order: what ``n=a`` draws and what
+        ``n=b, skip=a`` draws have no image in common. With None for `n`, all the others.
+    root : path, optional
+        Where data sets lie; default ``$INVLIB_DATA``, else ``data/datasets``.
+
+    Returns
+    -------
+    ImageSet
+        Labels are 0 to K-1 in the order of the classes in the source.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or split (naming the nearest), more images than there are, or a
+        damaged file.
+    TypeError
+        For images that are not uint8, labels that are not integers, or an `n` or `skip` that is
+        not one.
+    FileNotFoundError
+        Where a download failed, saying where to put the files by hand.
+
+    Examples
+    --------
+    >>> load_images("digits", "train", n=100)
+    ImageSet('digits', 'train', 100 images of 32 x 32 px, 10 classes)
+    >>> load_images("digits", "trian")
+    Traceback (most recent call last):
+        ...
+    ValueError: split='trian' is not one of 'test', 'train'; did you mean 'train'?
+    """
+    check_draw(n, skip)
+    if name == "shapes":
+        return _shapes(split, n, seed, skip)
+    if name == "digits":
+        images = ImageSet(*digits.draw_digits(split), digits.CLASS_NAMES, name, split)
+    elif name == "street_digits":
+        images = _street_digits(split)
+    else:
+        place = Path(root).expanduser().absolute() if root else datasets_root()
+        source = find_source(str(name), split, place)
+        if isinstance(source, ImageFiles):  # draw first, and decode only what was drawn
+            chosen = (
+                stratified(source.labels, n, seed, f"{name}/{split}", skip=skip)
+                if n is not None or skip
+                else None
+            )
+            return ImageSet(*decoded(source.source(chosen)), source.name, split)
+        images = ImageSet(*decoded(source), source.name, split)
+    return images.sample(n, seed, skip=skip) if n is not None or skip else images
+
+
+def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
+    choices("split", split, _N_SHAPES)
+    stop = skip + (_N_SHAPES[split] if n is None else n)
+
+    def draw() -> Pixels:
+        images, labels = shapes.draw_shapes(stop, split, seed=seed)
+        return Pixels(images.shape, [images], labels, shapes.CLASS_NAMES)
+
+    # Kept, or every notebook would spend two seconds on 10,000 images; the code is in the key.
+    identity = [_code(shapes), np.__version__, int(stop), int(seed)]
+    source = Source(name="shapes", split=split, identity=identity, read=draw)
+    images, labels, names = decoded(source)
+    return ImageSet(images[skip:], labels[skip:], names, "shapes", split)
+
+
+def _street_digits(split: str) -> ImageSet:
+    choices("split", split, ("test", "train"))
+
+    def draw() -> Pixels:
+        images, labels = street_digits.draw_street_digits(split)
+        return Pixels(images.shape, [images], labels, digits.CLASS_NAMES)
+
+    identity = [_code(street_digits), _code(digits), np.__version__, PIL.__version__]
+    source = Source(name="street_digits", split=split, identity=identity, read=draw)
+    return ImageSet(*decoded(source), "street_digits", split)
+
+
+def _code(module: ModuleType) -> str:
+    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()

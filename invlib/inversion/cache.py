@@ -1,0 +1,97 @@
+"""Inversions kept on disk, keyed by everything they depend on, and shared between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from invlib.inversion.invert import Inversion, invert
+from invlib.models.staged import StagedModel, check_layers
+from invlib.paths import cache_root
+
+__all__ = ["cached_invert", "inversion_key"]
+
+# Part of every key. Raise it when the same arguments would give other inversions, by more
+# than rounding.
+ENGINE = 1
+# The same for a single recipe, by its name.
+REVISIONS = {"fast": 2}
+
+
+def cached_invert(
+    model: StagedModel, images: Tensor, *, cache: bool | str | Path = True, **arguments
+) -> Inversion:
+    """Return ``invert(model, images, **arguments)``, from `cache` when it is there.
+
+    `cache` is True (the project's cache folder), a folder, or False (always invert). A second
+    process that wants the same inversion waits for the first; a damaged file is replaced.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tempfile import mkdtemp
+    >>> from invlib import load_model
+    >>> model, x, folder = load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), mkdtemp()
+    >>> a, b = (cached_invert(model, x, cache=folder, iterations=2) for _ in range(2))
+    >>> torch.equal(a.images, b.images)
+    True
+    """
+    if cache is False:
+        return invert(model, images, **arguments)
+    folder = cache_root() / "inversions" if cache is True else Path(cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"
+    layers = tuple(check_layers(model, arguments.get("layers")))
+    with FileLock(path.with_suffix(".lock")):
+        if (found := _read(path, model, layers)) is None:
+            found = invert(model, images, **arguments)
+            partial = path.with_suffix(f".{os.getpid()}.tmp")
+            tensors = dict(images=found.images, loss=found.loss, best=found.best)
+            try:
+                save_file(
+                    {name: tensor.contiguous() for name, tensor in tensors.items()},
+                    partial,
+                )
+                os.replace(partial, path)
+            finally:
+                partial.unlink(missing_ok=True)
+    return found
+
+
+def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
+    """Return the key of an inversion: a hash of weights, images, layers, recipe, seed and device.
+
+    The head does not count, so a model that only got a new one is not inverted again; neither do
+    `chunk` and `progress`, which change nothing.
+    """
+    says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
+    says |= dict(
+        engine=ENGINE,
+        model=model.name,
+        size=model.img_size,
+        device=model.device.type,
+        layers=check_layers(model, arguments.get("layers")),
+        shape=list(images.shape),
+    )
+    if revision := REVISIONS.get(arguments.get("optimizer")):
+        says |= dict(revision=revision)
+    digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
+    for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _read(path: Path, model: StagedModel, layers: tuple[int, ...]) -> Inversion | None:
+    try:
+        tensors = load_file(path, device=str(model.device))
+    except (FileNotFoundError, SafetensorError):
+        return None
+    return Inversion(tensors["images"], tensors["loss"], tensors["best"], layers)

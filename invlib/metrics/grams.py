@@ -1,0 +1,135 @@
+r"""Gram matrices of representations, and CKA from them: whole, of all pairs, without each image.
+
+Tensors in, tensors out. A representation is a floating tensor ``(n, ...)``, one row per image,
+flattened to ``(n, d)``; everything is computed in float64 on its own device, and nothing is
+differentiated. No measure here sees a translation of the features, so the mean comes off *before*
+the first product and a large common offset costs no digits. An undefined value is a ValueError,
+never NaN; the test is one look at the small result, so CKA synchronises a GPU once a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+__all__ = ["center", "gram"]
+
+F64 = torch.float64
+VANISHED = 1e-12  # what is left of a Gram after centring, relative to it, that is only rounding
+
+
+def as_rows(x: Tensor, name: str = "x") -> Tensor:
+    """Return `x` as ``(n, d)``, refusing what is not a representation."""
+    if not x.is_floating_point() or x.ndim == 0 or x.numel() == 0:
+        raise ValueError(f"{name} is {x.dtype} {tuple(x.shape)}; need floating, non-empty (n, ...)")
+    x = x.detach().reshape(len(x), -1)
+    return x.cpu() if x.device.type == "mps" else x  # Metal has no float64
+
+
+def centred_blocks(x: Tensor) -> Iterator[Tensor]:
+    """Yield blocks of columns ``(n, b)`` of ``(n, d)``, float64 and centred, of bounded size."""
+    # 1 MiB stays in a CPU's cache (measured); a GPU wants few, large products instead.
+    width = max(1, (1 if x.device.type == "cpu" else 64) * 2**20 // (8 * len(x)))
+    for block in x.split(width, dim=1):
+        # Off with the first image, then with the mean: equal images become *exactly* zero.
+        block = block.to(F64, copy=True)
+        block -= block[:1].clone()
+        yield block.sub_(block.mean(0))
+
+
+def varies(x: Tensor, energy: Tensor) -> Tensor:
+    """Whether ``energy`` = Σ‖x_i − mean‖² is more than rounding of `x` explains (0-d bool)."""
+    # float32's at most: in half precision a shared offset may well be 1/eps times what varies.
+    eps = min(torch.finfo(x.dtype).eps, torch.finfo(torch.float32).eps)
+    smallest = 4 * eps * torch.linalg.vector_norm(x[0], dtype=F64)
+    return ~(energy <= len(x) * smallest**2)  # NaN counts as varying, to be reported as what it is
+
+
+def gram(x: Tensor) -> Tensor:
+    r"""Return the linear Gram matrix of the *centred* features, ``(n, ...) -> (n, n)`` float64.
+
+    :math:`\tilde X \tilde X^\top` with :math:`\tilde X = X - \frac1n 1 1^\top X`, which is
+    :math:`H X X^\top H` without its cancellation. Columns are converted block by block: there is
+    no float64 copy of `x`. Images that differ by no more than the rounding of `x` give
+    zeros; non-finite features give a non-finite Gram, and what is computed from it refuses it.
+
+    Examples
+    --------
+    >>> gram(torch.tensor([[1001.0], [1003.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
+    x = as_rows(x)
+    k = torch.zeros(len(x), len(x), dtype=F64, device=x.device)
+    for block in centred_blocks(x):
+        k.addmm_(block, block.T)
+    return k * varies(x, k.trace())
+
+
+def center(k: Tensor, debiased: bool = False) -> Tensor:
+    r"""Return Gram matrices centred for the HSIC estimator, ``(..., n, n) -> (..., n, n)``.
+
+    Biased: :math:`\tilde K = H K H`, and :math:`\langle\tilde K, \tilde L\rangle / (n-1)^2` is
+    HSIC₀. Debiased: the U-centred matrix of Székely & Rizzo (2014), zero on the diagonal, else
+
+    .. math:: \tilde K_{ij} = K_{ij} - \frac{\sum_l K_{il} + \sum_l K_{lj}}{n-2}
+              + \frac{\sum_{lm} K_{lm}}{(n-1)(n-2)} \qquad (K_{ii} := 0),
+
+    for which :math:`\langle\tilde K, \tilde L\rangle / (n(n-3))` is the unbiased HSIC₁ of
+    Song et al. (2012). `k` is taken to be symmetric.
+
+    Raises
+    ------
+    ValueError
+        If the last two dims differ, or n is below 2 (debiased: below 4).
+
+    Examples
+    --------
+    >>> center(torch.eye(2)).tolist()
+    [[0.5, -0.5], [-0.5, 0.5]]
+    """
+    n, kind, least = k.shape[-1], *(("debiased", 4) if debiased else ("biased", 2))
+    if k.ndim < 2 or k.shape[-2] != n:
+        raise ValueError(f"a Gram matrix is (..., n, n); got shape {tuple(k.shape)}")
+    if n < least:
+        raise ValueError(f"n={n} images; the {kind} estimator needs at least {least}")
+    k = k.to(F64, copy=True)
+    if debiased:
+        k.diagonal(dim1=-2, dim2=-1).zero_()
+    means = k.sum(-1, keepdim=True) / (n - 2 if debiased else n)
+    means -= means.sum(-2, keepdim=True) / (2 * (n - 1) if debiased else 2 * n)  # half, twice
+    k.sub_(means).sub_(means.mT)
+    if debiased:
+        k.diagonal(dim1=-2, dim2=-1).zero_()
+    return k
+
+
+def centred_norm(centred: Tensor, k: Tensor) -> Tensor:
+    """Frobenius norms ``(...)`` of centred Grams, NaN where centring left only rounding of `k`."""
+    norm = torch.linalg.vector_norm(centred, dim=(-2, -1))
+    floor = torch.linalg.vector_norm(k, dim=(-2, -1), dtype=F64) * VANISHED
+    return norm.where(norm > floor, torch.nan)
+
+
+def refuse_undefined(value: Tensor, debiased: bool, **sides: tuple[Tensor, Tensor]) -> Tensor:
+    """Return `value` if finite; else name the side, and its index, that made it not so."""
+    if bool(torch.isfinite(value).all()):  # the one synchronisation
+        return value
+    for name, (norm, k) in sides.items():
+        for index in norm.isnan().nonzero().tolist():
+            where, culprit = name if norm.numel() == 1 else f"{name}{index}", k[tuple(index)]
+            if not bool(torch.isfinite(culprit).all()):
+                raise ValueError(f"{where} holds non-finite values; CKA is undefined")
+            reason = "all images have the same representation"
+            if debiased and bool((culprit != 0).any()):
+                reason = (
+                    "too few images differ (all but one the same, say) for the debiased estimator"
+                )
+            raise ValueError(f"{where} is degenerate: {reason}; CKA is undefined")
+    raise ValueError(f"values of {', '.join(sides)} are too large or too small for float64")
+
+
+def same_n(n: int, m: int, x: str, y: str) -> None:
+    if n != m:
+        raise ValueError(f"{x} has {n} images and {y} has {m}; CKA compares the same images")

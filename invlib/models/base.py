@@ -1,0 +1,133 @@
+"""What every family of networks says of itself, and what any network is treated with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Family",
+    "frozen",
+    "has_batch_norm",
+    "normalise",
+    "remember_normalisation",
+    "split_batches",
+]
+
+# Puts a freshly drawn head for so many classes into a network; returns what applies it.
+MakeHead = Callable[[nn.Module, int | None], Callable[[Tensor], Tensor]]
+
+
+class Family:
+    """One kind of network: how it is cut into stages, which heads it can have, how it is resized.
+
+    A family keeps nothing: every method takes the network.
+
+    Attributes
+    ----------
+    heads
+        By task, the function that puts a new head into the network.
+    """
+
+    heads: Mapping[str, MakeHead]
+
+    def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1]."""
+        raise NotImplementedError
+
+    def head_names(self, net: nn.Module) -> tuple[str, ...]:
+        """Return the names of the modules that a new head replaces."""
+        raise NotImplementedError
+
+    def input_size(self, net: nn.Module) -> int:
+        """Return the side of the images in pixels."""
+        raise NotImplementedError
+
+    def resize(self, net: nn.Module, img_size: int) -> None:
+        """Set the side of the input in pixels; ValueError for one that cannot be."""
+        raise NotImplementedError
+
+    def match_resolution(self, net: nn.Module, state: dict[str, Tensor]) -> None:
+        """Resize `net` to what the weights `state` were trained at, where they tell."""
+
+    def patch_weight(self, net: nn.Module) -> Tensor | None:
+        """Return the patch embedding as a matrix on raw pixels, (dim, 3·p·p); None without one."""
+        return None
+
+
+def remember_normalisation(net: nn.Module) -> None:
+    """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1), timm's, or 0.5 for our own.
+
+    Not persistent: they are no weights and are in no checkpoint.
+    """
+    cfg = getattr(net, "pretrained_cfg", None) or {}
+    for key in ("mean", "std"):
+        value = torch.tensor(cfg.get(key, (0.5, 0.5, 0.5))).view(3, 1, 1)
+        net.register_buffer(f"input_{key}", value, persistent=False)
+
+
+def normalise(net: nn.Module, x: Tensor) -> Tensor:
+    """Return images (N, 3, H, W) in [0, 1] as `net` wants them.
+
+    Examples
+    --------
+    >>> net = nn.Identity()
+    >>> remember_normalisation(net)
+    >>> normalise(net, torch.ones(1, 3, 1, 1)).flatten().tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return (x - net.input_mean) / net.input_std
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no parameter gradients inside; everything as it was afterwards."""
+    training = {module: module.training for module in model.modules()}
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    for p in wanted:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in wanted:
+            p.requires_grad_(True)
+        for module, mode in training.items():
+            module.training = mode
+
+
+def has_batch_norm(net: nn.Module) -> bool:
+    """Whether a training step of `net` normalises by the batch, so that one image is too few."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
+
+
+def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:
+    """Return `order` (N,) in batches of `size`, the last one smaller where N is no multiple.
+
+    A last batch of fewer than `least` images joins the one before it: no image is left out.
+
+    Raises
+    ------
+    ValueError
+        If `size` or all of `order` is less than `least`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> [len(batch) for batch in split_batches(torch.arange(9), 4)]
+    [4, 4, 1]
+    >>> [len(batch) for batch in split_batches(torch.arange(9), 4, least=2)]
+    [4, 5]
+    """
+    if min(size, len(order)) < least:
+        raise ValueError(
+            f"batch_size={size} with n_train={len(order)} gives batches of one image; the network "
+            f"has batch norm, whose statistics need at least {least}"
+        )
+    batches = list(order.split(size))
+    if len(batches[-1]) < least:
+        batches[-2:] = [order[-len(batches[-1]) - size :]]
+    return batches

@@ -1,0 +1,224 @@
+"""How a convolutional network is cut into stages: a family for every net that is one long chain.
+
+What a network calls one after the other is watched, not written down here, so a new class of timm
+network needs one line in the table of `invlib.models.staged`. Layers are
+
+- after each *block* (a module with a convolution inside: a residual block, say), or, in a network
+  without blocks, after each convolution with the norm, ReLU and pooling that follow it (VGG);
+- a convolution after the last block is a layer of its own (EfficientNet has one).
+
+Layer 0 is what enters the first of them: the output of the stem (ResNet), or the normalised image
+where nothing comes before (VGG, the four-block net). A layer includes the pooling that follows it.
+
+Batch norm is in evaluation mode wherever a representation is looked at, inverted or scored: it uses
+its running statistics, which in a network that was never trained are mean 0 and variance 1, so that
+batch norm does nothing there. Only training steps normalise by the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from invlib.models.base import Family, frozen, normalise, remember_normalisation
+
+__all__ = ["CHAIN", "CONV4", "Conv4"]
+
+_PROBE = 64  # pixels a side of the image that is sent through to see what is called; 5 poolings fit
+
+
+def _enter(net: nn.Module, stem: nn.Module, x: Tensor) -> Tensor:
+    return stem(normalise(net, x))
+
+
+def _is_block(unit: nn.Module) -> bool:
+    inside = (module for module in unit.modules() if module is not unit)
+    return not isinstance(unit, nn.Conv2d) and any(isinstance(m, nn.Conv2d) for m in inside)
+
+
+def _chain(net: nn.Module) -> list[nn.Module]:
+    """The modules that ``net.forward_features`` calls one after the other, sequences taken apart.
+
+    They are watched at work, and have to reproduce what the network makes of a random image.
+    """
+    weight = next(net.parameters())
+    x = torch.rand(1, 3, _PROBE, _PROBE, generator=torch.Generator().manual_seed(0)).to(weight)
+    called: list[nn.Module] = []
+    hooks = [
+        module.register_forward_hook(lambda module, *_: called.append(module))
+        for module in _parts(net)
+    ]
+    with frozen(net), torch.no_grad():
+        try:
+            expected = net.forward_features(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        try:
+            same = torch.allclose(nn.Sequential(*called)(x), expected)
+        except (RuntimeError, TypeError, ValueError):  # the pieces do not even fit together
+            same = False
+    if not same:
+        raise ValueError(
+            f"{type(net).__name__} is not a chain of modules: calling {len(called)} of them one "
+            "after the other does not give its forward_features; it needs a family of its own"
+        )
+    return called
+
+
+def _parts(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if type(child) is nn.Sequential:  # a subclass is a unit: it may do something else
+            yield from _parts(child)
+        else:
+            yield child
+
+
+def _classifier(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor]:
+    if num_classes is not None:
+        net.reset_classifier(num_classes)
+    return partial(_classify, net)
+
+
+def _classify(net: nn.Module, x: Tensor) -> Tensor:
+    return net.forward_head(x)
+
+
+class Chains(Family):
+    """Every network that is one long chain of modules."""
+
+    # No reconstruction head: it predicts the pixels of each patch from the token of that patch.
+    heads = {"classification": _classifier}
+
+    def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
+        """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If the network is not a chain: it does something between its modules, or has branches.
+        """
+        remember_normalisation(net)
+        units = _chain(net)
+        has_blocks = any(map(_is_block, units))
+        stem, later = [], []
+        for unit in units:
+            # In a network with blocks, the convolutions before the first one are the stem.
+            convolves = isinstance(unit, nn.Conv2d) and (later or not has_blocks)
+            if _is_block(unit) or convolves:
+                later.append([unit])
+            else:  # norm, activation, pooling: of the convolution before
+                (later[-1] if later else stem).append(unit)
+        named = {"stem" if stem else "image": partial(_enter, net, nn.Sequential(*stem))}
+        for k, members in enumerate(later, start=1):
+            kind = "block" if _is_block(members[0]) else "conv"
+            named[f"{kind} {k}"] = nn.Sequential(*members)
+        return named
+
+    def head_names(self, net: nn.Module) -> tuple[str, ...]:
+        """Return the name of the module that a new head replaces: ``fc``, ``head.fc``, …"""
+        classifier = net.get_classifier()
+        return tuple(name for name, module in net.named_modules() if module is classifier)
+
+    def input_size(self, net: nn.Module) -> int:
+        """Return the side in pixels: as set, or what timm's weights were trained at."""
+        return getattr(net, "img_size", None) or net.pretrained_cfg["input_size"][-1]
+
+    def resize(self, net: nn.Module, img_size: int) -> None:
+        """Set the side of the input; weights stay, feature maps grow or shrink.
+
+        Raises
+        ------
+        ValueError
+            If `img_size` is too small: a pooling has nothing left to pool.
+        """
+        if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
+            raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+        x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
+        with frozen(net), torch.no_grad():
+            try:
+                net.forward_features(x)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"img_size={img_size!r} is too small for {type(net).__name__}: {error}"
+                ) from error
+        net.img_size = img_size
+
+
+CHAIN = Chains()
+
+
+# ── The four-block network of few-shot learning ──────────────────────────────────────────────────
+# Four times [3×3 convolution, batch norm, ReLU, 2×2 max pooling], flattened into a linear
+# classifier (Vinyals et al. 2016; the network of Goerttler & Obermayer 2022, with 64 filters).
+
+_SHRINKS = 2**4  # one pooling a block
+
+
+class ConvBlock(nn.Sequential):
+    """3×3 convolution, batch norm, ReLU, 2×2 max pooling: (N, C, H, W) to (N, width, H/2, W/2)."""
+
+    def __init__(self, channels: int, width: int):
+        super().__init__(
+            nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False),  # batch norm has one
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+        )
+
+
+class Conv4(nn.Module):
+    """Four blocks of `width` filters and a linear classifier on the flattened last map.
+
+    Speaks timm's protocol (``forward_features``, ``forward_head``, ``reset_classifier``). The
+    classifier belongs to one image size. At another one the last map is averaged down, or repeated,
+    to the grid the classifier knows; a new classifier is drawn for the size at hand.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = Conv4(width=16, num_classes=5)
+    >>> net.forward_features(torch.zeros(2, 3, 32, 32)).shape, net(torch.zeros(2, 3, 32, 32)).shape
+    (torch.Size([2, 16, 2, 2]), torch.Size([2, 5]))
+    """
+
+    def __init__(self, *, width: int = 64, img_size: int = 32, num_classes: int = 10):
+        super().__init__()
+        self.width = width
+        self.blocks = nn.Sequential(*(ConvBlock(width if k else 3, width) for k in range(4)))
+        CONV4.resize(self, img_size)
+        self.reset_classifier(num_classes)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Draw a new classifier, for the present image size."""
+        self.num_classes = num_classes
+        self.grid = self.img_size // _SHRINKS
+        self.head = nn.Linear(self.width * self.grid**2, num_classes)
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        return self.blocks(x)  # (N, width, H/16, W/16)
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        return self.head(functional.adaptive_avg_pool2d(x, self.grid).flatten(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+
+class FourBlocks(Chains):
+    """`Conv4`: its classifier belongs to one image size."""
+
+    def match_resolution(self, net: Conv4, state: dict[str, Tensor]) -> None:
+        """Resize `net` to the image size that the classifier in `state` was made for."""
+        if (weight := state.get("head.weight")) is not None:
+            self.resize(net, _SHRINKS * max(1, round((weight.shape[1] / net.width) ** 0.5)))
+
+
+CONV4 = FourBlocks()

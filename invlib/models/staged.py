@@ -1,0 +1,186 @@
+"""Vision models as a sequence of named stages, so that one layer vocabulary fits them all.
+
+Layer 0 is what enters the first block (for a ViT patches plus position embedding, for a ResNet the
+output of the stem); layer k is the output of block k. A representation is everything a stage
+returns, all token or pixel positions included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.efficientnet import EfficientNet
+from timm.models.mobilenetv3 import MobileNetV3
+from timm.models.resnet import ResNet
+from timm.models.vgg import VGG
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from invlib.models.base import Family
+from invlib.models.convnets import CHAIN, CONV4, Conv4
+from invlib.models.vit import VIT
+from invlib.names import TASKS, choices
+
+__all__ = ["FAMILIES", "StagedModel", "check_layers"]
+
+# By exact class: a subclass may compute something else between the same attributes. `CHAIN` works
+# out the stages of any timm network that is a chain of modules: one more is one more line here.
+FAMILIES: dict[type[nn.Module], Family] = {
+    VisionTransformer: VIT,
+    VisionTransformerDistilled: VIT,
+    Conv4: CONV4,
+    ResNet: CHAIN,
+    VGG: CHAIN,
+    EfficientNet: CHAIN,
+    MobileNetV3: CHAIN,
+}
+
+
+class StagedModel(nn.Module):
+    """A network cut into `stages` run in order, then `head`.
+
+    ``stages[0]`` takes float images (N, 3, H, W) in [0, 1] and normalises them itself; every other
+    stage takes what the one before it returned. `net` is the wrapped module: its ``state_dict``
+    keeps the names of the library it comes from, so a checkpoint loads there as well.
+
+    Attributes
+    ----------
+    layers
+        ``range(0, L + 1)``, the layer numbers used everywhere in this project.
+    depth
+        Array in [0, 1], one value a layer: a shared axis for networks of different length.
+    """
+
+    def __init__(self, net: nn.Module, *, name: str, img_size: int):
+        super().__init__()
+        stages = FAMILIES[type(net)].stages(net)
+        self.net = net
+        self.stages = tuple(stages.values())  # a tuple: `net` owns the parameters
+        self.layer_names = tuple(stages)
+        self.name = name
+        self.img_size = img_size
+        self.with_head("classification")
+
+    def patch_basis(self) -> Tensor | None:
+        """Return orthonormal rows (k, 3·p·p) that span all that layer 0 sees of a p×p patch.
+
+        Right singular vectors of the patch embedding with respect to raw pixels, largest singular
+        value first. None for networks that do not cut the image into patches.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> load_model("vit_pico_patch8_32").patch_basis().shape
+        torch.Size([32, 192])
+        """
+        if (weight := self.family.patch_weight(self.net)) is None:
+            return None
+        return torch.linalg.svd(weight.detach(), full_matrices=False).Vh
+
+    def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
+        """Give the model a new head, initialised from `seed`, in place; return the model.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("vit_pico_patch8_32").with_head("reconstruction")
+        >>> model(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 3, 32, 32])
+        """
+        heads = self.family.heads
+        if choices("task", task, TASKS) not in heads:
+            raise ValueError(
+                f"task={task!r} needs patch tokens to predict pixels from, and {self.name} is a "
+                f"{type(self.net).__name__}; its tasks are {', '.join(map(repr, heads))}"
+            )
+        with torch.random.fork_rng(devices=[]):  # timm draws from the global generator; lend it
+            torch.manual_seed(seed)
+            self.head = heads[task](self.net, num_classes)
+        self.task = task
+        self.net.to(self.device)
+        return self
+
+    def trunk(self) -> dict[str, Tensor]:
+        """Return the ``state_dict`` of `net` without what `with_head` replaces.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("conv4_w16")
+        >>> sorted(model.net.state_dict().keys() - model.trunk().keys())
+        ['head.bias', 'head.weight']
+        """
+        heads = tuple(f"{name}." for name in self.family.head_names(self.net))
+        return {k: v for k, v in self.net.state_dict().items() if not k.startswith(heads)}
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[type(self.net)]
+
+    @property
+    def layers(self) -> range:
+        return range(len(self.stages))
+
+    @property
+    def depth(self) -> np.ndarray:
+        return np.linspace(0.0, 1.0, len(self.stages))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def prefix(self, x: Tensor, k: int) -> Tensor:
+        """Return the representation at layer `k`, computing nothing beyond it.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("vit_pico_patch8_32")
+        >>> model.prefix(torch.zeros(2, 3, 32, 32), 1).shape
+        torch.Size([2, 17, 32])
+        """
+        for stage in self.stages[: check_layers(self, [k])[0] + 1]:
+            x = stage(x)
+        return x
+
+    def features(self, x: Tensor, layers: Iterable[int] | None = None) -> list[Tensor]:
+        """Return the representations at `layers` (default: all) from one pass.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("vit_pico_patch8_32")
+        >>> [tuple(h.shape) for h in model.features(torch.zeros(2, 3, 32, 32), [0, 3])]
+        [(2, 17, 32), (2, 17, 32)]
+        """
+        layers = check_layers(self, layers)
+        found = {}
+        for k in range(max(layers) + 1):
+            x = self.stages[k](x)
+            if k in layers:
+                found[k] = x
+        return [found[k] for k in layers]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (N, classes), or images (N, 3, H, W) for a reconstruction head."""
+        for stage in self.stages:
+            x = stage(x)
+        return self.head(x)
+
+    def __repr__(self) -> str:
+        return f"StagedModel({self.name}, {self.img_size} px, layers 0–{len(self.stages) - 1})"
+
+
+def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
+    """Return `layers` as a list of this model's layer numbers; ValueError if one does not exist."""
+    layers = list(model.layers if layers is None else layers)
+    bad = [k for k in layers if isinstance(k, bool) or k not in model.layers]
+    if bad or not layers or len(set(layers)) < len(layers):
+        raise ValueError(
+            f"layers={layers!r} must be distinct numbers out of 0…{len(model.stages) - 1}, "
+            f"the layers of {model.name}"
+        )
+    return layers

@@ -1,0 +1,18 @@
+"""Figures from Datasets, one function per kind of figure."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "curves": [
+            "depth_curves",
+            "epoch_curves",
+            "error_curves",
+            "layer_curves",
+            "standard_error",
+        ],
+        "matrices": ["cka_matrices", "flow_matrix"],
+        "pictures": ["corruption_grid", "image_rows", "inversion_grid"],
+    },
+)

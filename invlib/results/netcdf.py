@@ -1,0 +1,132 @@
+"""Reading and writing results: netCDF files that are whole, valid and say where they come from."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+from pathlib import Path
+
+import xarray as xr
+
+from invlib.names import nearest
+from invlib.results.provenance import provenance
+from invlib.results.validation import ResultError, conform, validate
+
+__all__ = ["ResultError", "conform", "open_results", "provenance", "save_results", "validate"]
+
+
+def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
+    """Write `ds` to the netCDF file `path`, whole or not at all, and return the path.
+
+    Names and units that are absent come from the schema (`conform`); the result is validated
+    before anything is written. Whoever reads `path` meanwhile, or after a crash, finds the old
+    file or the new one. Folders are made as needed.
+
+    Raises
+    ------
+    ResultError
+        If `ds` does not follow the schema of its kind; nothing is written.
+    OSError
+        If the file system refuses; an older file stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> ds = xr.Dataset({"images_per_s": ((), 90.0, {"long_name": "speed", "units": "1/s"})})
+    >>> ds.attrs = {"kind": "benchmark"} | provenance(
+    ...     parameters={}, seeds=[0], wall_time=1.0, command="make bench")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_results(ds, f"{folder}/speed.nc")
+    ...     float(open_results(path)["images_per_s"])
+    90.0
+    """
+    path = Path(path)
+    if path.suffix != ".nc":
+        raise ValueError(f"path={str(path)!r} must end in '.nc'")
+    ds = conform(ds).drop_encoding()
+    try:
+        validate(ds)
+    except ResultError as error:
+        raise ResultError(f"{path} was not written: {error}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        ds.to_netcdf(unfinished, engine=_engine(), format="NETCDF4", encoding=_encoding(ds))
+        _flush(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)  # gone already if all went well
+    with contextlib.suppress(OSError):  # some systems cannot flush a folder; the file is whole
+        _flush(path.parent)
+    return path
+
+
+def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Read the result at `path` into memory, validated; the file is closed again.
+
+    Raises
+    ------
+    FileNotFoundError
+        With the nearest name beside it.
+    ResultError
+        If the file is torn, is not one of ours, is newer than this library or breaks the schema.
+
+    Examples
+    --------
+    >>> open_results("nowhere.nc")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: no result at nowhere.nc
+    """
+    path = Path(path)
+    if not path.exists():
+        beside = [other.name for other in path.parent.glob("*.nc")]
+        raise FileNotFoundError(f"no result at {path}{nearest(path.name, beside)}")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a result file")
+    with path.open("rb") as file:  # before netCDF hides a refusal behind its own words
+        start = file.read(8)
+    if start != b"\x89HDF\r\n\x1a\n":
+        raise ResultError(f"{path} is empty, torn or not a netCDF 4 file")
+    try:
+        with xr.open_dataset(path, engine=_engine(), decode_times=False) as file:
+            ds = file.load()
+    except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, AttributeError, ...
+        raise ResultError(f"{path} is torn or damaged: {error}") from error
+    ds = ds.drop_encoding()
+    if not {"kind", "schema_version"} & set(ds.attrs):
+        raise ResultError(f"{path} is a netCDF file, but not one that invlib wrote")
+    try:
+        validate(ds)
+    except ResultError as error:
+        raise ResultError(f"{path}: {error}") from None
+    return ds
+
+
+def _engine() -> str:
+    """netCDF4, or h5netcdf where only that is installed; both write the same format."""
+    for engine, modules in {"netcdf4": ["netCDF4"], "h5netcdf": ["h5netcdf", "h5py"]}.items():
+        if all(importlib.util.find_spec(module) for module in modules):
+            return engine
+    raise ImportError("reading and writing results needs the package netCDF4, or h5netcdf and h5py")
+
+
+def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:
+    """Compression, a checksum that shows damage, and no fill value in the place of NaN."""
+    encoding: dict[str, dict[str, object]] = {}
+    for name, array in ds.variables.items():
+        if array.dtype.kind in "fiu":
+            encoding[name] = {"_FillValue": None}
+            if array.ndim:
+                encoding[name] |= {"zlib": True, "complevel": 4, "fletcher32": True}
+    return encoding
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

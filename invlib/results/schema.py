@@ -1,0 +1,247 @@
+"""The published schema of a result, version 1: tables of names.
+
+`KINDS` says, for each kind of result, which variables it may hold and their dims, type, range and
+meaning; `COORDS` says the same of coordinates. A variable that does not depend on a dim does not
+have it. In `Field.dims` a name with a question mark may be absent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+
+__all__ = ["COORDS", "Field", "KINDS", "Kind", "SCHEMA_VERSION", "STACKING"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one variable or coordinate must be."""
+
+    dims: str
+    dtype: str  # "float", "int", "number", "uint8" or "str"
+    long_name: str
+    low: float = -inf
+    high: float = inf
+    units: str = "1"
+    low_biased: float | None = None  # a tighter lower bound where estimator="biased"
+    nan: str = "stack"  # NaN allowed: in whole stacked slices, also at "epoch 0", or "any"
+    values: tuple[str, ...] = ()  # for text: the only words allowed
+    increasing: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of result: its variables (None: any that say their units) and what it must have."""
+
+    variables: dict[str, Field] | None
+    needs: tuple[tuple[str, ...], ...] = ()  # of each group at least one
+
+
+# fmt: off
+# --- variables ------------------------------------------------------------------------------------
+
+PAIR = {"pt": "pretrained", "ft": "fine-tuned"}
+
+
+def _similarity(measure: str, target: str, reference: str) -> str:
+    left, right = PAIR[target], PAIR[reference]
+    if measure == "STIR":
+        return f"STIR({left}[layer] | {right}[ref_layer])"
+    return f"{measure} of {left}[layer] and {right}[ref_layer]"
+
+
+# Linear CKA, and STIR which is built on it: the biased estimator is never negative, the debiased is
+# the cosine of two U-centred Gram matrices and reaches down to -1.
+_MATRICES = {
+    f"{measure.lower()}_{target}_{reference}": Field(
+        "estimator seed ref_layer layer", "float", _similarity(measure, target, reference),
+        -1, 1, low_biased=0,
+    )
+    for measure, target, reference in [
+        ("STIR", "ft", "pt"), ("STIR", "pt", "ft"), ("STIR", "pt", "pt"), ("STIR", "ft", "ft"),
+        ("CKA", "ft", "pt"), ("CKA", "pt", "pt"),
+    ]
+} | {
+    "subspace_ft_pt": Field(
+        "seed ref_layer layer", "float", _similarity("subspace similarity", "ft", "pt"), 0, 1
+    )
+}
+
+# Trajectories keep only layer = ref_layer at most epochs.
+_DIAGONALS = {
+    f"{name}_diagonal": Field(
+        field.dims.replace(" ref_layer", ""), "float", f"{field.long_name}, ref_layer = layer",
+        field.low, field.high, low_biased=field.low_biased,
+    )
+    for name, field in _MATRICES.items()
+}
+
+# What a spread over images is computed from: `metrics.jackknife`. NaN where CKA does not exist
+# without an image.
+_JACKKNIFE = {
+    f"{name}_jackknife": Field(
+        field.dims.replace("ref_layer layer", "layer left_out"), "float",
+        f"{field.long_name}, ref_layer = layer, one image left out",
+        field.low, field.high, low_biased=field.low_biased, nan="any",
+    )
+    for name, field in _MATRICES.items() if "estimator" in field.dims
+}
+
+# The same of whole matrices, where they are the subject.
+_LEFT_OUT = {
+    f"{name}_left_out": replace(
+        field, dims=f"{field.dims} left_out", nan="any",
+        long_name=f"{field.long_name}, one image left out",
+    )
+    for name, field in _MATRICES.items() if name.startswith("stir")
+}
+
+_INVERSION: dict[str, Field] = {"example_images": Field(
+    "seed? example y x channel", "uint8", "example images that were inverted", 0, 255
+)}
+for _short, _long in PAIR.items():
+    _INVERSION |= {
+        f"stir_control_{_short}": Field(
+            "estimator seed layer", "float",
+            f"CKA of {_long}[layer] on the images and on the starting images", -1, 1, low_biased=0,
+        ),
+        f"inversion_loss_{_short}": Field(
+            "seed ref_layer", "float",
+            f"relative distance left after inverting the {_long} model", 0,
+        ),
+        f"inversion_history_{_short}": Field(
+            "seed ref_layer iteration", "float",
+            f"relative distance while inverting the {_long} model", 0,
+        ),
+        f"example_inverted_{_short}": Field(
+            "seed? ref_layer example y x channel", "uint8",
+            f"example images, inverted at {_long}[ref_layer]", 0, 255,
+        ),
+    }
+
+_ACCURACY = {
+    "train_accuracy": Field("", "float", "accuracy on the training images", 0, 1),
+    "test_accuracy": Field("", "float", "accuracy on the test images", 0, 1),
+    "test_loss": Field("", "float", "loss on the test images", 0),
+    "corrupted_accuracy": Field(
+        "corruption? severity", "float", "accuracy on corrupted test images", 0, 1
+    ),
+}
+
+_ACCURACY |= {
+    "pretraining_accuracy": Field(
+        "", "float", "accuracy of the start on the data set it was trained on", 0, 1, nan="any"
+    ),
+}
+
+# Nothing has been trained at epoch 0, so a training loss or a step size need not exist there.
+_TRAINING = {
+    "train_loss": Field("epoch", "float", "mean training loss of the epoch", 0, nan="epoch 0"),
+    "train_accuracy": Field(
+        "epoch", "float", "accuracy on the training images", 0, 1, nan="epoch 0"
+    ),
+    "test_loss": Field("epoch", "float", "loss on the test images", 0),
+    "test_accuracy": Field("epoch", "float", "accuracy on the test images", 0, 1),
+    "test_accuracy_squares": Field(
+        "epoch", "float", "accuracy on the test images, all with class-coloured squares", 0, 1
+    ),
+    "learning_rate": Field("epoch step?", "float", "learning rate", 0, nan="epoch 0"),
+    "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
+}
+
+_PROBES = {
+    "probe_accuracy": Field(
+        "seed? layer", "float", "test accuracy of a linear probe on the layer", 0, 1
+    ),
+    "probe_regularisation": Field(
+        "seed? layer", "float", "regularisation of the probe, chosen on held-out images", 0
+    ),
+    "numerical_rank": Field(
+        "seed? layer rtol?", "number", "numerical rank of the layer's features", 0
+    ),
+    "num_features": Field("layer", "int", "numbers in the representation of one image", 1),
+}
+
+KINDS = {
+    "comparison": Kind(
+        _MATRICES | _DIAGONALS | _JACKKNIFE | _LEFT_OUT | _INVERSION | _ACCURACY,
+        (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
+    ),
+    "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
+    "probes": Kind(_PROBES | _ACCURACY, (("probe_accuracy", "numerical_rank"),)),
+    "benchmark": Kind(None),
+}
+
+
+def register_kind(name: str, kind: Kind) -> None:
+    """Make a kind of result known to `save_results` and `open_results`.
+
+    Raises
+    ------
+    ValueError
+        If another kind has this name.
+    """
+    if KINDS.setdefault(name, kind) != kind:
+        raise ValueError(f"kind={name!r} is registered already, as something else")
+
+# Dims that experiments stack in front of a variable's own, in the order they are stored.
+STACKING = tuple(
+    "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
+    "carrying epoch corruption severity".split()
+)
+
+# fmt: off
+_LAYER = "layer: 0 = what enters the first block, k = output of block k"
+
+COORDS = {
+    "estimator": Field("estimator", "str", "CKA estimator", values=("biased", "debiased")),
+    "self_term": Field(
+        "self_term", "str", "what the first term is for i = j", values=("measured", "one")
+    ),
+    "seed": Field("seed", "int", "seed that drew the images and the starting noise"),
+    "layer": Field("layer", "int", _LAYER, 0, increasing=True),
+    "layer_name": Field("layer", "str", "name of the layer"),
+    "depth": Field("layer", "float", "depth of the layer", 0, 1, increasing=True),
+    "ref_layer": Field("ref_layer", "int", f"reference {_LAYER}", 0, increasing=True),
+    "ref_layer_name": Field("ref_layer", "str", "name of the reference layer"),
+    "ref_depth": Field("ref_layer", "float", "depth of the reference layer", 0, 1, increasing=True),
+    "iteration": Field("iteration", "int", "iteration of the inversion", 0, increasing=True),
+    "left_out": Field("left_out", "int", "number of the image left out", 0, increasing=True),
+    "example": Field("example", "int", "number of the example image", 0),
+    "y": Field("y", "int", "row", 0, units="pixel", increasing=True),
+    "x": Field("x", "int", "column", 0, units="pixel", increasing=True),
+    "channel": Field("channel", "str", "colour channel", values=("red", "green", "blue")),
+    "recipe": Field("recipe", "str", "recipe of the inversion and its iterations"),
+    "task": Field("task", "str", "task"),
+    "dataset": Field("dataset", "str", "data set"),
+    "model": Field("model", "str", "architecture"),
+    "pretraining": Field("pretraining", "str", "data the model was pretrained on"),
+    "optimizer": Field("optimizer", "str", "optimiser"),
+    "train_seed": Field("train_seed", "int", "seed of the training"),
+    "reference": Field(
+        "reference", "str", "weights compared with", values=("initial", "pretrained")
+    ),
+    "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
+    "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
+    "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
+    "carrying": Field("carrying", "str", "what the images carry: squares or not"),
+    "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
+    "rtol": Field(
+        "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True
+    ),
+    "step": Field("step", "int", "step within the epoch", 0, increasing=True),
+    "corruption": Field("corruption", "str", "corruption"),
+    "severity": Field("severity", "int", "severity; 0 = clean", 0, 5, increasing=True),
+    "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
+    "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
+    "layers": Field("hypothesis", "str", "layers the hypothesis is about"),
+    "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
+    "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
+    "case": Field("case", "str", "network and training"),
+    "when": Field("when", "str", "network before or after it", values=("before", "after")),
+    "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
+    "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
+    "claim": Field("claim", "str", "identifier of the claim"),
+}

@@ -1,0 +1,294 @@
+"""Holding a Dataset to the published schema (`invlib.results.schema`, `invlib.results.schema`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import xarray as xr
+
+from invlib.names import nearest
+from invlib.results.schema import COORDS, KINDS, SCHEMA_VERSION, STACKING, Field
+
+__all__ = ["ResultError", "conform", "validate"]
+
+SLACK = 1e-6  # rounding of a quantity that is bounded in exact arithmetic
+_ALONG_LAYER = ("layer_name", "depth")  # so that networks of different length share an axis
+# Dims whose coordinate may be a mere count.
+_RUNNING = ("example", "y", "x", "iteration", "left_out", "step")
+
+# What provenance() writes; nested ones are JSON because a netCDF attribute is flat.
+_INTEGER = (int, np.integer)
+_PROVENANCE = {
+    **dict.fromkeys(["parameters", "seeds", "versions", "device", "git_commit"], (str,)),
+    **dict.fromkeys(["command", "created"], (str,)),
+    "git_dirty": _INTEGER,
+    "wall_time_s": (*_INTEGER, float, np.floating),
+}
+_JSON = {"parameters": dict, "seeds": list, "versions": dict}
+
+
+class ResultError(ValueError):
+    """A Dataset or file that is not a valid invlib result."""
+
+
+def conform(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` as it is stored: dims in order, names and units filled in from the tables.
+
+    Fills `long_name` and `units` where they are absent, gives picture dims and iterations their
+    running numbers, puts dims in the stored order and sets `schema_version`. It changes no value
+    and leaves what the schema does not know for `validate` to refuse.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"test_accuracy": ("epoch", [0.1, 0.9])}, {"epoch": [0, 1]})
+    >>> conform(ds.assign_attrs(kind="comparison"))["test_accuracy"].attrs
+    {'long_name': 'accuracy on the test images', 'units': '1'}
+    """
+    kind = KINDS.get(str(ds.attrs.get("kind")))
+    fields = (kind.variables if kind else None) or {}
+    ds = ds.copy()
+    for dim in [dim for dim in ds.dims if dim not in ds.coords]:
+        if dim in _RUNNING:
+            ds = ds.assign_coords({dim: np.arange(ds.sizes[dim])})
+        elif dim == "channel" and ds.sizes[dim] == 3:
+            ds = ds.assign_coords(channel=["red", "green", "blue"])
+    for name, array in ds.data_vars.items():
+        order = _stored_order(array.dims, fields[name]) if name in fields else list(array.dims)
+        if list(array.dims) != order:
+            ds[name] = array.transpose(*order)
+    for name in ds.variables:
+        field = COORDS.get(name) if name in ds.coords else fields.get(name)
+        if field is not None:
+            own = {"long_name": field.long_name, "units": field.units}
+            ds[name].attrs = own | ds[name].attrs
+    ds.attrs.setdefault("schema_version", SCHEMA_VERSION)
+    return ds
+
+
+def validate(ds: xr.Dataset, *, provenance: bool = True) -> None:
+    """Check `ds` against the schema of its kind.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``attrs["kind"]`` one of `KINDS`.
+    provenance : bool
+        Also check the attributes that say what produced it; False for a Dataset still in the
+        making.
+
+    Raises
+    ------
+    ResultError
+        Listing everything that is wrong: the variable, what was found and what is allowed.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"test_acuracy": 0.5}, attrs={"kind": "comparison"})
+    >>> try:
+    ...     validate(ds, provenance=False)
+    ... except ResultError as error:
+    ...     print(str(error).splitlines()[0])
+    unknown variable 'test_acuracy' in a comparison; did you mean 'test_accuracy'?
+    """
+    found = list(_problems(ds, provenance))
+    if found:
+        raise ResultError("\n".join(found))
+
+
+def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
+    if "kind" not in ds.attrs:
+        yield "no attribute 'kind': this is not an invlib result"
+        return
+    version = ds.attrs.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, _INTEGER) and version > SCHEMA_VERSION:
+        yield (
+            f"schema version {version} is newer than {SCHEMA_VERSION}, the newest this invlib "
+            "reads: update invlib"
+        )
+        return  # its tables are not these
+    if ds.attrs["kind"] not in KINDS:
+        yield _refused("kind", ds.attrs["kind"], KINDS)
+        return
+    kind = KINDS[ds.attrs["kind"]]
+    if provenance:
+        yield from _attribute_problems(ds)
+    if not ds.data_vars:
+        yield f"a {ds.attrs['kind']} without variables"
+    for name, array in ds.data_vars.items():
+        if kind.variables is None:
+            if array.dtype.kind not in "fiu":
+                yield f"{name}: dtype {array.dtype}, but a number is required"
+            elif np.isinf(array).any():
+                yield f"{name}: infinite values"
+        elif name not in kind.variables:
+            hint = nearest(name, kind.variables) or f"; known are {', '.join(kind.variables)}"
+            yield f"unknown variable {name!r} in a {ds.attrs['kind']}{hint}"
+            continue
+        else:
+            yield from _variable_problems(array, kind.variables[name])
+        yield from _label_problems(array, kind.variables and kind.variables.get(name))
+    for group in kind.needs:
+        if not any(name in ds.data_vars for name in group):
+            yield f"a {ds.attrs['kind']} needs {' or '.join(map(repr, group))}"
+    yield from _companion_problems(ds)
+    yield from _coordinate_problems(ds, anything=kind.variables is None)
+
+
+def _attribute_problems(ds: xr.Dataset) -> Iterator[str]:
+    version = ds.attrs.get("schema_version")
+    if not isinstance(version, _INTEGER) or version < 1:
+        yield f"schema_version={version!r} is not a positive integer"
+    for name, types in _PROVENANCE.items():
+        value = ds.attrs.get(name)
+        if value is None:
+            yield f"no attribute {name!r}: add the attributes of invlib.results.provenance(...)"
+        elif not isinstance(value, types) or value == "":
+            yield f"attribute {name}={value!r} must be {' or '.join(t.__name__ for t in types)}"
+        elif name in _JSON:
+            try:
+                nested = json.loads(value)
+            except json.JSONDecodeError as error:
+                yield f"attribute {name} is not JSON: {error}"
+            else:
+                if not isinstance(nested, _JSON[name]):
+                    yield f"attribute {name} must be a JSON {_JSON[name].__name__}, is {value}"
+
+
+def _dims(field: Field) -> list[str]:
+    return [dim.removesuffix("?") for dim in field.dims.split()]
+
+
+def _stored_order(dims: tuple[str, ...], field: Field) -> list[str]:
+    """Stacked dims in the order of `STACKING`, then the variable's own, then unknown ones."""
+    own = _dims(field)
+    known = [dim for dim in STACKING if dim not in own] + own
+    return [dim for dim in known if dim in dims] + [dim for dim in dims if dim not in known]
+
+
+def _variable_problems(array: xr.DataArray, field: Field) -> Iterator[str]:
+    own = _dims(field)
+    stacked = [dim for dim in STACKING if dim in array.dims and dim not in own]
+    required = [dim for dim in field.dims.split() if not dim.endswith("?")]
+    missing = [dim for dim in required if dim not in array.dims]
+    alien = [dim for dim in array.dims if dim not in own and dim not in STACKING]
+    if missing:
+        yield f"{array.name}: no dim {missing[0]!r}; its own dims are ({', '.join(own)})"
+    for dim in alien:
+        yield f"{array.name}: unexpected dim {dim!r}{nearest(dim, [*own, *STACKING])}"
+    if missing or alien:
+        return
+    order = _stored_order(array.dims, field)
+    if list(array.dims) != order:
+        yield f"{array.name}: dims ({', '.join(array.dims)}) must be in order ({', '.join(order)})"
+        return
+    yield from _value_problems(array, field, stacked)
+
+
+def _is(dtype: np.dtype, wanted: str) -> bool:
+    kinds = {"float": "f", "int": "iu", "number": "fiu", "str": "UOT"}
+    return dtype == wanted if wanted == "uint8" else dtype.kind in kinds[wanted]
+
+
+def _value_problems(array: xr.DataArray, field: Field, stacked: list[str]) -> Iterator[str]:
+    """Type, missing values and range of a variable or coordinate."""
+    if not _is(array.dtype, field.dtype):
+        yield f"{array.name}: dtype {array.dtype}, but {field.dtype} is required"
+        return
+    if array.size == 0:
+        yield f"{array.name}: empty, its shape is {array.shape}"
+        return
+    if field.dtype == "str":
+        words = np.unique(array.values.astype(str)).tolist()
+        for word in words:
+            if field.values and word not in field.values:
+                yield _refused(array.name, word, field.values)
+        return
+    values = array.values  # plain NumPy: a trajectory has thousands of slices
+    if array.dtype.kind == "f":
+        gap = np.isnan(values)
+        allowed = np.full_like(gap, field.nan == "any")
+        if field.nan == "epoch 0" and "epoch" in array.dims:
+            axis = array.dims.index("epoch")
+            np.moveaxis(allowed, axis, -1)[..., array["epoch"].values == 0] = True
+        if stacked:  # a combination nobody ran
+            own = tuple(axis for axis, dim in enumerate(array.dims) if dim not in stacked)
+            allowed |= gap.all(axis=own, keepdims=True)
+        count = int((gap & ~allowed).sum())
+        if count:
+            yield f"{array.name}: {count} of {array.size} values are NaN"
+    parts = [("", values, field.low)]
+    if field.low_biased is not None and "estimator" in array.dims:
+        where = array["estimator"].values == "biased"
+        biased = np.compress(where, values, axis=array.dims.index("estimator"))
+        parts.append((" (biased)", biased, field.low_biased))
+    for label, part, low in parts:
+        part = part[~np.isnan(part)]
+        if not part.size:
+            continue
+        inside = low - SLACK <= part.min() <= part.max() <= field.high + SLACK
+        if not inside or np.isinf(part).any():
+            yield (
+                f"{array.name}{label}: values from {part.min():.6g} to {part.max():.6g}, "
+                f"but only [{low:g}, {field.high:g}] is possible"
+            )
+
+
+def _refused(name: object, value: object, allowed: Iterable[str]) -> str:
+    names = ", ".join(map(repr, allowed))
+    return f"{name}={value!r} is not one of {names}{nearest(value, allowed)}"
+
+
+def _label_problems(array: xr.DataArray, field: Field | None) -> Iterator[str]:
+    for label in ("long_name", "units"):
+        text = array.attrs.get(label)
+        if not isinstance(text, str) or not text:
+            yield f"{array.name}: no {label!r}"
+    units = array.attrs.get("units")
+    if field is not None and units and units != field.units:
+        yield f"{array.name}: units {units!r}, but {field.units!r} is required"
+
+
+def _companion_problems(ds: xr.Dataset) -> Iterator[str]:
+    """No STIR without the loss its inversion left and the value that no inversion would score.
+
+    And no values with an image left out without those of all images.
+    """
+    for name in map(str, ds.data_vars):
+        whole = name.removesuffix("_jackknife")
+        if whole != name and not {whole, f"{whole}_diagonal"} & set(ds.data_vars):
+            yield f"{name} needs {whole!r} or '{whole}_diagonal' beside it"
+        if (whole := name.removesuffix("_left_out")) not in ds.data_vars:
+            yield f"{name} needs {whole!r} beside it"
+        parts = name.removesuffix("_diagonal").split("_")
+        if parts[0] != "stir" or parts[1] == "control" or len(parts) != 3:
+            continue
+        for needed in (f"inversion_loss_{parts[2]}", f"stir_control_{parts[1]}"):
+            if needed not in ds.data_vars:
+                yield f"{name} needs {needed!r} beside it"
+
+
+def _coordinate_problems(ds: xr.Dataset, *, anything: bool) -> Iterator[str]:
+    for dim in ds.dims:
+        if dim not in ds.coords:
+            yield f"dim {dim!r} has no coordinate"
+    for name in _ALONG_LAYER if "layer" in ds.dims and not anything else ():
+        if name not in ds.coords:
+            yield f"no coordinate {name!r} along 'layer'"
+    for name, array in ds.coords.items():
+        if name not in COORDS:
+            if not anything:
+                yield f"unknown coordinate {name!r}{nearest(name, COORDS)}"
+            continue
+        field = COORDS[name]
+        if array.dims not in ((), (field.dims,)):
+            yield f"coordinate {name!r} lies along {array.dims}, must lie along ({field.dims!r},)"
+            continue
+        yield from _value_problems(array, field, [])
+        yield from _label_problems(array, field)
+        if array.ndim and name == field.dims and not array.to_index().is_unique:
+            yield f"coordinate {name!r} repeats a value"
+        if array.ndim and field.increasing and array.dtype.kind in "fiu":
+            if (array.values[1:] <= array.values[:-1]).any():
+                yield f"coordinate {name!r} must increase, is {array.values.tolist()}"

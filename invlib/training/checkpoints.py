@@ -1,0 +1,145 @@
+"""A training run on disk: ``<root>/<run.id>/``, in which every file is whole or not there.
+
+=======================  ==========================================================================
+``run.json``             what the run says
+``epoch_000.safetensors``  weights under timm's names, before any step; then one file per epoch
+``state.pt``             what the next epoch needs besides: optimiser and log after the last epoch
+``log.nc``               loss and accuracy over epochs
+``done.json``            written last: the run is finished
+=======================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+from safetensors.torch import load_file
+from safetensors.torch import save as to_safetensors
+
+from invlib.models.loading import load_model
+from invlib.models.staged import StagedModel
+from invlib.results.netcdf import open_results
+from invlib.training.run import TrainingRun
+
+__all__ = ["Trained"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run on disk, finished or not."""
+
+    run: TrainingRun
+    path: Path
+
+    @property
+    def epochs(self) -> list[int]:
+        """Epochs whose weights are stored; 0 is before any step."""
+        files = self.path.glob("epoch_*.safetensors")
+        return sorted(int(file.stem.removeprefix("epoch_")) for file in files)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is finished and the weights it promises are there."""
+        written = (self.path / "done.json").is_file() and (self.path / "log.nc").is_file()
+        return written and self._keeps_to(self.run.epochs)
+
+    @property
+    def log(self) -> xr.Dataset:
+        """Loss and accuracy over epochs, a Dataset of kind ``"training"``."""
+        return open_results(self.path / "log.nc")
+
+    def checkpoint(self, epoch: int = -1) -> Path:
+        """Return the safetensors file of `epoch`; -1 is the last one stored.
+
+        Raises
+        ------
+        ValueError
+            No weights of that epoch are stored.
+        """
+        stored = self.epochs
+        if epoch == -1 and stored:
+            epoch = stored[-1]
+        if epoch not in stored:
+            raise ValueError(
+                f"epoch={epoch!r} of run {self.run.id} is not stored; stored are "
+                f"{', '.join(map(str, stored)) or 'none'} (keep={self.run.keep!r}); -1 is the last"
+            )
+        return self._file(epoch)
+
+    def model(self, epoch: int = -1) -> StagedModel:
+        """Return the model after `epoch`, with its own head, in evaluation mode on the CPU."""
+        return load_model(self.run.model, weights=self.checkpoint(epoch))
+
+    # ── Writing, for `train` only, which holds the lock of the folder ────────────────────────────
+
+    def begin(self) -> None:
+        """Remove what a killed process left half-written, and say what is going on here."""
+        for leftover in self.path.glob(".*.tmp"):
+            leftover.unlink()
+        _write(self.path / "run.json", self.run.to_json().encode() + b"\n")
+
+    def store(self, epoch: int, model: StagedModel, state: dict[str, Any]) -> None:
+        """Write the weights after `epoch`, then `state`: an epoch is finished when both are there.
+
+        With ``keep="ends"`` the weights of the epoch before are removed only then, so that there
+        is always one whole pair to go on from.
+        """
+        says = {
+            "run": self.run.id,
+            "epoch": epoch,
+            "model": self.run.model,
+            "img_size": model.img_size,
+            "task": model.task,
+            "num_classes": model.net.num_classes if model.task == "classification" else None,
+        }
+        # One key, as safetensors writes several in an order that differs between processes.
+        weights = {k: v.detach().cpu().contiguous() for k, v in model.net.state_dict().items()}
+        _write(self._file(epoch), to_safetensors(weights, {"invlib": json.dumps(says)}))
+        buffer = io.BytesIO()
+        torch.save({"run": self.run.id, "epoch": epoch} | state, buffer)
+        _write(self.path / "state.pt", buffer.getvalue())
+        if self.run.keep == "ends":
+            for old in self.epochs:
+                if 0 < old < epoch:
+                    self._file(old).unlink()
+
+    def resume(self, model: StagedModel) -> dict[str, Any] | None:
+        """Load the last finished epoch's weights into `model` and return its state, if any."""
+        if not (self.path / "state.pt").is_file():
+            return None
+        state = torch.load(self.path / "state.pt", weights_only=True, map_location="cpu")
+        if not self._keeps_to(state["epoch"]):
+            return None  # somebody deleted weights; doing it again brings them back
+        model.net.load_state_dict(load_file(self._file(state["epoch"])))
+        return state
+
+    def finish(self) -> None:
+        """Write ``done.json``."""
+        weights = hashlib.sha256(self.checkpoint().read_bytes()).hexdigest()
+        done = {"run": self.run.id, "epochs": self.run.epochs, "weights_sha256": weights}
+        _write(self.path / "done.json", json.dumps(done, indent=2).encode() + b"\n")
+
+    def _file(self, epoch: int) -> Path:
+        return self.path / f"epoch_{epoch:03d}.safetensors"
+
+    def _keeps_to(self, epoch: int) -> bool:
+        promised = range(epoch + 1) if self.run.keep == "all" else (0, epoch)
+        return set(promised) <= set(self.epochs)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Put `content` at `path`, whole or not at all, also if the power fails."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)

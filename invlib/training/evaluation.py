@@ -1,0 +1,53 @@
+"""How well a model does its task, and the loss it is trained on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from invlib.models.staged import StagedModel
+from invlib.training.augment import resize
+
+__all__ = ["evaluate", "loss_function"]
+
+
+@torch.no_grad()
+def evaluate(
+    model: StagedModel, images: Tensor, labels: Tensor, *, batch_size: int = 250
+) -> dict[str, float]:
+    """Return the mean loss, and for a classifier the accuracy, without augmentation.
+
+    Parameters
+    ----------
+    images : uint8 tensor (N, H, W, 3)
+        On the model's device, as `labels`; resized to the model's size.
+    labels : int64 tensor (N,)
+        Not read for a reconstruction head, whose loss is the L1 distance per pixel in [0, 1].
+
+    Examples
+    --------
+    >>> from invlib import load_images, load_model
+    >>> images = load_images("digits", "test", n=50)
+    >>> model = load_model("vit_pico_patch8_32", num_classes=10)
+    >>> found = evaluate(model, torch.tensor(images.images), torch.tensor(images.labels))
+    >>> sorted(found), 0 <= found["accuracy"] <= 1
+    (['accuracy', 'loss'], True)
+    """
+    model.eval()
+    loss, right = 0.0, 0
+    for part, truth in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        x = resize(part, model.img_size)  # (n, 3, S, S)
+        output = model(x)
+        target = x if model.task == "reconstruction" else truth
+        loss += loss_function(model.task)(output, target).item() * len(part)
+        if model.task == "classification":
+            right += (output.argmax(dim=1) == truth).sum().item()
+    found = {"loss": loss / len(images)}
+    return found | ({"accuracy": right / len(images)} if model.task == "classification" else {})
+
+
+def loss_function(task: str, label_smoothing: float = 0.0) -> nn.Module:
+    """Return the loss of a task, averaged over images and pixels."""
+    if task == "reconstruction":
+        return nn.L1Loss()
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)

@@ -1,0 +1,307 @@
+"""Train a model and keep its weights after every epoch, so that nothing done is done twice.
+
+A run that was killed at any moment goes on from its last finished epoch; on a CPU, with the same
+number of threads, it ends in the very bits of an undisturbed run, because the randomness of an
+epoch follows from (seed, epoch).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from filelock import FileLock, Timeout
+from timm.optim import param_groups_weight_decay
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from tqdm.auto import tqdm
+
+from invlib.data.images import ImageSet
+from invlib.models.base import has_batch_norm, split_batches
+from invlib.models.loading import load_model
+from invlib.models.staged import StagedModel
+from invlib.paths import project_root
+from invlib.results.netcdf import provenance, save_results
+from invlib.training.augment import augment
+from invlib.training.checkpoints import Trained
+from invlib.training.evaluation import evaluate, loss_function
+from invlib.training.run import TrainingRun
+from invlib.training.seen import evaluated_on, trained_on
+
+__all__ = ["Trained", "train"]
+
+logger = logging.getLogger(__name__)
+
+# Steps between looks at the loss. A look makes a GPU wait for its queue, and NaN does not go away.
+_LOOK_EVERY = {"cpu": 1, "cuda": 20}
+
+
+def train(
+    run: TrainingRun,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    device: str | torch.device | None = None,
+    progress: bool | None = None,
+) -> Trained:
+    """Do what `run` says, or find it done.
+
+    The optimiser is torch's; as in the Hugging Face trainer that the paper used, biases and norms
+    are not decayed, and the schedule is a linear warm-up from 0, then a cosine to 0 over the
+    remaining steps. The warm-up is at most a tenth of all steps, so that a short run trains too.
+    The loss is cross-entropy, or for reconstruction the mean absolute difference of pixels in
+    [0, 1] to the augmented image. `seen` says which images and labels a run sees. On CUDA
+    the training step computes in bfloat16 (autocast), on a CPU in float32; test results are
+    computed in float32 everywhere.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        A run whose `weights` is a run trains that one first, in the same `root`.
+    root : path, optional
+        Folder of runs, default ``data/runs`` of the project. A second process that asks for the
+        same run waits for the first, then finds it done.
+    device : str or torch.device, optional
+        Default: CUDA where there is one.
+    progress : bool, optional
+        A progress bar; default: where standard error is a terminal.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    FloatingPointError
+        The loss is no longer finite. Nothing of that epoch is stored.
+    FileNotFoundError, ValueError
+        From `load_images` and `load_model`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_train=64, n_test=32,
+    ...                   epochs=1, batch_size=32)
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     trained = train(run, root=root, device="cpu")
+    ...     trained.epochs, trained.model(0).task, float(trained.log.test_accuracy[0]) < 0.5
+    ([0, 1], 'classification', True)
+    """
+    root = project_root() / "data" / "runs" if root is None else Path(root)
+    trained = Trained(run, root / run.id)
+    if trained.complete:
+        return trained
+    start = run.weights
+    if run.parent is not None:
+        start = train(run.parent, root=root, device=device, progress=progress).checkpoint()
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    trained.path.mkdir(parents=True, exist_ok=True)
+    # The operating system frees the lock when its holder dies, however it dies.
+    lock = FileLock(trained.path / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("another process trains run %s: waiting for it", run.id)
+        lock.acquire()
+    try:
+        if not trained.complete:
+            _Training(trained, start, device).go(progress)
+    finally:
+        lock.release()
+    return trained
+
+
+def build_optimizer(run: TrainingRun, model: nn.Module) -> Optimizer:
+    """Return torch's optimiser over two groups: with weight decay, and without (biases, norms)."""
+    groups = param_groups_weight_decay(model, run.weight_decay)
+    if run.optimizer == "sgd":
+        return SGD(groups, lr=run.lr, momentum=run.momentum)
+    return {"adam": Adam, "adamw": AdamW}[run.optimizer](groups, lr=run.lr)
+
+
+def build_scheduler(run: TrainingRun, optimizer: Optimizer, steps: int) -> Scheduler:
+    """Return timm's schedule over `steps`; ``step_update(t)`` sets the rate of step t = 0, 1, …"""
+    warmup = min(run.warmup_steps, steps // 10)
+    if run.schedule == "constant":
+        return MultiStepLRScheduler(optimizer, [], warmup_t=warmup, t_in_epochs=False)
+    return CosineLRScheduler(
+        optimizer,
+        t_initial=max(2, steps - warmup),  # timm warns at 1
+        warmup_t=warmup,
+        warmup_prefix=True,  # the cosine starts where the warm-up ends, as in `transformers`
+        t_in_epochs=False,
+    )
+
+
+def epoch_generator(seed: int, epoch: int) -> torch.Generator:
+    """Return the CPU generator of one epoch, a function of (seed, epoch) and nothing before it."""
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+class _Training:
+    """One run at work: the model, the data on its device, the optimiser and the log so far."""
+
+    def __init__(self, trained: Trained, start: str | Path | None, device: torch.device):
+        self.trained, self.run, self.device = trained, trained.run, device
+        run = self.run
+        images = trained_on(run)
+        self.model = _initial_model(run, start, images.num_classes).to(device)
+        size = self.model.img_size
+        # At most two source pixels per output pixel and axis: bilinear sampling misses none.
+        self.images, self.labels = _on_device(images, 2 * size, device)
+        self.tests = _on_device(evaluated_on(run), size, device)
+        marked = evaluated_on(run, squares=True) if run.squares else None
+        self.marked = marked and _on_device(marked, size, device)
+        self.least = 2 if has_batch_norm(self.model.net) else 1  # images in a batch
+        self.steps = len(self.batches(torch.arange(len(images))))  # per epoch
+        self.optimizer = build_optimizer(run, self.model.net)
+        self.scheduler = build_scheduler(run, self.optimizer, run.epochs * self.steps)
+        self.loss = loss_function(run.task, run.label_smoothing)
+        self.log: list[dict[str, float]] = []
+
+    def go(self, progress: bool | None) -> None:
+        self.trained.begin()
+        if state := self.trained.resume(self.model):
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.log = state["log"]
+        first = len(self.log)
+        with tqdm(
+            desc=f"{self.run.model} on {self.run.dataset}",
+            total=self.run.epochs * self.steps,
+            initial=max(0, first - 1) * self.steps,
+            disable=None if progress is None else not progress,  # None: quiet unless a terminal
+            unit="step",
+        ) as bar:
+            for epoch in range(first, self.run.epochs + 1):
+                started = time.perf_counter()
+                row = self.train_epoch(epoch, bar) if epoch else {}
+                for name, value in evaluate(self.model, *self.tests).items():
+                    self.check(value, epoch, self.steps, "test loss")
+                    row[f"test_{name}"] = value
+                if self.marked is not None:
+                    row["test_accuracy_squares"] = evaluate(self.model, *self.marked)["accuracy"]
+                row["epoch_time"] = time.perf_counter() - started
+                self.log.append(row)
+                state = {"optimizer": self.optimizer.state_dict(), "log": self.log}
+                self.trained.store(epoch, self.model, state)
+                logger.info("run %s, epoch %d: %s", self.run.id, epoch, row)
+                bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k.startswith("test")})
+        save_results(self.log_dataset(), self.trained.path / "log.nc")
+        self.trained.finish()
+
+    def batches(self, order: Tensor) -> list[Tensor]:
+        return split_batches(order, self.run.batch_size, least=self.least)
+
+    def train_epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
+        """Take the steps of one epoch; return mean loss, accuracy and the last learning rate."""
+        generator = epoch_generator(self.run.seed, epoch)
+        order = torch.randperm(len(self.images), generator=generator).to(self.device)
+        batches = self.batches(order)
+        losses: list[Tensor] = []
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        look_every = _LOOK_EVERY.get(self.device.type, 1)
+        self.model.train()
+        # Dropout and stochastic depth, where a model has them, draw from torch's global generator.
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(generator.initial_seed())
+            for step, index in enumerate(batches):
+                self.scheduler.step_update((epoch - 1) * self.steps + step)
+                loss, hits = self.step(index, generator)
+                losses.append(loss)
+                right += hits
+                if len(losses) % look_every == 0 or len(losses) == self.steps:
+                    for k, value in enumerate(torch.stack(losses[-look_every:]).tolist()):
+                        k += max(1, len(losses) - look_every + 1)  # the first step is number 1
+                        self.check(value, epoch, k, "training loss")
+                bar.update()
+        sizes = torch.tensor([len(batch) for batch in batches])
+        loss = (torch.stack(losses).double().cpu() * sizes).sum().item() / len(order)
+        row = {"train_loss": loss, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        if self.run.task == "classification":
+            row["train_accuracy"] = right.item() / len(order)
+        return row
+
+    def step(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | int]:
+        """Take one step on the images `index`; return the loss and how many were right."""
+        x = augment(
+            self.images[index],
+            self.model.img_size,
+            kind=self.run.augmentation,
+            generator=generator,
+        )
+        classify = self.run.task == "classification"
+        target = self.labels[index] if classify else x
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            output = self.model(x)
+        loss = self.loss(output.float(), target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.run.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.net.parameters(), self.run.clip)
+        self.optimizer.step()
+        return loss.detach(), (output.argmax(dim=1) == target).sum() if classify else 0
+
+    def check(self, value: float, epoch: int, step: int, what: str) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the {what} is {value} at epoch {epoch}, step {step} of {self.steps} "
+                f"(lr={self.optimizer.param_groups[0]['lr']:.3g} of {self.run.lr:g}); try a lower "
+                f"lr, a smaller clip (now {self.run.clip}) or more warmup_steps (now "
+                f"{self.run.warmup_steps}). Run {self.run.id}: {self.run.describe()}"
+            )
+
+    def log_dataset(self) -> xr.Dataset:
+        # Epoch 0 has a test result but no training, hence NaN there.
+        names = dict.fromkeys(name for row in self.log for name in row)
+        values = {n: ("epoch", [row.get(n, math.nan) for row in self.log]) for n in names}
+        ds = xr.Dataset(values, {"epoch": np.arange(len(self.log))})
+        if "train_loss" not in ds:
+            ds["train_loss"] = ("epoch", [math.nan] * len(self.log))
+        ds.attrs = {"kind": "training"} | provenance(
+            parameters=dataclasses.asdict(self.run) | {"id": self.run.id},
+            seeds=[self.run.seed],
+            device=self.device,
+            wall_time=float(ds["epoch_time"].sum()),
+            command="python -m invlib train --run run.json",
+        )
+        return ds
+
+
+def _initial_model(run: TrainingRun, start: str | Path | None, num_classes: int) -> StagedModel:
+    """The model before any step: weights given or drawn, the head drawn unless it is kept."""
+    model = load_model(run.model, weights=start, img_size=run.img_size, seed=run.seed)
+    if run.head == "new":
+        return model.with_head(run.task, num_classes, seed=run.seed)
+    has = f"head='kept': the weights have a head for {model.task}"
+    if model.task != run.task:
+        raise ValueError(f"{has}; for task={run.task!r} allowed is 'new'")
+    if run.task == "classification" and (k := model.net.num_classes) != num_classes:
+        raise ValueError(f"{has} of {k} classes; for the {num_classes} here allowed is 'new'")
+    return model
+
+
+def _on_device(images: ImageSet, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images as uint8 (N, H, W, 3), with the shorter side at most `side`, and labels (N,)."""
+    labels = torch.tensor(images.labels, device=device)
+    height, width = images.images.shape[1:3]
+    factor = side / min(height, width)
+    parts = []
+    for part in np.array_split(images.images, math.ceil(len(images) / 1024)):  # may be a memmap
+        x = torch.tensor(part, device=device)  # a copy: a memmap is read-only
+        if factor < 1:
+            shape = (round(height * factor), round(width * factor))
+            x = x.permute(0, 3, 1, 2).float()
+            x = F.interpolate(x, shape, mode="bicubic", antialias=True).clamp_(0, 255)
+            x = x.round_().byte().permute(0, 2, 3, 1).contiguous()
+        parts.append(x)
+    return torch.cat(parts), labels

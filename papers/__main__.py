@@ -1,0 +1,136 @@
+"""The command line of the papers: ``python -m papers {train,claims,bench} ...``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+
+from invlib.__main__ import add_training_options, commands_of, run_command, train_all
+from invlib.paths import project_root, results_root, runs_root
+from papers.parameters import load_scale
+from papers.sections import SECTIONS, runs_of
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status: 2 for input that is of no use."""
+    return run_command(_parser(), argv)
+
+
+def train_command(arguments: argparse.Namespace) -> int:
+    """List the training runs of a scale, or do one or all of them."""
+    parameters = load_scale(arguments.scale, arguments.override)
+    runs = runs_of(section.from_parameters(parameters) for section in SECTIONS.values())
+    root = runs_root(arguments.scale) / "training"
+    if not arguments.all and arguments.id is None:
+        for id, run in runs.items():
+            done = "done" if (root / id / "done.json").is_file() else "    "
+            print(f"{id}  {done}  {run.describe()}")
+        return 0
+    if arguments.id is not None and arguments.id not in runs:
+        raise ValueError(
+            f"id={arguments.id!r} is no run of scale {arguments.scale}; its runs are "
+            + ", ".join(runs)
+        )
+    train_all(list(runs.values()) if arguments.all else [runs[arguments.id]], root, arguments)
+    return 0
+
+
+def claims_command(arguments: argparse.Namespace) -> int:
+    """Judge what the papers claim on the results of a scale, section by section."""
+    # imports xarray and torch, which a list of training runs does without
+    from papers.across.claims_ledger import judged
+    from papers.claims.tables import claims_text
+
+    load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results
+    folder = (runs_root if arguments.runs else results_root)(arguments.scale)
+    for section, path, ledgers, not_run in judged(folder):
+        shown = path.relative_to(project_root()).as_posix()
+        if not path.is_file():
+            target = "run" if arguments.runs else "reference"
+            print(f"{section}: no results at scale {arguments.scale}; there is no {shown}")
+            print(f"    make {target} SCALE={arguments.scale} writes it\n")
+            continue
+        print(f"{section}: {ledgers[0].sizes['claim']} claims, judged on {shown}")
+        print(f"    not run: {', '.join(not_run)}\n" if not_run else "")
+        for ledger in ledgers:
+            print(claims_text(ledger))
+    return 0
+
+
+def bench_command(arguments: argparse.Namespace) -> int:
+    """Measure what a comparison costs: sizes of scale cifar on a CPU, random weights."""
+    if arguments.keep and arguments.scale != "bench":
+        raise ValueError("--keep is for the full sizes, without --scale")
+    if arguments.scale == "bench":
+        parameters = load_scale("cifar", "notebooks/scales/overrides/cpu.yaml")
+    else:
+        parameters = load_scale(arguments.scale)
+    section = SECTIONS["what_it_costs"].from_parameters(parameters | {"scale": arguments.scale})
+    ds = section.dataset()
+    for line, (value,) in section.table({"": ds}).iterrows():
+        print(f"{line:70}  {value}")
+    print(f"\n{os.path.relpath(section.output)}: {ds.attrs['wall_time_s']:.0f} s")
+    if arguments.keep:
+        section.reference.parent.mkdir(parents=True, exist_ok=True)
+        part = section.reference.with_suffix(".part")
+        shutil.copyfile(section.output, part)
+        os.replace(part, section.reference)
+        print(f"kept as {os.path.relpath(section.reference)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser, add = commands_of(
+        "python -m papers",
+        "What three papers say of fine-tuned vision models, re-run.",
+        {
+            "train": "train the models a scale needs",
+            "claims": "judge what the papers claim on the results of a scale",
+            "bench": "measure what a comparison costs",
+        },
+    )
+    train = add(
+        "train",
+        train_command,
+        "Train the models that the notebooks need at a scale. Without --id or --all: list them. "
+        "A training that was cut off goes on from its last epoch.",
+    )
+    what = train.add_mutually_exclusive_group()
+    what.add_argument("--id", help="the one run with this id")
+    what.add_argument("--all", action="store_true", help="every run of the scale")
+    train.add_argument(
+        "--scale", default="laptop", help="a file of notebooks/scales (default: laptop)"
+    )
+    train.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+    add_training_options(train, "data/runs/SCALE/training")
+
+    claims = add(
+        "claims",
+        claims_command,
+        "Judge what the papers claim on the results of a scale: for each claim how many seeds "
+        "agree, under both CKA estimators and both self terms.",
+    )
+    claims.add_argument(
+        "--scale", default="cifar", help="a file of notebooks/scales (default: cifar)"
+    )
+    claims.add_argument(
+        "--runs", action="store_true", help="your own run (data/runs), not the reference results"
+    )
+
+    bench = add(
+        "bench",
+        bench_command,
+        "Measure what a comparison costs (make bench). Writes data/runs/bench/what_it_costs.nc and "
+        "prints its main numbers.",
+    )
+    bench.add_argument("--scale", default="bench", help="another scale's sizes, to try it out")
+    bench.add_argument("--keep", action="store_true", help="show it in the book from now on")
+    return parser
+
+
+# Measuring memory starts processes that import this file.
+if __name__ == "__main__":
+    sys.exit(main())

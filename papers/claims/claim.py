@@ -1,0 +1,244 @@
+"""The claims ledger: what a paper says, as numbers with thresholds, judged on a section's results.
+
+A `Claim` names one number that decides it; `check_claims` computes that number for every seed,
+under both CKA estimators and both self terms, and counts in how many seeds the claim holds. Beside
+it stands an interval: how much hangs on which images were drawn. No verdict is typed by hand.
+Importing this module imports neither torch nor xarray.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from invlib.names import choices
+from invlib.paths import project_root
+from papers.claims.tables import UNTESTABLE, claims_html, claims_table, claims_text
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Claim", "check_claims", "claims_html", "claims_table", "claims_text", "reported"]
+
+SELF_TERMS = ("measured", "one")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Claim:
+    """One statement of a paper, and the number that decides it.
+
+    Parameters
+    ----------
+    id : str
+        ``"A-4.1-..."``: paper, section, and a name that stays.
+    paper, section, figure : str
+        Where the statement stands.
+    words : str
+        The statement, in our words.
+    number : str
+        What `measure` returns, in words.
+    measure : callable
+        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, seed).
+    threshold : float
+    above : bool
+        The claim holds where the number is above the threshold; False: below.
+    unit : str
+        Of the number, for the reader.
+    paper_value : float or mapping
+        The number the paper gives, by data set where it gives several; NaN where it gives none.
+    needs : mapping
+        ``"variables"``: names of which `measure` reads the diagonal (`metrics.invariance.diagonal`)
+        and which may be stored as no more than that; ``"matrices"``: names of which it reads the
+        whole; any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
+        exactly these, in a network that ends there: another network's layers are not the paper's.
+    obstacle : callable, optional
+        ``obstacle(ds) -> str``: why these results cannot decide the claim although they have what
+        it needs; empty where they can.
+    """
+
+    id: str
+    paper: str
+    section: str
+    figure: str
+    words: str
+    number: str
+    measure: Callable[[xr.Dataset, str], xr.DataArray]
+    threshold: float
+    above: bool = True
+    unit: str = "1"
+    paper_value: float | Mapping[str, float] = math.nan
+    needs: Mapping[str, tuple] = field(default_factory=dict)
+    obstacle: Callable[[xr.Dataset], str] | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"claim {self.id}: threshold={self.threshold!r} is not finite")
+
+    @property
+    def condition(self) -> str:
+        """The condition as text: ``"> 0.5"``."""
+        return f"{'>' if self.above else '<'} {self.threshold:g}"
+
+    def lacking(self, ds: xr.Dataset) -> str:
+        """Return why `ds` cannot decide this claim; empty where it can."""
+        for name in self.needs.get("variables", ()):
+            if name not in ds and f"{name}_diagonal" not in ds:
+                return f"these results have no {name}"
+        for name in self.needs.get("matrices", ()):
+            if name not in ds:
+                return f"these results have no whole {name}"
+        for dim, wanted in self.needs.items():
+            if dim in ("variables", "matrices"):
+                continue
+            found = ds[dim].values.tolist() if dim in ds.dims else []
+            if dim == "layer" and found and found != list(wanted):
+                return (
+                    f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
+                    f"{len(found)} layers, {found[0]}–{found[-1]}"
+                )
+            if missing := [str(label) for label in wanted if label not in found]:
+                return f"these results have no {dim} {', '.join(missing)}"
+            if dim == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
+                return "this network has more layers than the paper's"
+        return self.obstacle(ds) if self.obstacle else ""
+
+
+def check_claims(
+    claims: Iterable[Claim], ds: xr.Dataset, *, self_terms: Iterable[str] = SELF_TERMS
+) -> xr.Dataset:
+    """Judge `claims` on the results of one section.
+
+    Parameters
+    ----------
+    claims
+        Those of ``papers.across.claims_ledger.CLAIMS[section]``, for one.
+    ds : Dataset
+        Dims estimator and seed, and those that the claims select from, such as task. One data set:
+        ``ds.sel(dataset="cifar10")``.
+    self_terms
+        What the first term of learning and forgetting is taken to be, as in `invlib.learning`.
+
+    Returns
+    -------
+    Dataset
+        Of kind ``claims``: ``value`` (claim, estimator, self_term, seed), ``verdict`` (claim,
+        estimator, self_term): *reproduced* in all seeds, *not reproduced* in none, *mixed*, or
+        *not testable here*, with its ``reason`` (claim); ``threshold`` and ``paper_value`` (claim).
+        ``value_low`` and ``value_high`` (claim, estimator, self_term) are the 95 % interval of the
+        mean over seeds, from a jackknife over the images (`metrics.jackknife.interval`): no part of
+        the verdict. NaN where a variable the claim needs has no images to leave out, or `ds` does
+        not have it without each. Attributes are those of `ds`, and ``claims``: their words, JSON.
+
+    Raises
+    ------
+    ValueError
+        For a claim given twice, a `ds` without seeds or estimators, a measure that leaves
+        other dims.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
+    ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
+    >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
+    ...                 {"estimator": ["biased", "debiased"], "seed": [0, 1]})
+    >>> check_claims([claim], ds).verdict.sel(claim="A-0-high", self_term="one").values.tolist()
+    ['reproduced', 'mixed']
+    """
+    import numpy as np
+    import xarray as xr
+
+    from invlib.metrics.jackknife import interval, left_one_out
+    from invlib.results.schema import STACKING
+    from invlib.results.validation import conform
+
+    claims = list(claims)
+    terms = [choices("self_terms", term, SELF_TERMS) for term in self_terms]
+    ids = [claim.id for claim in claims]
+    if not ids or not terms or len(set(ids)) < len(ids):
+        raise ValueError(f"claims={ids}, self_terms={terms}: at least one of each, each once")
+    for dim in ("estimator", "seed"):
+        if dim not in ds.dims:
+            raise ValueError(f"ds has no dim {dim!r}; its dims are {', '.join(map(str, ds.dims))}")
+
+    grid = {"claim": ids, "estimator": ds["estimator"].values, "self_term": terms}
+    grid["seed"] = ds["seed"].values
+    values = xr.DataArray(np.nan, grid, list(grid))
+    low, high = (values.isel(seed=0, drop=True).copy() for _ in range(2))
+    reasons = [claim.lacking(ds) for claim in claims]
+    for claim, reason in zip(claims, reasons, strict=True):
+        whole = claim.needs.get("matrices")  # a claim is about matrices or about diagonals
+        without = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
+        for term in terms if not reason else ():
+            at = (claim.id, slice(None), term)
+            number = _number(claim, ds, term).broadcast_like(values.loc[at]).transpose(..., "seed")
+            values.loc[at] = number.values
+            if without is not None:
+                each = _number(claim, without, term, "left_out").broadcast_like(number)
+                each = each.broadcast_like(without["left_out"])
+                low.loc[at], high.loc[at] = interval(number, each)
+
+    known = values.notnull().all("seed")
+    for i, reason in enumerate(reasons):
+        if not reason and not known[i].all():
+            reasons[i] = "the number is undefined: a run is missing, or a curve is constant"
+    threshold = xr.DataArray([float(claim.threshold) for claim in claims], {"claim": ids})
+    above = xr.DataArray([claim.above for claim in claims], {"claim": ids})
+    holds = xr.where(above, values > threshold, values < threshold)
+    agreed = xr.where(holds.all("seed"), "reproduced", "mixed")
+    verdict = xr.where(holds.any("seed"), agreed, "not reproduced")
+    dataset = str(ds["dataset"].values) if "dataset" in ds.coords else ""
+    out = xr.Dataset(
+        {
+            "value": values,
+            "value_low": low,
+            "value_high": high,
+            "verdict": xr.where(known, verdict, UNTESTABLE),
+            "threshold": threshold,
+            "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
+            "reason": ("claim", reasons),
+        }
+    )
+    # What was selected before, such as the data set, is said in the ledger as well.
+    chosen = [name for name in STACKING if name in ds.coords and ds[name].ndim == 0]
+    out = out.assign_coords({name: ds[name].variable for name in chosen})
+    said = ("id", "paper", "section", "figure", "words", "number", "condition", "unit")
+    text = [{name: getattr(claim, name) for name in said} for claim in claims]
+    out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
+    return conform(out)
+
+
+def reported(paper: str) -> dict[str, Any]:
+    """Return what ``data/paper.yaml`` says a paper reports, by name.
+
+    Examples
+    --------
+    >>> reported("A")["correlation_classification"]["cifar10"]
+    0.97
+    """
+    text = (project_root() / "data" / "paper.yaml").read_text(encoding="utf-8")
+    papers = yaml.safe_load(text)
+    facts = papers[choices("paper", paper, papers)]["facts"]
+    return {name: fact["value"] for name, fact in facts.items()}
+
+
+def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:
+    """What the claim measures, over a subset of (estimator, seed, *more*); NaN if not finite."""
+    number = claim.measure(ds, self_term)
+    if extra := set(number.dims) - {"estimator", "seed", *more}:
+        raise ValueError(
+            f"claim {claim.id}: a number for each of {', '.join(sorted(map(str, extra)))}; "
+            "select one first, as in ds.sel(dataset='cifar10')"
+        )
+    return number.where(abs(number) < math.inf)
+
+
+def _paper_value(claim: Claim, dataset: str) -> float:
+    if isinstance(claim.paper_value, Mapping):
+        return float(claim.paper_value.get(dataset, math.nan))
+    return float(claim.paper_value)

@@ -1,0 +1,164 @@
+"""A claims ledger as a table: for a notebook, a page of the book, a terminal."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+import textwrap
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text"]
+
+UNTESTABLE = "not testable here"
+
+# Columns of a table: under which estimator and self term. The last is what the paper computed.
+COLUMNS = {
+    "debiased": ("debiased", "measured"),
+    "debiased, self term 1": ("debiased", "one"),
+    "biased": ("biased", "measured"),
+    "biased, self term 1 (as the paper)": ("biased", "one"),
+}
+COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
+
+
+def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
+    """Return a ledger (`papers.claims.claim.check_claims`) as a table, one row a claim.
+
+    A verdict stands with the mean of the number over the seeds and, in the full table, the interval
+    of that mean in brackets, then the range of the seeds. The compact table, for a page of the
+    book, has the statement and three columns of verdicts: debiased, biased, and biased with self
+    term 1, which is what paper A computed.
+
+    Examples
+    --------
+    >>> from papers.claims.claim import Claim, check_claims
+    >>> import xarray as xr
+    >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
+    ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
+    >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
+    ...                 {"estimator": ["biased", "debiased"], "seed": [0, 1]})
+    >>> table = claims_table(check_claims([claim], ds), compact=True)
+    >>> table[["claim", "debiased", "biased"]].values.tolist()
+    [['The score is high.', 'mixed (0.5)', 'reproduced (0.85)']]
+    """
+    return _table(ds, compact, partial(_cell, spread=not compact, bracket=not compact))
+
+
+def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
+    """The table, its verdicts as `cell` writes them."""
+    import pandas as pd
+
+    texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
+    rows = {}
+    for id in ds["claim"].values.tolist():
+        one, text = ds.sel(claim=id), texts[id]
+        reason = str(one["reason"].values)
+        row = {"claim": text["words"]}
+        if compact and reason:
+            row["claim"] += f" ({reason[0].upper()}{reason[1:]}.)"
+        if not compact:
+            unit = "" if text["unit"] == "1" else f" ({text['unit']})"
+            paper = float(one["paper_value"])
+            row["section"], row["figure"] = text["section"], text["figure"]
+            row["holds when"] = f"{text['number']}{unit} {text['condition']}"
+            row["paper"] = "" if math.isnan(paper) else f"{paper:g}"
+        for column, (estimator, term) in COLUMNS.items():
+            there = estimator in ds["estimator"].values and term in ds["self_term"].values
+            if there and (not compact or column in COMPACT):
+                row[column] = cell(one.sel(estimator=estimator, self_term=term))
+        if not compact:
+            row["reason"] = reason
+        rows[id] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
+
+
+def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
+    """Return `claims_table` for a page: nothing cut short, the caption says what it is about.
+
+    The compact table has the interval on a small second line, and one cell where its last columns
+    agree.
+    """
+    import pandas as pd
+
+    def cell(one: xr.Dataset) -> str:
+        text, bracket = html.escape(_cell(one)), _bracket(one)
+        return f"{text}<br><small>{bracket}</small>" if bracket else text
+
+    table = _table(ds, True, cell) if compact else claims_table(ds)
+    prose = table.columns.difference(COLUMNS if compact else [])
+    table[prose] = table[prose].map(html.escape)
+    with pd.option_context("display.max_colwidth", None):  # or long statements end in dots
+        table = table.to_html(index=False, border=0, classes="claims", justify="left", escape=False)
+    if compact:  # what no estimator changes is said once, across their columns
+        same = r"<td>([^\n]*)</td>(\s*<td>\1</td>)+(?=\s*</tr>)"
+        table = re.sub(same, lambda m: f'<td colspan="{m[0].count("<td>")}">{m[1]}</td>', table)
+    head, rest = table.split(">", 1)
+    return f"{head}>\n  <caption>{html.escape(_caption(ds))}</caption>{rest}"
+
+
+def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:
+    """Return the ledger as plain text, statements wrapped at `width` characters."""
+    table = claims_table(ds)
+    verdicts = _table(ds, True, partial(_cell, bracket=True)).drop(columns="claim")
+    lines = _lines([[_caption(ds)], *([name] for name in verdicts)], width)
+    lines.append("-" * (width + 26 * verdicts.shape[1]))
+    for id, row in table.iterrows():
+        statement = [id, row["claim"], f"  holds when: {row['holds when']}"]
+        statement += [f"  paper: {row['paper']}"] if row["paper"] else []
+        statement += [f"  {row['reason']}"] if row["reason"] else []
+        lines += [*_lines([statement, *([cell] for cell in verdicts.loc[id])], width), ""]
+    return "\n".join(lines)
+
+
+def _lines(cells: list[list[str]], width: int) -> list[str]:
+    """Cells of a row side by side, each a list of paragraphs; the first is `width` wide."""
+    wrapped = []
+    for number, cell in enumerate(cells):
+        broad = 24 if number else width
+        wrapped.append([line for part in cell for line in textwrap.wrap(part, broad)])
+    lines = []
+    for i in range(max(map(len, wrapped))):
+        first, *others = (cell[i] if i < len(cell) else "" for cell in wrapped)
+        lines.append("  ".join([f"{first:{width}}", *(f"{part:24}" for part in others)]).rstrip())
+    return lines
+
+
+def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> str:
+    # NaN: a seed that other claims of a joined ledger were judged with
+    verdict, values = str(one["verdict"].values), one["value"].dropna("seed").values
+    if verdict == UNTESTABLE:
+        return verdict
+    text = f"{values.mean():.3g}"
+    if bracket and (ends := _bracket(one)):
+        text += f" {ends}"
+    if spread and values.max() > values.min():
+        text += f"; {values.min():.3g} to {values.max():.3g}"
+    return f"{verdict} ({text})"
+
+
+def _bracket(one: xr.Dataset) -> str:
+    """The interval as text, empty where there is none; older ledgers have none at all."""
+    low, high = (float(one.get(name, math.nan)) for name in ("value_low", "value_high"))
+    return "" if math.isnan(low + high) else f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
+
+
+def _caption(ds: xr.Dataset) -> str:
+    scale = json.loads(ds.attrs.get("parameters", "{}")).get("scale")
+    parts = [f"scale {scale}"] if scale else []
+    if "dataset" in ds.coords:
+        parts.append(f"data set {ds['dataset'].values}")
+    if "recipe" in ds.coords:
+        parts.append(f"inverted by {ds['recipe'].values}")
+    count = ds.sizes["seed"]
+    parts.append(f"{count} seed{'s' if count > 1 else ''}")
+    if "value_low" in ds and ds["value_low"].notnull().any():
+        parts.append("in brackets the 95 % interval over images")
+    return ", ".join(parts)

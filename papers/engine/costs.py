@@ -1,0 +1,329 @@
+"""What a comparison costs, measured: times against two baselines, the floor, scaling, CKA, a GPU.
+
+Every function takes tensors and models and returns plain numbers; `measure` makes the Dataset.
+Whatever is compared is timed in turns, so that a machine that slows down slows down all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from math import ceil
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from invlib.comparison.compare import _draw, compare
+from invlib.inversion.invert import invert, start_images
+from invlib.metrics.cka import cka_matrix
+from invlib.models.loading import load_model
+from invlib.models.staged import StagedModel
+from papers.engine.baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
+from papers.engine.work import (
+    OPERATIONS,
+    clock,
+    gemm_seconds,
+    inversion_flop,
+    noise,
+    operation_shares,
+    products,
+)
+from papers.section import best_device
+
+if TYPE_CHECKING:
+    from papers.engine.what_it_costs import WhatItCosts
+
+__all__ = ["PRECISIONS", "at_precisions", "computing_in", "measure", "paper_scale"]
+
+WAYS = ("reference style", "naive truncated", "ours")
+SWEEPS = ("images", "iterations", "layers", "seeds")
+# Steps to the loss that the reference recipe has after 500, at every layer: a 40-step schedule of
+# `fast` gets there (the page how_inverted measures it).
+EQUAL = {"reference style, one pair, 500 steps": 500, "ours, all pairs, 40 steps of fast": 40}
+_QUIET = dict(cache=False, examples=0, progress=False)  # nothing kept, nothing shown
+
+
+# ── Measurements: each returns {variable: (dims, values, long name, units)} ──────────────────────
+
+
+def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time all four STIR matrices and CKA three ways, in turns."""
+    device, layers = models["pt"].device, models["pt"].layers
+    seed = section.seeds[0]
+    sampled, pairs = spread_pairs(layers, section.bench_pairs), pairs_of(layers)
+    times = np.full((len(WAYS), len(section.bench_images), max(section.bench_rounds)), np.nan)
+    deviation = np.full((2, len(section.bench_images)), np.nan)
+    sizes = zip(section.bench_images, section.bench_iterations, strict=True)
+    for i, (n, steps) in enumerate(sizes):
+        pool = noise(models["pt"], n)
+        images = _draw(pool, n, seed, models["pt"])  # what `compare` will draw
+        start = start_images(images, "noise", seed).to(device)
+        options = dict(n=n, seeds=[seed], iterations=steps, subspace_k=min(10, n - 1), **_QUIET)
+        for turn in range(section.bench_rounds[i]):
+            found = {}
+            if i == 0:
+                spent = []
+                for a, b in sampled:
+                    run = partial(reference_pair, models, a, b, images, start, steps)
+                    seconds, found[a, b] = clock(run, device)
+                    spent.append(seconds)
+                times[0, i, turn] = fmean(spent) * len(pairs)
+            run = partial(naive_matrices, models, images, start, steps)
+            times[1, i, turn], naive = clock(run, device)
+            run = partial(compare, models["pt"], models["ft"], pool, **options)
+            times[2, i, turn], ds = clock(run, device)
+        ours = ds.sel(estimator="biased").isel(seed=0)
+        deviation[1, i] = max(float(abs(ours[k] - v.numpy()).max()) for k, v in naive.items())
+        for (a, b), values in found.items():
+            ways = [(a[1], b[1]), (b[1], a[1]), (a[1], b[1])]
+            theirs = zip(("stir_ft_pt", "stir_pt_ft", "cka_ft_pt"), ways, values, strict=True)
+            off = [abs(float(ours[k].sel(ref_layer=p, layer=q)) - float(v))
+                   for k, (p, q), v in theirs]  # fmt: skip
+            deviation[0, i] = np.fmax(deviation[0, i], max(off))
+    # A pair: two inversions, each forward through all blocks, back through half of them on average.
+    # Otherwise: two models, each layer once, forward and back through just its own blocks.
+    blocks = [3 * len(pairs) * max(layers), 4 * sum(layers)]
+    by = ("way", "images", "round")
+    return {
+        "matrices_time": (by, times, "time of all matrices of two models", "s"),
+        "reference_pair_time": (
+            "round", times[0, 0] / len(pairs), "time of a layer pair, reference style", "s"
+        ),
+        "reference_pairs": ((), len(pairs), "layer pairs of two models, with themselves", "1"),
+        "speedup": (
+            ("baseline", *by[1:]), times[:2] / times[2], "time of the baseline over ours", "1"
+        ),
+        "deviation": (
+            ("baseline", "images"), deviation, "largest difference of a value from ours", "1"
+        ),
+        "block_passes": (
+            "way", [*blocks, blocks[1]], "passes through a block", "1"
+        ),
+    }  # fmt: skip
+
+
+def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time what it takes to the loss of the reference recipe's 500 steps: one of its pairs, or all.
+
+    Both are extrapolated along a straight line from as many steps as `against_baselines` takes, and
+    twice as many.
+    """
+    device, n = models["pt"].device, section.bench_images[0]
+    steps, seed, pool = section.bench_iterations[0], section.seeds[0], noise(models["pt"], n)
+    images = _draw(pool, n, seed, models["pt"])
+    start = start_images(images, "noise", seed).to(device)
+    [(a, b)] = spread_pairs(models["pt"].layers, 1)
+    options = dict(n=n, seeds=[seed], optimizer="fast", subspace_k=min(10, n - 1), **_QUIET)
+    times = np.zeros((2, max(section.bench_rounds), len(EQUAL)))
+    for turn in range(times.shape[1]):
+        for size in (1, 2):
+            run = partial(reference_pair, models, a, b, images, start, size * steps)
+            times[size - 1, turn, 0] = clock(run, device)[0]
+            pair = models["pt"], models["ft"], pool
+            run = partial(compare, *pair, iterations=size * steps, **options)
+            times[size - 1, turn, 1] = clock(run, device)[0]
+    once, twice = np.median(times, axis=1)
+    seconds = once + (twice - once) * (np.array(list(EQUAL.values())) / steps - 1)
+    return {"equal_loss_time": ("equal_loss", seconds, "time to the same inversion loss", "s")}
+
+
+def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+    """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
+    n, steps = section.bench_images[0], section.bench_iterations[0]
+    layers, images = model.layers, noise(model, n)
+    work = {only: n * inversion_flop(model, layers, steps, gemm=only) for only in (False, True)}
+    rows = np.arange(len(layers), 0, -1)  # copies of an image, by layer
+    whole, alone, parts = [], [], []
+    for _ in range(max(section.bench_rounds)):
+        run = partial(invert, model, images, iterations=steps, chunk=n, progress=False)
+        whole.append(clock(run, model.device)[0])
+        parts.append(gemm_seconds(model, n))
+        single = 2 * (parts[-1][0] / rows).sum()  # X's own pass, and the first one
+        alone.append(steps * parts[-1].sum() + single)
+    whole, alone = np.array(whole), np.array(alone)
+    shapes, tokens = products(model)
+    each = [4 * n * r * t * sum(a * b for a, b in s)
+            for r, t, s in zip(rows, tokens, shapes, strict=True)]  # fmt: skip
+    rate = np.array(each) / np.median(parts, 0).sum(0) / 1e9
+    shares = operation_shares(model, images, min(steps, 3))
+    return {
+        "inversion_time": ("round", whole, "time of the inversion of one model", "s"),
+        "inversion_rate": ("round", work[False] / whole / 1e9, "rate of the inversion", "GFLOP/s"),
+        "gemm_rate": ("round", work[True] / alone / 1e9, "rate of its matrix products", "GFLOP/s"),
+        "efficiency": (
+            "round", work[False] / whole / (work[True] / alone),
+            "rate of the inversion over that of its matrix products alone", "1",
+        ),
+        "gemm_share": (
+            "round", alone / whole, "time of the matrix products alone over the inversion's", "1"
+        ),
+        "rows_per_image": ("layer", rows, "copies of an image", "1"),
+        "gemm_rate_by_layer": ("layer", rate, "rate of the matrix products", "GFLOP/s"),
+        "operation_share": ("operation", list(shares.values()), "share of the time", "1"),
+    }  # fmt: skip
+
+
+def scaling(models, section: WhatItCosts) -> dict[str, tuple]:
+    """Time comparisons with half as many images, iterations, layers, seeds, and half of that."""
+    every, top = list(models["pt"].layers), section.bench_doublings
+    sizes, times, known = [], [], {}
+    for what in SWEEPS:
+        for less in range(top, -1, -1):
+            size = dict(images=4 * 2**top, iterations=2**top, layers=len(every), seeds=1)
+            if what == "seeds":
+                size |= dict(images=4, seeds=2**top)  # four images are the fewest there can be
+            size[what] = ceil(size[what] / 2**less)
+            same = tuple(size.values())
+            if same not in known:  # all sweeps but one end at the same comparison
+                known[same] = clock(partial(_sized, models, every, **size), models["pt"].device)[0]
+            times.append(known[same])
+            sizes.append(size[what])
+    shape, dims = (len(SWEEPS), top + 1), ("sweep", "share")
+    times = np.reshape(times, shape)
+    return {
+        "sweep_size": (dims, np.reshape(sizes, shape), "how many", "1"),
+        "sweep_time": (dims, times, "time of a comparison", "s"),
+        "sweep_cost": (dims, times / times[:, -1:], "time over that of all", "1"),
+    }
+
+
+def _sized(models, every, *, images: int, iterations: int, layers: int, seeds: int) -> None:
+    # evenly over the depth, so that their mean depth stays what it is
+    chosen = np.linspace(0, every[-1], 2 * layers + 1)[1::2].round().astype(int).tolist()
+    compare(
+        models["pt"],
+        models["ft"],
+        noise(models["pt"], images),
+        n=images,
+        iterations=iterations,
+        layers=chosen if layers < len(every) else every,
+        seeds=range(seeds),
+        subspace_k=3,
+        **_QUIET,
+    )
+
+
+def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+    """Time a CKA matrix as one matrix product and, if installed, with `ckatorch` pair by pair."""
+    if not find_spec("ckatorch"):
+        return {}
+    other = import_module("ckatorch").cka_base  # a test dependency, looked for and never needed
+    n, layers, device = section.bench_cka_images, len(model.layers), model.device
+    wide = model.prefix(noise(model, 1).to(device), 0).numel()
+    rng = torch.Generator().manual_seed(0)
+    xs = [torch.randn(n, wide, generator=rng).to(device) for _ in range(layers)]
+    times = np.zeros((2, max(section.bench_rounds)))
+    for turn in range(max(section.bench_rounds)):
+        times[0, turn], theirs = clock(lambda: [[other(x, y) for y in xs] for x in xs], device)
+        times[1, turn], ours = clock(lambda: cka_matrix(xs, xs), device)
+    off = float((torch.tensor(theirs, dtype=torch.float64) - ours.cpu()).abs().max())
+    return {
+        "cka_time": (("cka_method", "round"), times, "time of a CKA matrix of all layers", "s"),
+        "cka_features": ((), wide, "features of a layer", "1"),
+        "cka_deviation": ((), off, "largest difference of a value from ours", "1"),
+    }
+
+
+def measure(section: WhatItCosts) -> xr.Dataset:
+    """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance."""
+    device = best_device()
+    models = {
+        short: load_model(section.model, img_size=section.img_size, seed=seed).to(device)
+        for seed, short in enumerate(("pt", "ft"))
+    }
+    pt = models["pt"]
+    invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
+    found = against_baselines(models, section) | at_equal_loss(models, section)
+    found |= against_floor(pt, section)
+    found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
+    coords = dict(
+        way=list(WAYS),
+        baseline=list(WAYS[:2]),
+        images=list(section.bench_images),
+        round=range(max(section.bench_rounds)),
+        equal_loss=list(EQUAL),
+        layer=pt.layers,
+        operation=list(OPERATIONS),
+        sweep=list(SWEEPS),
+        share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
+        cka_method=["ckatorch, pair by pair", "ours"],
+        precision=list(PRECISIONS),
+        gpu_round=range(3),
+    )
+    variables = {
+        name: (dims, values, dict(long_name=long_name, units=units))
+        for name, (dims, values, long_name, units) in found.items()
+    }
+    used = {d for dims, *_ in found.values() for d in ((dims,) if isinstance(dims, str) else dims)}
+    ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
+    iterations = xr.DataArray(list(section.bench_iterations), dims="images")
+    return ds.assign_coords(iterations=iterations.assign_attrs(long_name="iterations", units="1"))
+
+
+PRECISIONS = ("float32", "TF32", "bfloat16")
+
+_ROUNDS = 3  # the first pays for whatever happens only once
+
+
+def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
+    """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
+    device = best_device()
+    if not section.bench_gpu_images or device == "cpu":
+        return {}
+    pt, ft = (load_model("vit_base_patch32_224", seed=seed).to(device) for seed in (0, 1))
+    return at_precisions(pt, ft, noise(pt, section.bench_gpu_images), iterations=50)
+
+
+def at_precisions(
+    pt: StagedModel, ft: StagedModel, pool: Tensor, *, iterations: int
+) -> dict[str, tuple]:
+    """Time a comparison of all images of `pool` at each precision, in turns, on the models' device.
+
+    Also how far debiased STIR then lies from that of float32, over all four matrices.
+    """
+    n = len(pool)
+    work = 2 * n * inversion_flop(pt, pt.layers, iterations)
+    options = dict(n=n, seeds=[0], iterations=iterations, subspace_k=min(10, n - 1))
+    run = partial(compare, pt, ft, pool, cache=False, examples=0, progress=False, **options)
+    times, found = np.zeros((len(PRECISIONS), _ROUNDS)), {}
+    for turn in range(_ROUNDS):
+        for i, precision in enumerate(PRECISIONS):
+            with computing_in(precision, pt.device):
+                times[i, turn], ds = clock(run, pt.device)
+            matrices = [ds[f"stir_{a}_{b}"] for a in ("ft", "pt") for b in ("ft", "pt")]
+            found[precision] = np.stack([m.sel(estimator="debiased") for m in matrices])
+    off = [abs(found[precision] - found["float32"]) for precision in PRECISIONS]
+    each = ("precision", "gpu_round")
+    said = "difference of debiased STIR from that of float32"
+    return {
+        "gpu_time": (each, times, "time of the paper's comparison, one seed", "s"),
+        "gpu_rate": (each, work / times / 1e12, "rate of the paper's comparison", "TFLOP/s"),
+        "gpu_deviation": ("precision", [d.mean() for d in off], f"mean {said}", "1"),
+        "gpu_deviation_max": ("precision", [d.max() for d in off], f"largest {said}", "1"),
+    }
+
+
+@contextmanager
+def computing_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Matrix products in `precision` inside: PyTorch's switch for TF32, autocast for bfloat16.
+
+    Examples
+    --------
+    >>> with computing_in("bfloat16", torch.device("cpu")):
+    ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    torch.bfloat16
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if precision == "TF32" else "highest")
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,129 @@
+"""The kinds of results that are the papers' own. Importing `papers` registers them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+
+from invlib.results.schema import (
+    _ACCURACY,
+    _INVERSION,
+    _MATRICES,
+    _PROBES,
+    _TRAINING,
+    Field,
+    Kind,
+    register_kind,
+)
+
+# Table 1 of paper A and its appendix C.1; a start without a data set is a hole in the table.
+_TABLE = {name: replace(field, nan="any") for name, field in _ACCURACY.items()} | {
+    "layer_correlation": Field(
+        "self_term estimator seed",
+        "float",
+        "Pearson correlation over layers of learning with forgetting",
+        -1,
+        1,
+        nan="any",
+    ),
+}
+
+# Paper B: CKA of a layer with itself, in a trained network and in the weights it is compared with.
+_CHANGE = "CKA of trained[layer] and reference[layer]"
+
+_DRIFT = {
+    f"cka_reference{name}": Field("estimator layer", "float", words, -1, 1, low_biased=0)
+    for name, words in [
+        ("", _CHANGE),
+        ("_trajectory", f"{_CHANGE}, after each epoch"),
+        ("_memorised", f"{_CHANGE}, trained on n_train images with random labels"),
+    ]
+}
+
+# Paper C: networks that learn tasks one after the other. Not every network learns every task, nor
+# for as many epochs; and only marked images are evaluated with squares.
+_TASKS = (
+    {
+        name: replace(_TRAINING[name], nan="any")
+        for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
+    }
+    | {name: _MATRICES[name] for name in ("cka_ft_pt", "cka_pt_pt")}
+    | _PROBES
+    | {
+        "chance": Field("", "float", "accuracy of guessing", 0, 1),
+        "ratio_accuracy": Field(
+            "", "float", "accuracy on the original test images after the second task", 0, 1
+        ),
+        "grad_cam_corner": Field(
+            "",
+            "float",
+            "share of Grad-CAM in the top left quarter of images with squares",
+            0,
+            1,
+            nan="any",
+        ),
+        "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
+        "example_images": _INVERSION["example_images"],
+    }
+)
+
+# Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
+# with nothing: NaN.
+_CORRELATED = "estimator? seed? hypothesis?"
+
+_ROBUSTNESS = {
+    name: Field(_CORRELATED, "float", long_name, low, 1, nan="any")
+    for name, low, long_name in [
+        ("correlation", -1, "Pearson correlation over epochs"),
+        ("p_value", 0, "p-value of the correlation"),
+        ("p_value_bonferroni", 0, "p-value after Bonferroni"),
+        ("p_value_autocorrelation", 0, "p-value with the effective number of epochs"),
+        (
+            "p_value_autocorrelation_bonferroni",
+            0,
+            "p-value with the effective number of epochs, after Bonferroni",
+        ),
+    ]
+} | {
+    "n_epochs": Field(_CORRELATED, "int", "number of epochs correlated", 0),
+    "n_epochs_effective": Field(_CORRELATED, "float", "effective number of epochs", 0, nan="any"),
+}
+
+_VERDICTS = ("reproduced", "not reproduced", "mixed", "not testable here")
+
+_CLAIMS = {
+    "verdict": Field("claim estimator? self_term?", "str", "verdict", values=_VERDICTS),
+    "value": Field("claim estimator? self_term? seed?", "float", "measured value", nan="any"),
+    "value_low": Field("claim estimator? self_term?", "float", "95 % interval, low", nan="any"),
+    "value_high": Field("claim estimator? self_term?", "float", "95 % interval, high", nan="any"),
+    "paper_value": Field("claim", "float", "value the paper reports", nan="any"),
+    "threshold": Field("claim", "float", "threshold of the claim", nan="any"),
+    "reason": Field("claim", "str", "why it cannot be tested here"),
+}
+
+# Several networks side by side: a layer is called by its place, shorter networks end in NaN.
+_LENS = {
+    name: Field(f"case {dims}", "float", long_name, low, high, nan="any")
+    for name, dims, long_name, low, high in [
+        ("learning", "estimator seed place", "learning", -2, 2),
+        ("forgetting", "estimator seed place", "forgetting", -2, 2),
+        ("cka_divergence", "estimator seed place", "CKA divergence", -2, 2),
+        ("self_term", "estimator seed place", "STIR of the layer before with itself", -1, 1),
+        ("control", "estimator seed place", "CKA on the images and on the starting images", -1, 1),
+        ("flow", "estimator seed ref_place place", "invariance flow", -2, 2),
+        ("flow_before", "estimator seed ref_place place", "flow of the network with itself", -2, 2),
+        ("probe_accuracy", "when place", "test accuracy of a linear probe on the layer", 0, 1),
+        ("numerical_rank", "when place", "numerical rank of the layer's features", 0, inf),
+        ("layer_depth", "place", "depth of the layer in its network", 0, 1),
+    ]
+}
+
+for _name, _kind in {
+    "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
+    "tasks": Kind(_TASKS, (("test_accuracy",),)),
+    "accuracy": Kind(_TABLE, (("test_accuracy",),)),
+    "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),
+    "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
+    "lens": Kind(_LENS, (("learning",),)),
+}.items():
+    register_kind(_name, _kind)

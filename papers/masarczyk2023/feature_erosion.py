@@ -1,0 +1,110 @@
+"""Paper C (Masarczyk et al. 2023): tasks in sequence, of which the second is easier than the first.
+
+1. *original*: the images as they are;
+2. *squares*: the same images and labels, a class-coloured square on (a share of) them;
+3. *original again*: the first task once more.
+
+Network and head go from task to task, and all have the same hyperparameters. So the first task is
+also what "from scratch" means: the same images, the same budget, another start.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from invlib.training.run import OPTIMIZERS, TrainingRun
+from papers.masarczyk2023.base import TASKS, SquaresSection
+from papers.parameters import Name, Names, Positive, PositiveFloat, one_of
+from papers.pretrained import Pretrained
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FeatureErosion"]
+
+
+class FeatureErosion(SquaresSection, Pretrained):
+    """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
+
+    The pretrained model is that of paper A's pages, so that it is trained once.
+
+    Parameters
+    ----------
+    erosion_models : tuple of str
+        Networks that are trained from scratch on `erosion_dataset`.
+    erosion_pretrained : str or None
+        The data set that the pretrained model is fine-tuned to, first without squares, then with;
+        null leaves it out.
+    erosion_pretrained_n, erosion_pretrained_test_n : int or None
+        Images drawn from its two splits; null is all.
+    erosion_pretrained_epochs, erosion_pretrained_lr, erosion_pretrained_optimizer
+        Of both of these tasks.
+    pretrained_square_size : int
+        Side of their squares.
+
+    Examples
+    --------
+    >>> section = FeatureErosion.from_parameters({})
+    >>> for name in section.runs():
+    ...     print(name)
+    vgg11_bn_cifar_w8 on street_digits, seed 0: original
+    vgg11_bn_cifar_w8 on street_digits, seed 0: squares
+    vit_nano_patch8_32 on digits, seed 0: original
+    vit_nano_patch8_32 on digits, seed 0: squares
+    """
+
+    name = "feature_erosion"
+
+    erosion_models: Names = ("vgg11_bn_cifar_w8",)
+    erosion_pretrained: Name | None = "digits"
+    erosion_pretrained_n: Positive | None = 800
+    erosion_pretrained_test_n: Positive | None = 300
+    erosion_pretrained_epochs: Positive = 4
+    erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = "adamw"
+    erosion_pretrained_lr: PositiveFloat = 0.0005
+    pretrained_square_size: Positive = 8
+
+    def sequences(self) -> dict[tuple[str, str, int], dict[str, TrainingRun]]:
+        """Return the runs of the two tasks by (data set, network, seed)."""
+        found = {}
+        for seed in self.train_seeds:
+            for model in self.erosion_models:
+                found[self.erosion_dataset, model, seed] = self.sequence(model, seed)
+            if self.erosion_pretrained:
+                found[self.erosion_pretrained, self.model, seed] = self._pretrained(seed)
+        return {key: {task: runs[task] for task in TASKS[:2]} for key, runs in found.items()}
+
+    def _pretrained(self, seed: int) -> dict[str, TrainingRun]:
+        """The sequence of the pretrained model, whose first task gives it a head for the second."""
+        return self.sequence(
+            self.model,
+            seed,
+            dataset=self.erosion_pretrained,
+            n_train=self.erosion_pretrained_n,
+            n_test=self.erosion_pretrained_test_n,
+            img_size=self.img_size,
+            weights=self.pretraining_run() or self.weights,
+            epochs=self.erosion_pretrained_epochs,
+            optimizer=self.erosion_pretrained_optimizer,
+            lr=self.erosion_pretrained_lr,
+            square_size=self.pretrained_square_size,
+        )
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the trainings of the two tasks, for every network and seed."""
+        return {
+            f"{model} on {dataset}, seed {seed}: {task}": run
+            for (dataset, model, seed), tasks in self.sequences().items()
+            for task, run in tasks.items()
+        }
+
+    def dataset(self) -> xr.Dataset:
+        """Train, and collect accuracies by epoch; dims dataset, model, train_seed, task, epoch."""
+        from papers.masarczyk2023.task_logs import task_logs
+
+        started = time.perf_counter()
+        ds = task_logs(
+            self.sequences(), ("dataset", "model", "train_seed"), root=self.training_root
+        )
+        return self.finish(ds, kind="tasks", device=ds.attrs["device"], started=started)

@@ -1,0 +1,106 @@
+"""Grad-CAM: which part of an image speaks for a class, as captum computes it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from invlib.models.staged import StagedModel, check_layers
+
+__all__ = ["grad_cam", "map_layer", "share_in_corner"]
+
+SMALLEST_MAP = 4  # positions a side: of fewer, a heat map says little more than "somewhere"
+
+
+def map_layer(model: StagedModel, *, smallest: int = SMALLEST_MAP) -> int:
+    """Return the deepest layer whose maps are at least `smallest` positions a side.
+
+    Raises
+    ------
+    ValueError
+        If no layer has such maps: `model` is a ViT, or its images are too small.
+
+    Examples
+    --------
+    >>> from invlib import load_model
+    >>> model = load_model("vgg11_bn_cifar_w8")
+    >>> map_layer(model), map_layer(model, smallest=2)
+    (5, 7)
+    """
+    x = torch.zeros(1, 3, model.img_size, model.img_size, device=model.device)
+    found = None
+    with torch.no_grad():
+        for k, h in zip(model.layers, model.features(x), strict=True):
+            # Layer 0 may be the image itself, no module whose output has a gradient.
+            if k and h.ndim == 4 and min(h.shape[2:]) >= smallest:
+                found = k
+    if found is None:
+        raise ValueError(
+            f"{model!r} has no layer with maps of {smallest} x {smallest} positions or more"
+        )
+    return found
+
+
+def grad_cam(
+    model: StagedModel, images: Tensor, labels: Tensor, *, layer: int | None = None
+) -> Tensor:
+    r"""Return heat maps, floats (N, H, W) in [0, 1], of what speaks for each image's label.
+
+    .. math:: \mathrm{ReLU} \sum_c \alpha_c A^c, \qquad
+        \alpha_c = \mathrm{mean}_{xy}\, \partial y_\mathrm{label} / \partial A^c_{xy}
+
+    of Selvaraju et al. (2017), A the maps of `layer`; enlarged to the image, and divided by its
+    maximum where that is not 0.
+
+    Parameters
+    ----------
+    images : float tensor (N, 3, H, W) in [0, 1]
+    labels : int64 tensor (N,)
+    layer : int, optional
+        Default: `map_layer`.
+
+    Raises
+    ------
+    ValueError
+        For layer 0, a layer that does not exist, or one that has no maps.
+
+    Examples
+    --------
+    >>> from invlib import load_model
+    >>> model = load_model("resnet18_cifar_w8")
+    >>> heat = grad_cam(model, torch.rand(2, 3, 32, 32), torch.tensor([3, 7]))
+    >>> heat.shape, bool((heat >= 0).all() and (heat <= 1).all())
+    (torch.Size([2, 32, 32]), True)
+    """
+    from captum.attr import LayerGradCam
+
+    layer = map_layer(model) if layer is None else check_layers(model, [layer])[0]
+    stage = model.stages[layer]
+    if not layer or not isinstance(stage, nn.Module):
+        raise ValueError(f"layer={layer} of {model.name} is not a module; allowed are later layers")
+    model.eval()
+    heat = LayerGradCam(model, stage).attribute(
+        images.to(model.device), target=labels.to(model.device), relu_attributions=True
+    )
+    if heat.ndim != 4:
+        raise ValueError(f"layer={layer} of {model.name} has tokens; Grad-CAM needs maps")
+    heat = F.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    peak = heat.amax((1, 2), keepdim=True)
+    return (heat / peak.where(peak > 0, 1)).detach().cpu()
+
+
+def share_in_corner(heat: Tensor) -> Tensor:
+    """Return the share of each heat map in the top left quarter, (N, H, W) -> (N,).
+
+    1/4 where the map is even; NaN where it is 0 throughout.
+
+    Examples
+    --------
+    >>> even, corner = torch.ones(8, 8), torch.zeros(8, 8)
+    >>> corner[:2, :2] = 1
+    >>> share_in_corner(torch.stack([even, corner])).tolist()
+    [0.25, 1.0]
+    """
+    height, width = heat.shape[1:]
+    return heat[:, : height // 2, : width // 2].sum((1, 2)) / heat.sum((1, 2))

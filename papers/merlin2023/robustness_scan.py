@@ -1,0 +1,245 @@
+"""Does forgetting tell robustness? The correlation scan of paper A, section 4.4 and appendix E.1.
+
+Over the epochs of a fine-tuning, an aggregate over layers of learning, forgetting, … is correlated
+with the mean accuracy on corrupted images. The paper tries many aggregates (`hypotheses`)
+and reports the best. Pure functions of a comparison Dataset with a dim `epoch`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import xarray as xr
+
+from invlib.metrics.invariance import cka_divergence, diagonal, forgetting, learning
+from invlib.names import choices, unknown
+from invlib.results.validation import conform
+from papers.merlin2023.correlation import correlate
+from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES, Hypothesis, hypotheses
+
+__all__ = [
+    "aggregate",
+    "correlation_scan",
+    "forgetting_spread",
+    "mean_corrupted_accuracy",
+    "quantity",
+]
+
+SEEDS = ("mean", "each")
+
+
+def quantity(ds: xr.Dataset, name: str, *, self_term: str = "measured") -> xr.DataArray:
+    """Return one of `QUANTITIES` by layer, dims (…, layer); `self_term` as in `learning`.
+
+    Raises
+    ------
+    KeyError
+        If `ds` lacks a variable that it needs.
+
+    Examples
+    --------
+    >>> quantity(_toy(), "forgetting").sel(layer=3).values.round(2)
+    array([0. , 0.1, 0.1, 0.3])
+    """
+    match choices("name", name, QUANTITIES):
+        case "learning":
+            return learning(ds, self_term=self_term)
+        case "forgetting":
+            return forgetting(ds, self_term=self_term)
+        case "learning + forgetting":
+            return learning(ds, self_term=self_term) + forgetting(ds, self_term=self_term)
+        case "learning - forgetting":
+            return learning(ds, self_term=self_term) - forgetting(ds, self_term=self_term)
+        case "CKA divergence":
+            return cka_divergence(ds)
+        case _:
+            return diagonal(ds, "subspace_ft_pt")
+
+
+def aggregate(
+    values: xr.DataArray, how: str, *, first: int | None = None, last: int | None = None
+) -> xr.DataArray:
+    """Aggregate over the layers from `first` up to and with `last`; by default, over all.
+
+    The standard deviation is that of the layers themselves, divided by their number (``ddof=0``);
+    no correlation depends on that.
+
+    Raises
+    ------
+    ValueError
+        If `how` is not one of `AGGREGATES`, or a layer is not there.
+
+    Examples
+    --------
+    >>> values = xr.DataArray([9.0, 1.0, 2.0, 3.0], {"layer": [0, 1, 2, 3]})
+    >>> float(aggregate(values, "max", first=1)), float(aggregate(values, "std", first=1, last=2))
+    (3.0, 0.5)
+    """
+    choices("how", how, AGGREGATES)
+    there = values["layer"].values.tolist()
+    for name, layer in {"first": first, "last": last}.items():
+        if layer is not None and layer not in there:
+            raise ValueError(f"{name}={layer} is not one of the layers {there}")
+    return getattr(values.sel(layer=slice(first, last)), how)("layer", skipna=False)
+
+
+def forgetting_spread(
+    ds: xr.Dataset,
+    *,
+    first: int = 2,
+    last: int | None = None,
+    self_term: str = "measured",
+    seeds: str = "mean",
+) -> xr.DataArray:
+    """Return the standard deviation of forgetting over layers: the paper's own hypothesis.
+
+    The paper's layers are 2-12; `last` is the deepest by default. `seeds` as in
+    `correlation_scan`; further dims (epoch, optimizer, estimator, …) are kept.
+
+    Examples
+    --------
+    >>> forgetting_spread(_toy()).values.round(3)
+    array([0.  , 0.05, 0.05, 0.1 ])
+    """
+    values = _over_seeds(forgetting(ds, self_term=self_term), seeds)
+    spread = aggregate(values, "std", first=first, last=last)
+    ends = Hypothesis("forgetting", first, last or int(values["layer"][-1]), "std")
+    return spread.rename("forgetting_spread").assign_attrs(long_name=str(ends), units="1")
+
+
+def mean_corrupted_accuracy(ds: xr.Dataset) -> xr.DataArray:
+    """Return the accuracy averaged over severities 1-5 and, where there are several, corruptions.
+
+    Severity 0 is the clean test set and stays out. A missing value makes the mean missing: means of
+    different corruptions are not comparable.
+
+    Raises
+    ------
+    KeyError
+        If `ds` has no `corrupted_accuracy`.
+    ValueError
+        If it has no severity above 0.
+
+    Examples
+    --------
+    >>> mean_corrupted_accuracy(_toy()).values
+    array([0.4, 0.5, 0.5, 0.6])
+    """
+    if "corrupted_accuracy" not in ds:
+        raise KeyError(unknown("variable", "corrupted_accuracy", map(str, ds.data_vars)))
+    accuracy = ds["corrupted_accuracy"].sel(severity=slice(1, None))
+    if not accuracy.sizes["severity"]:
+        raise ValueError(f"severity={ds['severity'].values.tolist()} has none above 0, the clean")
+    over = [dim for dim in ("severity", "corruption") if dim in accuracy.dims]
+    named = {"long_name": "mean accuracy on corrupted images", "units": "1"}
+    return accuracy.mean(over, skipna=False).rename("mean_corrupted_accuracy").assign_attrs(named)
+
+
+def correlation_scan(
+    ds: xr.Dataset,
+    *,
+    quantities: Iterable[str] | None = None,
+    self_term: str = "measured",
+    seeds: str = "mean",
+    epochs: slice | Iterable[int] | None = None,
+) -> xr.Dataset:
+    """Correlate every hypothesis with the mean corrupted accuracy over the epochs of a training.
+
+    Parameters
+    ----------
+    ds
+        A comparison with the dim `epoch`, the variables of the quantities and `corrupted_accuracy`.
+        Further dims are kept. Layer 0, which no block has touched, takes no part.
+    quantities
+        Of `QUANTITIES`; by default all that `ds` has the variables of.
+    self_term
+        As in `learning`.
+    seeds
+        ``"mean"`` averages a quantity over `seed` before its layers are aggregated, as the paper
+        does; ``"each"`` keeps the dim: one scan for each draw of images.
+    epochs
+        Those that take part, by default all. ``slice(1, None)`` leaves out epoch 0, before any
+        step, where both models are one and a single point can make a correlation.
+
+    Returns
+    -------
+    Dataset
+        Of kind ``robustness``, over `hypothesis` with coordinates `quantity`, `layers`,
+        `aggregate`: what `papers.merlin2023.correlation.correlate` returns, and both p-values after
+        Bonferroni, p times `n_hypotheses`: those of the same family in this scan, as in the paper.
+        Subspace similarity has no `estimator` and repeats along it.
+
+    Raises
+    ------
+    ValueError
+        If a word is not one of those allowed.
+    KeyError
+        If a variable or an epoch is not there.
+
+    Examples
+    --------
+    >>> scan = correlation_scan(_toy(), quantities=["forgetting"])
+    >>> round(float(scan.correlation.sel(hypothesis="std of forgetting, layers 2-3")), 2)
+    1.0
+    """
+    if epochs is not None:
+        ds = ds.sel(epoch=epochs if isinstance(epochs, slice) else list(epochs))
+    accuracy = mean_corrupted_accuracy(ds)
+    names = _present(ds, self_term) if quantities is None else list(quantities)
+    found = [_over_seeds(quantity(ds, name, self_term=self_term), seeds) for name in names]
+    found = xr.broadcast(*(one.reset_coords(drop=True) for one in found))
+    values = dict(zip(names, found, strict=True))
+    layers = [layer for layer in found[0]["layer"].values.tolist() if layer > 0]
+    asked = hypotheses(names, layers=layers)
+    series = xr.concat(
+        [aggregate(values[h.quantity], h.aggregate, first=h.first, last=h.last) for h in asked],
+        xr.Variable("hypothesis", [str(h) for h in asked]),
+    )
+    scan = correlate(series, accuracy)
+    size = Counter(QUANTITIES[h.quantity] for h in asked)
+    scan = scan.assign_coords(
+        quantity=("hypothesis", [h.quantity for h in asked]),
+        layers=("hypothesis", [h.layers for h in asked]),
+        aggregate=("hypothesis", [h.aggregate for h in asked]),
+        n_hypotheses=("hypothesis", [size[QUANTITIES[h.quantity]] for h in asked]),
+    )
+    for name in ("p_value", "p_value_autocorrelation"):
+        scan[f"{name}_bonferroni"] = (scan[name] * scan["n_hypotheses"]).clip(max=1)
+    return conform(scan.assign_attrs(kind="robustness"))
+
+
+def _present(ds: xr.Dataset, self_term: str) -> list[str]:
+    """Return the quantities that `ds` has the variables of."""
+    there = []
+    for name in QUANTITIES:
+        try:
+            quantity(ds, name, self_term=self_term)
+        except KeyError:
+            continue
+        there.append(name)
+    if not there:
+        raise KeyError(f"no variable of {', '.join(QUANTITIES)}; there are {sorted(ds.data_vars)}")
+    return there
+
+
+def _over_seeds(values: xr.DataArray, seeds: str) -> xr.DataArray:
+    """Average over `seed`, or keep it; NaN in a seed stays NaN."""
+    average = choices("seeds", seeds, SEEDS) == "mean" and "seed" in values.dims
+    return values.mean("seed", skipna=False) if average else values
+
+
+def _toy() -> xr.Dataset:
+    """Four epochs and three layers in which forgetting grows with depth: for the examples above."""
+    grown = [[0.9, 0.9, 0.9], [0.9, 0.9, 0.8], [0.9, 0.9, 0.8], [0.9, 0.8, 0.6]]
+    return xr.Dataset(
+        {
+            "stir_pt_pt_diagonal": ("layer", [0.9, 0.9, 0.9]),
+            "stir_ft_pt_diagonal": (("epoch", "layer"), grown),
+            "corrupted_accuracy": (
+                ("epoch", "severity"),
+                [[0.7, 0.5, 0.3], [0.8, 0.6, 0.4], [0.9, 0.6, 0.4], [0.9, 0.7, 0.5]],
+            ),
+        },
+        {"epoch": range(4), "layer": [1, 2, 3], "severity": [0, 1, 5]},
+    )

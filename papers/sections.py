@@ -1,0 +1,62 @@
+"""The sections of the book by name, and the training runs they need. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from invlib.training.run import TrainingRun
+from papers.across.claims_ledger import ClaimsLedger
+from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.engine.how_inverted import HowInverted
+from papers.engine.what_it_costs import WhatItCosts
+from papers.goerttler2022.learning_from_random_labels import LearningFromRandomLabels
+from papers.goerttler2022.unlearning import Unlearning
+from papers.masarczyk2023.collapse_and_plasticity import CollapseAndPlasticity
+from papers.masarczyk2023.feature_erosion import FeatureErosion
+from papers.merlin2023.accuracy import Accuracy
+from papers.merlin2023.compression_expansion import CompressionExpansion
+from papers.merlin2023.dynamics import Dynamics
+from papers.merlin2023.finetuning_task import FinetuningTask
+from papers.merlin2023.pretraining_dataset import PretrainingDataset
+from papers.merlin2023.robustness import Robustness
+from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
+from papers.section import Section
+
+__all__ = ["SECTIONS", "runs_of"]
+
+# In the order of the book. notebooks/<name>.ipynb is run with the parameters its class accepts.
+SECTIONS: Mapping[str, type[Section]] = {
+    section.name: section
+    for section in (
+        WhatIsAnInversion,
+        FinetuningTask,
+        PretrainingDataset,
+        CompressionExpansion,
+        Dynamics,
+        Robustness,
+        Accuracy,
+        LearningFromRandomLabels,
+        Unlearning,
+        FeatureErosion,
+        CollapseAndPlasticity,
+        OneLensOnThreePapers,
+        ClaimsLedger,
+        HowInverted,
+        WhatItCosts,
+    )
+}
+
+
+def runs_of(sections: Iterable[Section]) -> dict[str, TrainingRun]:
+    """Return every training run that `sections` need by its id, each after what it starts from."""
+    runs: dict[str, TrainingRun] = {}
+
+    def add(run: TrainingRun) -> None:
+        if run.parent is not None:
+            add(run.parent)
+        runs.setdefault(run.id, run)
+
+    for section in sections:
+        for run in section.runs().values():
+            add(run)
+    return runs

@@ -1,0 +1,310 @@
+"""The comparison: its values against a plain loop, its schema, reuse of inversions, refusals."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from invlib.comparison.compare import compare, stack
+from invlib.data.images import load_images
+from invlib.inversion.cache import cached_invert, inversion_key
+from invlib.inversion.invert import invert, start_images
+from invlib.metrics.cka import linear_cka
+from invlib.metrics.subspaces import subspace_similarity
+from invlib.models.loading import load_model
+from invlib.results.netcdf import conform, validate
+
+QUICK = dict(n=6, iterations=4, optimizer="adam", subspace_k=3, cache=False)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return tuple(load_model("vit_pico_patch8_32", seed=seed) for seed in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return load_images("digits", "test", n=20)
+
+
+@pytest.fixture(scope="module")
+def ds(models, pool):
+    return compare(*models, pool, seeds=[0, 3], **QUICK)
+
+
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_every_value_is_the_definition(models, pool, ds, estimator):
+    """Eq. 1 written out: one inversion and one pair of full passes for each pair of layers."""
+    debiased = estimator == "debiased"
+    here = ds.sel(seed=3, estimator=estimator)
+    images = pool.sample(6, 3).tensor(32)
+    by_name = dict(zip(("pt", "ft"), models, strict=True))
+    for reference, m1 in by_name.items():
+        for j in (0, 2, 3):
+            x = invert(m1, images, layers=[j], iterations=4, optimizer="adam", seed=3).images[0]
+            for target, m2 in by_name.items():
+                for i in (0, 1, 3):
+                    with torch.no_grad():
+                        expected = linear_cka(
+                            m2.prefix(images, i), m2.prefix(x, i), debiased=debiased
+                        )
+                    value = here[f"stir_{target}_{reference}"].sel(ref_layer=j, layer=i)
+                    assert float(value) == pytest.approx(float(expected), abs=1e-6)
+    start = start_images(images, "noise", 3)
+    pt, ft = models
+    with torch.no_grad():
+        for i in range(4):
+            a, b = ft.prefix(images, i), pt.prefix(images, 1)
+            control = linear_cka(a, ft.prefix(start, i), debiased=debiased)
+            assert float(here.stir_control_ft.sel(layer=i)) == pytest.approx(
+                float(control), abs=1e-6
+            )
+            cka = linear_cka(b, a, debiased=debiased)
+            assert float(here.cka_ft_pt.sel(ref_layer=1, layer=i)) == pytest.approx(
+                float(cka), abs=1e-6
+            )
+            overlap = subspace_similarity(b, a, k=3)
+            found = here.subspace_ft_pt.sel(ref_layer=1, layer=i)
+            assert float(found) == pytest.approx(float(overlap), abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_the_jackknife_is_the_comparison_without_an_image(models, pool, ds, estimator):
+    """Inversions are image by image, so the rest is what it was: only CKA sees one image less."""
+    images = pool.sample(6, 3).tensor(32)
+    here, by_name = (
+        ds.sel(seed=3, estimator=estimator),
+        dict(zip(("pt", "ft"), models, strict=True)),
+    )
+    inverted = {
+        reference: invert(m1, images, iterations=4, optimizer="adam", seed=3).images
+        for reference, m1 in by_name.items()
+    }
+
+    def expected(m2, a, m1, b, layer, left_out):
+        keep = torch.arange(6) != left_out
+        with torch.no_grad():
+            x, y = m2.prefix(a, layer), m1.prefix(b, layer)
+        return float(linear_cka(x[keep], y[keep], debiased=estimator == "debiased"))
+
+    for layer, left_out in [(0, 5), (1, 0), (3, 2)]:
+        at = dict(layer=layer, left_out=left_out)
+        for target, m2 in by_name.items():
+            value = here[f"cka_{target}_pt_jackknife"].sel(at)
+            again = expected(m2, images, models[0], images, layer, left_out)
+            assert float(value) == pytest.approx(again, abs=1e-6)
+            for reference, xs in inverted.items():
+                value = here[f"stir_{target}_{reference}_jackknife"].sel(at)
+                again = expected(m2, images, m2, xs[layer], layer, left_out)
+                assert float(value) == pytest.approx(again, abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ["biased", "debiased"])
+def test_whole_matrices_without_an_image(models, pool, ds, estimator):
+    found = compare(*models, pool, seeds=[3], inverted=["pt"], jackknife="matrix", **QUICK)
+    validate(conform(found))
+    assert "stir_ft_pt_left_out" not in ds
+    here, images = found.sel(seed=3, estimator=estimator), pool.sample(6, 3).tensor(32)
+    inverted = invert(models[0], images, iterations=4, optimizer="adam", seed=3).images
+    for ref_layer, layer, left_out in [(0, 3, 5), (3, 1, 0), (2, 2, 4)]:
+        keep = torch.arange(6) != left_out
+        for target, model in zip(("pt", "ft"), models, strict=True):
+            with torch.no_grad():
+                x, y = (model.prefix(z[keep], layer) for z in (images, inverted[ref_layer]))
+            again = float(linear_cka(x, y, debiased=estimator == "debiased"))
+            value = here[f"stir_{target}_pt_left_out"]
+            value = float(value.sel(ref_layer=ref_layer, layer=layer, left_out=left_out))
+            assert value == pytest.approx(again, abs=1e-6)
+
+
+@pytest.mark.parametrize("jackknife", ["diagonal", "matrix"])
+def test_images_too_few_to_leave_one_out(models, pool, jackknife):
+    ds = compare(*models, pool, seeds=[0], jackknife=jackknife, **QUICK | dict(n=4))
+    assert not [name for name in ds if "jackknife" in name or "left_out" in name]
+    assert "left_out" not in ds.dims
+    validate(conform(ds))
+
+
+def test_what_is_left_out_is_one_of_two(models, pool):
+    with pytest.raises(ValueError, match="jackknife='matrices'.*matrix"):
+        compare(*models, pool, seeds=[0], jackknife="matrices", **QUICK)
+
+
+def test_it_follows_the_schema(ds):
+    validate(conform(ds))
+    assert ds.stir_ft_pt.dims == ("estimator", "seed", "ref_layer", "layer")
+    assert ds.inversion_history_pt.sizes["iteration"] == 5
+    assert ds.stir_pt_ft_jackknife.dims == ("estimator", "seed", "layer", "left_out")
+    assert list(ds.left_out.values) == list(range(6)) and ds.stir_pt_ft_jackknife.dtype == "float32"
+    assert list(ds.layer.values) == [0, 1, 2, 3] and list(ds.seed.values) == [0, 3]
+    assert ds.example_images.dtype == np.uint8 and ds.example_images.sizes["example"] == 6
+
+
+def test_a_seed_is_its_own_comparison(models, pool, ds):
+    alone = compare(*models, pool, seeds=[3], **QUICK)
+    for name in ("stir_ft_pt", "cka_ft_pt", "inversion_loss_pt"):
+        xr.testing.assert_identical(
+            alone[name].sel(seed=3).reset_coords(drop=True),
+            ds[name].sel(seed=3).reset_coords(drop=True),
+        )
+
+
+def test_some_layers_are_the_same_as_all(models, pool, ds):
+    some = compare(*models, pool, seeds=[3], layers=[3, 1], **QUICK)
+    assert list(some.layer.values) == [1, 3]
+    np.testing.assert_allclose(
+        some.stir_pt_ft.sel(seed=3), ds.stir_pt_ft.sel(seed=3, layer=[1, 3], ref_layer=[1, 3])
+    )
+    np.testing.assert_allclose(
+        some.stir_pt_ft_jackknife.sel(seed=3), ds.stir_pt_ft_jackknife.sel(seed=3, layer=[1, 3]),
+        rtol=1e-6,
+    )  # fmt: skip
+
+
+def test_a_model_and_itself_share_everything(models, pool):
+    ds = compare(models[0], models[0], pool, seeds=[0], **QUICK)
+    np.testing.assert_allclose(ds.stir_ft_pt, ds.stir_pt_pt)
+    np.testing.assert_allclose(ds.cka_ft_pt, ds.cka_ft_pt.transpose(*_swapped(ds.cka_ft_pt)))
+
+
+def _swapped(matrix):
+    return [{"layer": "ref_layer", "ref_layer": "layer"}.get(d, d) for d in matrix.dims]
+
+
+def test_without_stir_nothing_is_inverted(models, pool, monkeypatch):
+    monkeypatch.setattr("invlib.inversion.cache.invert", None)  # calling it would fail
+    ds = compare(*models, pool, seeds=[0], n=6, stir=False, subspace_k=3)
+    assert set(ds) == {
+        "cka_ft_pt", "cka_pt_pt", "subspace_ft_pt", "cka_ft_pt_jackknife", "cka_pt_pt_jackknife"
+    }  # fmt: skip
+
+
+def test_a_tensor_serves_as_pool(models):
+    pool = torch.rand(9, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    a, b = (compare(*models, pool, seeds=[0, 1], **QUICK) for _ in range(2))
+    np.testing.assert_array_equal(a.stir_ft_pt, b.stir_ft_pt)
+    assert not np.array_equal(a.cka_pt_pt.sel(seed=0), a.cka_pt_pt.sel(seed=1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(n=3), "n=3 images"),
+        (dict(n=21), "there are 20 in the pool"),
+        (dict(seeds=[]), "at least one, and distinct"),
+        (dict(seeds=[1, 1]), "at least one, and distinct"),
+        (dict(subspace_k=9), "k=9"),
+    ],
+)
+def test_refusals(models, pool, change, message):
+    with pytest.raises(ValueError, match=message):
+        compare(*models, pool, **(dict(seeds=[0]) | QUICK | change))
+
+
+def test_models_of_other_depth_are_refused(models, pool):
+    with pytest.raises(ValueError, match="same layers and image size"):
+        compare(models[0], load_model("vit_nano_patch8_32"), pool, seeds=[0], **QUICK)
+
+
+def test_stack_keeps_once_what_does_not_vary(ds):
+    both = stack({"classification": ds, "reconstruction": ds}, "task", shared=True)
+    for end in ("", "_jackknife"):
+        assert both[f"stir_ft_pt{end}"].dims[0] == "task"
+        assert "task" not in both[f"stir_pt_pt{end}"].dims
+    validate(conform(both))
+    other = ds.assign(stir_pt_pt=ds.stir_pt_pt * 0.5)
+    with pytest.raises(ValueError, match="not the same pretrained model"):
+        stack({"a": ds, "b": other}, "task", shared=True)
+    assert stack({"a": ds, "b": other}, "dataset").stir_pt_pt.dims[0] == "dataset"
+
+
+def test_stack_refuses_another_number_of_images(ds):
+    with pytest.raises(ValueError, match="left_out"):
+        stack({"a": ds, "b": ds.isel(left_out=slice(5))}, "dataset")
+
+
+# ── The cache ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    calls = []
+
+    def count(*args, **kwargs):
+        calls.append(kwargs)
+        return invert(*args, **kwargs)
+
+    monkeypatch.setattr("invlib.inversion.cache.invert", count)
+    return calls
+
+
+def test_an_inversion_is_made_once(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    first = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1)
+    again = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1, chunk=1)
+    assert len(counted) == 1
+    for name in ("images", "loss", "best"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert first.layers == again.layers
+    cached_invert(models[0], x, cache=False, iterations=3, seed=1)
+    assert len(counted) == 2
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_the_pretrained_model_is_inverted_once_for_many_finetuned(models, pool, tmp_path, counted):
+    for seed in (1, 2):
+        ft = load_model("vit_pico_patch8_32", seed=seed)
+        compare(models[0], ft, pool, seeds=[0], **QUICK | dict(cache=tmp_path))
+    assert len(counted) == 3  # pt, ft 1, ft 2
+
+
+def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
+    x = pool.tensor(32)[:4]
+    key = inversion_key(models[0], x, iterations=3)
+    model = load_model("vit_pico_patch8_32", seed=0)
+    assert inversion_key(model.with_head("reconstruction"), x, iterations=3) == key
+    assert inversion_key(models[0], x, iterations=3, chunk=2, progress=False) == key
+    others = [
+        inversion_key(models[1], x, iterations=3),
+        inversion_key(models[0], x.flip(0), iterations=3),
+        inversion_key(models[0], x, iterations=4),
+        inversion_key(models[0], x, iterations=3, layers=[0]),
+        inversion_key(models[0], x, iterations=3, seed=1),
+        inversion_key(models[0], x, iterations=3, step=0.1),
+    ]
+    assert len({key, *others}) == len(others) + 1
+
+
+def test_a_revised_recipe_forgets_its_own_inversions_only(models, pool, monkeypatch):
+    x = pool.tensor(32)[:4]
+
+    def keys():
+        return [inversion_key(models[0], x, optimizer=name) for name in ("ngd", "fast")]
+
+    before = keys()
+    monkeypatch.setattr("invlib.inversion.cache.REVISIONS", {"fast": 1_000})
+    after = keys()
+    assert before[0] == after[0] and before[1] != after[1]
+
+
+def test_a_torn_file_is_made_again(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    (path,) = tmp_path.glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:1000])
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert len(counted) == 2
+
+
+def test_who_comes_second_waits_for_the_first(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    with ThreadPoolExecutor(3) as many:
+        jobs = [
+            many.submit(cached_invert, models[0], x, cache=tmp_path, iterations=5) for _ in "abc"
+        ]
+        found = [job.result() for job in jobs]
+    assert len(counted) == 1
+    assert all(torch.equal(one.images, found[0].images) for one in found)

@@ -1,0 +1,74 @@
+"""The command line: its help, what it does, and one line for what it cannot do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from invlib.__main__ import main
+from invlib.training.run import TrainingRun
+
+TINY = TrainingRun(
+    model="vit_pico_patch8_32", dataset="digits", n_train=32, n_test=16, batch_size=32, epochs=1
+)
+
+
+def test_train_does_a_run_from_a_file(tmp_path, capsys):
+    file = tmp_path / "run.json"
+    file.write_text(TINY.to_json())
+    assert main(["train", "--run", str(file), "--root", str(tmp_path), "--device", "cpu"]) == 0
+    assert (tmp_path / TINY.id / "done.json").is_file()
+    assert f"{TINY.id}: test accuracy 0." in capsys.readouterr().out
+
+
+def test_data_says_what_it_loaded(capsys):
+    assert main(["data", "digits", "--split", "train", "--n", "5"]) == 0
+    assert capsys.readouterr().out.startswith("digits/train: 5 images of 32×32 px, 10 classes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "--scale", "smoke"], "this is now `python -m papers train --scale smoke`"),
+        (["train"], "this is now `python -m papers train`"),
+        (["claims", "--runs"], "this is now `python -m papers claims --runs`"),
+        (["train", "--run", "nowhere.json"], "nowhere.json"),
+        (["data", "digtis"], "digits"),
+        (["data", "digits", "--split", "trian"], "train"),
+        (["data", "digits", "--n", "1000000"], "1000000"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(arguments, said, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert error.startswith("invlib: error: ") and "Traceback" not in error
+
+
+def test_a_bad_run_file_is_named(tmp_path, capsys):
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"model": "vit_pico_patch8_32", "dataset": "digits", "epoch": 1}))
+    assert main(["train", "--run", str(file)]) == 2
+    assert "did you mean 'epochs'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train", "--run"], ["data"]])
+def test_bad_usage_is_exit_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "--help"]])
+def test_help(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 0
+    assert "usage: python -m invlib" in capsys.readouterr().out
+
+
+def test_a_traceback_for_who_asks():
+    with pytest.raises(FileNotFoundError, match="nowhere.json"):
+        main(["--traceback", "train", "--run", "nowhere.json"])

@@ -1,0 +1,168 @@
+"""The ledger of all claims: one for each data set and recipe, also for what was not run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import xarray as xr
+
+import invlib.paths
+from invlib.results.netcdf import open_results, save_results
+from papers.__main__ import main
+from papers.across.claims_ledger import CLAIMS, DATASETS, ClaimsLedger, judged, verdict_counts
+from papers.claims.claim import claims_table
+from papers.pages import settings
+from tests.papers.claims import test_claim as task
+from tests.papers.merlin2023 import test_compression_expansion as flow
+from tests.papers.merlin2023 import test_dynamics as dynamics
+from tests.papers.merlin2023 import test_pretraining_dataset as pretraining
+
+ALL = [claim for claims in CLAIMS.values() for claim in claims]
+PAPER_A = [claim for claim in ALL if claim.paper == "A"]  # whose results are made up here
+
+
+def stacked(parts: dict[str, xr.Dataset], dim: str = "dataset") -> xr.Dataset:
+    parts = {label: part.drop_vars(dim, errors="ignore") for label, part in parts.items()}
+    ds = xr.concat(parts.values(), xr.Variable(dim, list(parts)), data_vars="all", join="outer")
+    return ds.assign_attrs(next(iter(parts.values())).attrs)
+
+
+def as_the_paper() -> dict[str, xr.Dataset]:
+    """Results of every section, by its name: those that all claims hold on."""
+    both = ("cifar10", "cifar100")
+    of_flow = stacked(
+        {"fast:50": flow.results(), "ngd:50": flow.results(cls={flow.DEEP: 0})}, "recipe"
+    )
+    trainings = dict(sgd_0p01={}, sgd_0p003={}, adam_0p001=dynamics.NO_TREND)
+    return {
+        "finetuning_task": stacked({"cifar10": task.synthetic([task.as_the_paper()] * 3)}),
+        "pretraining_dataset": stacked({name: pretraining.results(name) for name in both}),
+        "compression_expansion": stacked({"cifar10": of_flow}),
+        "dynamics": stacked({"cifar10": dynamics.results()}),
+        "robustness": dynamics.trainings(**trainings).assign_coords(dataset="cifar10"),
+        "accuracy": stacked({name: pretraining.table(name) for name in DATASETS["accuracy"]}),
+    }
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(invlib.paths, "project_root", lambda: tmp_path)
+    monkeypatch.setattr("papers.__main__.project_root", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with the results of every section."""
+    folder = tmp_path_factory.mktemp("smoke")
+    for section, ds in as_the_paper().items():
+        save_results(ds, folder / f"{section}.nc")
+    return folder
+
+
+def test_every_claim_has_a_name_of_its_own():
+    assert len({claim.id for claim in ALL}) == len(ALL) >= 40
+    assert set(DATASETS) == set(CLAIMS) == set(ClaimsLedger.uses)
+
+
+@pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
+def test_a_claim_says_what_its_number_is(claim):
+    place = "T1" if claim.figure == "Table 1" else claim.section
+    if claim.paper == "C":  # which has one section of results, so its claims go by figure
+        place = claim.figure[0] if claim.figure else "D"
+    assert claim.id.startswith(f"{claim.paper}-{place}-")
+    assert claim.words.endswith(".") and not claim.number.endswith(".")
+    assert claim.unit in {
+        "STIR", "CKA", "ratio", "layers", "correlation", "share", "accuracy", "p", "nats", "depth"
+    }  # fmt: skip
+    assert claim.needs.get("variables") or claim.needs.get("matrices")
+
+
+def test_settings_are_data_sets_and_recipes():
+    ds = xr.Dataset(coords={"dataset": ["a", "b"], "recipe": ["r:1", "r:2"], "epoch": [0]})
+    assert [words for words, _ in settings(ds)] == [
+        ["a", "r:1"], ["a", "r:2"], ["b", "r:1"], ["b", "r:2"]
+    ]  # fmt: skip
+    _, last = list(settings(ds))[-1]
+    assert (last["dataset"].item(), last["recipe"].item(), last.sizes) == ("b", "r:2", {"epoch": 1})
+    assert [words for words, _ in settings(ds.isel(dataset=0, recipe=0))] == [[]]
+
+
+def test_a_ledger_for_each_data_set_and_recipe(saved):
+    found = {
+        section: (ledgers, rest) for section, path, ledgers, rest in judged(saved) if path.is_file()
+    }
+    assert {section: len(ledgers) for section, (ledgers, _) in found.items()} == {
+        "finetuning_task": 1, "pretraining_dataset": 2, "compression_expansion": 2, "dynamics": 1,
+        "robustness": 1, "accuracy": 4,
+    }  # fmt: skip
+    assert {section: rest for section, (_, rest) in found.items()} == {
+        "finetuning_task": ["cifar100", "eurosat", "oxford_pets"], "pretraining_dataset": [],
+        "compression_expansion": ["cifar100"], "dynamics": ["cifar100"], "robustness": [],
+        "accuracy": [],
+    }  # fmt: skip
+    by_recipe = {str(one["recipe"].values): one for one in found["compression_expansion"][0]}
+    claim = by_recipe["ngd:50"].verdict.sel(claim="A-4.3-compression-classification")
+    assert set(claim.values.ravel()) == {"not reproduced"}
+    assert (by_recipe["fast:50"].verdict == "reproduced").all()
+
+    counts = verdict_counts({section: ledgers for section, (ledgers, _) in found.items()})
+    assert list(counts.index) == [*found, "all"]
+    for way in ("debiased", "as the paper"):
+        rows = counts[way]
+        assert (rows.loc["all"] == rows.drop(index="all").sum()).all()
+        sizes = [len(CLAIMS[s]) * len(found[s][0]) for s in found]
+        assert rows.drop(index="all").sum(axis=1).tolist() == sizes
+        flows = rows.loc["compression_expansion"].to_dict()
+        assert (flows["reproduced"], flows["not reproduced"]) == (22, 2)
+        assert rows.loc["accuracy", "not testable here"] == 10  # of EuroSAT and Pets one row each
+
+
+def test_nothing_was_run(tmp_path):
+    for section, path, ledgers, rest in judged(tmp_path):
+        assert path == tmp_path / f"{section}.nc" and rest == list(DATASETS[section])
+        (one,) = ledgers
+        assert set(one.verdict.values.ravel()) == {"not testable here"}
+        assert set(one.reason.values) == {"not run"} and one.sizes["claim"] == len(CLAIMS[section])
+
+
+def test_the_joined_ledger(project):
+    """Every verdict of every section, and of those not run, in one file that stands by itself."""
+    folder = project / "data" / "runs" / "smoke"
+    results = as_the_paper()
+    for section in ("compression_expansion", "robustness"):  # seeds that no other ledger has
+        save_results(results[section].assign_coords(seed=[5, 6, 7]), folder / f"{section}.nc")
+    section = ClaimsLedger.from_parameters({"scale": "smoke"})
+    ds = section.dataset()
+    xr.testing.assert_identical(ds, open_results(section.output))
+    expected = [
+        (" @ ".join([id, *words]), ledger.verdict.sel(claim=id).values.tolist())
+        for name, _, ledgers, _ in judged(folder)
+        for ledger in ledgers
+        for words in [[str(ledger[d].values) for d in ("dataset", "recipe") if d in ledger.coords]]
+        for id in (claim.id for claim in CLAIMS[name])
+    ]
+    assert ds["claim"].values.tolist() == [name for name, _ in expected]
+    assert ds["verdict"].values.tolist() == [verdict for _, verdict in expected]
+    assert "A-4.3-compression-classification @ cifar10 @ ngd:50" in ds["claim"]
+    assert "A-4.4-sgd-trainings-agree @ cifar10" in ds["claim"]
+    assert ds["reason"].sel(claim="A-T1-imagenet") == "not run"
+    table = claims_table(ds)
+    assert not table.map(lambda cell: "nan" in str(cell).lower().split("(")[-1][:3]).any().any()
+    texts = json.loads(ds.attrs["claims"])
+    assert [text["id"] for text in texts] == ds["claim"].values.tolist()
+
+
+def test_the_command_prints_all_claims(project, saved, capsys):
+    results = project / "data" / "results"
+    results.mkdir(parents=True)
+    (results / "smoke").symlink_to(saved)
+    assert main(["claims", "--scale", "smoke"]) == 0
+    out = capsys.readouterr().out
+    printed = [claim.id for claim in ALL if f"\n{claim.id} " in out]
+    assert printed == [claim.id for claim in PAPER_A] and len(printed) >= 40
+    assert "unlearning: no results at scale smoke" in out
+    assert "robustness: 2 claims, judged on data/results/smoke/robustness.nc" in out
+    assert "not run: cifar100, eurosat, oxford_pets" in out and out.count("not run:") == 3
+    assert "data set cifar10, inverted by ngd:50, 3 seeds" in out

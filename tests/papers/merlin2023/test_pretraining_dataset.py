@@ -1,0 +1,316 @@
+"""Claims of section 4.2, C.1 and Table 1: each can hold, can fail and can be untestable."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from papers.across.claims_ledger import CLAIMS, DATASETS
+from papers.claims.claim import check_claims, reported
+from tests.synthetic import (
+    LAYERS,
+    UNTESTABLE,
+    by_layer,
+    comparison,
+    curve,
+    diagonals,
+    everywhere,
+    reasons,
+    stamped,
+    verdicts,
+)
+
+COMPARED, TABLE = CLAIMS["pretraining_dataset"], CLAIMS["accuracy"]
+STARTS = ("imagenet", "cifar100", "none")
+
+# What section 4.2 and Figures 2 and 3 describe of CIFAR-10, one number a layer.
+PAPER = {
+    "learning": {
+        "imagenet": curve([0, 1, 5, 10, 12], [0.28, 0.26, 0.10, 0.30, 0.34]),
+        "cifar100": curve([0, 1, 5, 10, 12], [0.30, 0.28, 0.14, 0.44, 0.50]),
+        "none": curve([0, 2, 6, 12], [0.50, 0.60, 0.62, 0.80]),
+    },
+    "forgetting": {
+        "imagenet": curve([0, 1, 5, 10, 12], [0.25, 0.24, 0.08, 0.28, 0.33]),
+        "cifar100": curve([0, 1, 5, 10, 12], [0.28, 0.27, 0.11, 0.40, 0.48]),
+        "none": curve([0, 2, 4, 6, 12], [0.48, 0.50, 0.62, 0.55, 0.70]),
+    },
+    "divergence": {
+        "imagenet": curve([0, 5, 12], [0.01, 0.04, 0.40]),
+        "cifar100": curve([0, 5, 12], [0.01, 0.03, 0.15]),
+        "none": curve([0, 5, 12], [0.30, 0.50, 0.80]),
+    },
+}
+L, F, C = PAPER.values()
+
+
+def results(dataset: str = "cifar10", **changes: dict[str, np.ndarray]) -> xr.Dataset:
+    """The paper's curves, some of them changed: ``learning={"none": ...}``."""
+    curves = {name: by_layer(PAPER[name] | changes.get(name, {}), "pretraining") for name in PAPER}
+    ds = comparison(diagonals(**curves), dataset=dataset)
+    other = {"cifar10": "cifar100", "cifar100": "cifar10"}[dataset]
+    return ds.assign_coords(pretraining=["imagenet", other, "none"])
+
+
+def with_layers(curve: np.ndarray, values: dict[int, float]) -> np.ndarray:
+    return np.array([values.get(layer, value) for layer, value in enumerate(curve)])
+
+
+def just_above(curves: dict[str, np.ndarray]) -> np.ndarray:
+    """Highest in every layer, and not by much."""
+    return np.maximum(curves["imagenet"], curves["cifar100"]) + 0.02
+
+
+ZIGZAG = np.where(LAYERS % 2, 0.7, 0.9)
+
+# For every claim one thing that would refute it, and the other claims that fall with it.
+REFUTED = {
+    "A-4.2-pretrained-below-scratch-learning": (
+        dict(learning={"none": just_above(L)}), {"A-C.1-correlation-from-scratch"},
+    ),
+    "A-4.2-pretrained-below-scratch-forgetting": (
+        dict(forgetting={"none": just_above(F)}), {"A-C.1-correlation-from-scratch"},
+    ),
+    "A-4.2-imagenet-lowest-late-learning": (
+        dict(learning={"imagenet": with_layers(L["imagenet"], {12: 0.51})}), set(),
+    ),
+    "A-4.2-imagenet-lowest-late-forgetting": (
+        dict(forgetting={"imagenet": with_layers(F["imagenet"], {9: 0.38})}),
+        {"A-C.1-correlation-lower-from-scratch"},
+    ),
+    "A-4.2-scratch-highest-learning": (
+        dict(learning={"none": with_layers(L["none"], {0: 0.27})}), set(),
+    ),
+    "A-4.2-scratch-highest-forgetting": (
+        dict(learning={"none": L["none"] - 0.05}, forgetting={"cifar100": F["cifar100"] + 0.3}),
+        {"A-4.2-pretrained-below-scratch-forgetting"},
+    ),
+    "A-4.2-cka-pretrained-early-near-zero": (
+        dict(divergence={"cifar100": with_layers(C["cifar100"], dict.fromkeys(range(4), 0.12))}),
+        set(),
+    ),
+    "A-4.2-cka-scratch-much-higher": (
+        dict(divergence={"none": C["imagenet"]}), set(),
+    ),
+    "A-4.2-cka-imagenet-above-cifar": (
+        dict(divergence={"cifar100": C["imagenet"] + 0.01}), set(),
+    ),
+    "A-C.1-correlation-cifar-pretraining": (
+        dict(learning={"cifar100": curve([0, 1, 5, 7, 9, 12], [0.3, 0.2, 0.3, 0.5, 0.3, 0.5])}),
+        set(),
+    ),
+    "A-C.1-correlation-from-scratch": (
+        dict(learning={"none": ZIGZAG}), set(),
+    ),
+    "A-C.1-correlation-lower-from-scratch": (
+        dict(learning={"none": F["none"]}), set(),
+    ),
+}  # fmt: skip
+
+
+def test_every_claim_has_a_counterexample():
+    assert set(REFUTED) == {claim.id for claim in COMPARED}
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "cifar100"])
+def test_claims_hold_where_the_results_are_the_papers(dataset):
+    assert verdicts(COMPARED, results(dataset)) == dict.fromkeys(REFUTED, "reproduced")
+
+
+@pytest.mark.parametrize("id", REFUTED)
+def test_a_claim_fails_where_they_contradict_it_and_its_neighbours_hold(id):
+    changes, others = REFUTED[id]
+    found = verdicts(COMPARED, results(**changes))
+    assert {name for name, verdict in found.items() if verdict == "not reproduced"} == {id, *others}
+
+
+@pytest.mark.parametrize("id", REFUTED)
+def test_seeds_that_disagree_are_mixed(id):
+    yes, no = results(), results(**REFUTED[id][0])
+    both = xr.concat([yes.isel(seed=[0]), no.isel(seed=[1])], "seed", data_vars="minimal")
+    assert verdicts(COMPARED, both)[id] == "mixed"
+
+
+def test_models_that_did_not_change_confirm_nothing_but_what_stays():
+    """From any start: only what is said to stay near 0 may hold."""
+    none = {start: np.zeros(13) for start in STARTS}
+    found = verdicts(COMPARED, results(learning=none, forgetting=none, divergence=none))
+    for id, verdict in found.items():
+        near_zero = id == "A-4.2-cka-pretrained-early-near-zero"
+        expected = UNTESTABLE if "C.1" in id else "reproduced" if near_zero else "not reproduced"
+        assert verdict == expected, id  # the correlation of constants does not exist
+
+
+def test_the_other_cifar_set_depends_on_the_data_set():
+    """Results of two data sets have three starts of which one is a hole for each."""
+    both = xr.concat(
+        [results("cifar10"), results("cifar100")],
+        xr.Variable("dataset", ["cifar10", "cifar100"]),
+        data_vars="minimal", join="outer", compat="override", coords="minimal",
+    )  # fmt: skip
+    assert both["pretraining"].size == 4
+    for dataset in ("cifar10", "cifar100"):
+        found = verdicts(COMPARED, both.sel(dataset=dataset))
+        assert set(found.values()) == {"reproduced"}
+
+
+# --- not testable here ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("hole", [False, True])
+def test_a_start_that_was_not_run(start, hole):
+    """Absent, or NaN because another data set has it: the claims about it say so."""
+    ds = results()
+    if hole:
+        ds = ds.where(ds["pretraining"] != start)
+    else:
+        ds = ds.sel(pretraining=[other for other in STARTS if other != start])
+    why = reasons(COMPARED, ds)
+    assert set(why.values()) == {"", f"these results have no pretraining {start}"}
+    alone = {
+        "imagenet": {"A-C.1-correlation-cifar-pretraining", "A-C.1-correlation-from-scratch"},
+        "cifar100": {"A-C.1-correlation-from-scratch", "A-C.1-correlation-lower-from-scratch"},
+        "none": {
+            "A-4.2-cka-pretrained-early-near-zero", "A-4.2-cka-imagenet-above-cifar",
+            "A-C.1-correlation-cifar-pretraining",
+        },
+    }  # fmt: skip
+    assert {id for id, reason in why.items() if not reason} == alone[start]
+    verdicts(COMPARED, ds)  # no NaN verdict
+
+
+def test_a_data_set_that_is_no_cifar():
+    why = reasons(COMPARED, results().assign_coords(dataset="digits"))
+    assert why["A-4.2-scratch-highest-learning"] == "the paper says this of cifar10, cifar100 only"
+    assert why["A-C.1-correlation-from-scratch"] == ""
+    assert reasons(COMPARED, results().drop_vars("dataset")) == why
+
+
+def test_no_learning_where_only_the_pretrained_model_was_inverted():
+    ds = results().drop_vars(["stir_ft_ft_diagonal", "stir_pt_ft_diagonal"])
+    for id, reason in reasons(COMPARED, ds).items():
+        needs_learning = "learning" in id or "C.1" in id
+        assert reason == ("these results have no stir_ft_ft" if needs_learning else ""), id
+
+
+def test_another_networks_layers():
+    ds = results().sel(layer=slice(0, 6)).assign_coords(depth=("layer", LAYERS[:7] / 6))
+    assert set(reasons(COMPARED, ds).values()) == {
+        "the paper's network has layers 0–12, these results have 7 layers, 0–6"
+    }
+
+
+def test_a_layer_that_is_missing():
+    ds = results()
+    ds = ds.where(ds["layer"] != 5)
+    for id, reason in reasons(COMPARED, ds).items():
+        assert "a run is missing" in reason, id
+
+
+def test_images_left_out_one_by_one_find_the_same_starts():
+    """What the interval is computed from has only the variables of one claim."""
+    ds = results()
+    images = xr.DataArray([-1e-3, 0.0, 1e-3], dims="left_out")
+    names = [str(name) for name in ds if str(name).endswith("_diagonal")]
+    left_out = {name.replace("diagonal", "jackknife"): ds[name] + images for name in names}
+    out = check_claims(COMPARED, ds.assign(left_out))
+    assert (out.verdict == "reproduced").all()
+    assert (out.value_low <= out.value_high).all()
+
+
+# --- Table 1 --------------------------------------------------------------------------------------
+
+REPORTED = reported("A")["test_accuracy"]
+BEFORE = reported("A")["pretraining_accuracy"]
+
+
+def table(dataset: str, **changes: float) -> xr.Dataset:
+    """One data set's part of Table 1, with the holes that other data sets make in it."""
+    accuracy = {start: of.get(dataset, np.nan) for start, of in REPORTED.items()} | changes
+    before = {start: BEFORE.get(start, np.nan) for start in accuracy}
+    grid = {"pretraining": list(accuracy)}
+    ds = xr.Dataset(
+        {
+            "test_accuracy": ("pretraining", list(accuracy.values())),
+            "pretraining_accuracy": ("pretraining", list(before.values())),
+            "layer_correlation": everywhere(xr.DataArray([0.9], {"self_term": ["one"]})),
+        },
+        grid | {"dataset": dataset},
+    )
+    return stamped(ds, "accuracy")
+
+
+IN_TABLE = {"A-T1-imagenet", "A-T1-cifar", "A-T1-scratch", "A-T1-pretraining-cifar"}
+IN_TABLE |= {"A-T1-cifar-above-imagenet", "A-T1-scratch-above-imagenet"}
+
+
+@pytest.mark.parametrize("dataset", DATASETS["accuracy"])
+def test_the_papers_own_table_is_reproduced(dataset):
+    """The paper's claims of each data set: six of the two that it pretrains on, one of the rest."""
+    of_cifar = dataset.startswith("cifar")
+    holds = IN_TABLE if of_cifar else {"A-T1-imagenet"}
+    why = "" if of_cifar else "the paper says this of cifar10, cifar100 only"
+    found, said = verdicts(TABLE, table(dataset)), reasons(TABLE, table(dataset))
+    assert set(found) == IN_TABLE
+    for id in IN_TABLE:
+        assert (found[id], said[id]) == (("reproduced", "") if id in holds else (UNTESTABLE, why))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fall"),
+    [
+        (dict(imagenet=0.94), {"A-T1-imagenet"}),
+        (dict(cifar100=0.96), {"A-T1-cifar", "A-T1-cifar-above-imagenet"}),
+        (dict(none=0.95), {"A-T1-scratch", "A-T1-scratch-above-imagenet"}),
+        (dict(imagenet=0.985), {"A-T1-scratch-above-imagenet"}),
+        (dict(imagenet=0.96, cifar100=0.975, none=0.965), set()),  # a little below is as good
+    ],
+)
+def test_a_row_that_is_not_reached(changes, fall):
+    found = verdicts(TABLE, table("cifar10", **changes))
+    assert {id for id, verdict in found.items() if verdict == "not reproduced"} == fall
+
+
+def test_a_pretraining_that_got_nowhere():
+    ds = table("cifar10")
+    ds["pretraining_accuracy"].loc[dict(pretraining="cifar100")] = 0.5
+    found = verdicts(TABLE, ds)
+    assert {id for id, verdict in found.items() if verdict == "not reproduced"} == {
+        "A-T1-pretraining-cifar"
+    }
+
+
+def test_rows_that_were_not_trained():
+    why = reasons(TABLE, table("cifar10", none=np.nan))
+    assert why["A-T1-scratch"] == "these results have no pretraining none"
+    assert why["A-T1-scratch-above-imagenet"] == "these results have no pretraining none"
+    assert why["A-T1-cifar-above-imagenet"] == ""
+    of_digits = reasons(TABLE, table("cifar10").assign_coords(dataset="digits"))
+    assert of_digits["A-T1-imagenet"] == (
+        "the paper says this of cifar10, cifar100, eurosat, oxford_pets only"
+    )
+
+
+def test_every_data_set_of_the_paper_is_called_as_the_library_calls_it():
+    """A value under another name would never be compared with anything."""
+    from invlib.data.downloads import OFFICIAL
+
+    named = {dataset for claim in TABLE for dataset in claim.paper_value}
+    assert named == set(DATASETS["accuracy"]) <= set(OFFICIAL)
+
+
+def test_the_papers_values_are_of_its_appendix():
+    """C.1 gives eight correlations; four of them are of section 4.2's models."""
+    by_id = {claim.id: claim for claim in (*COMPARED, *CLAIMS["finetuning_task"])}
+    said = {
+        (id, dataset): by_id[f"A-C.1-correlation-{id}"].paper_value[dataset]
+        for id in ("classification", "reconstruction", "cifar-pretraining", "from-scratch")
+        for dataset in ("cifar10", "cifar100")
+    }
+    assert list(said.values()) == [0.97, 0.97, 0.86, 0.88, 0.98, 0.99, 0.83, 0.84]
+    texts = json.loads(check_claims(COMPARED, results()).attrs["claims"])
+    assert {text["section"] for text in texts} == {"4.2", "C.1"}

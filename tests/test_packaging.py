@@ -1,0 +1,139 @@
+"""What is declared once is not said otherwise elsewhere, and the two commands are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+import invlib
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+EXTRAS = tuple(PROJECT["optional-dependencies"])
+CONDA_NAMES = {"pytorch": "torch"}  # conda name -> name on the package index
+
+
+def declared(*extras: str) -> dict[str, SpecifierSet]:
+    lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][e] for e in extras)]
+    requirements = [Requirement(line) for lines in lists for line in lines]
+    return {r.name: r.specifier for r in requirements}
+
+
+def locked() -> dict[str, set[Version]]:
+    """Name -> the versions that are locked (several where they depend on Python's)."""
+    versions: dict[str, set[Version]] = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        if line and not line.startswith((" ", "#")):
+            requirement = Requirement(line)
+            (pin,) = requirement.specifier
+            assert pin.operator == "==", line
+            versions.setdefault(requirement.name, set()).add(Version(pin.version))
+    return versions
+
+
+def test_the_lock_holds_no_addresses():
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.search(r"://|@ |--(extra-)?index|--find-links|--hash", text)
+    assert not re.search(r"(^|[\s'\"])/\w+/", text)  # nor paths of somebody's machine
+
+
+def test_the_lock_fulfils_what_is_declared():
+    versions = locked()
+    for name, specifier in declared(*EXTRAS).items():
+        assert versions.get(name), f"{name} is not locked: make lock"
+        assert all(version in specifier for version in versions[name]), name
+    # the package itself is built with what is locked, without fetching anything
+    (build,) = map(Requirement, PYPROJECT["build-system"]["requires"])
+    assert all(version in build.specifier for version in versions[build.name])
+
+
+def test_torch_and_torchvision_are_locked_to_a_pair_that_works_without_a_gpu():
+    versions = locked()
+    assert versions["torch"] == {Version("2.15.0")}
+    assert versions["torchvision"] == {Version("0.29.2")}
+
+
+def test_conda_users_get_the_same_packages_and_bounds():
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    (pip,) = [line["pip"] for line in lines if isinstance(line, dict)]
+    names = [line for line in lines if isinstance(line, str) and line != "pip"]
+    names += [line for line in pip if not line.startswith("--")]
+    conda = {}
+    for line in names:
+        requirement = Requirement(line)
+        conda[CONDA_NAMES.get(requirement.name, requirement.name)] = requirement.specifier
+    assert conda.pop("python") == SpecifierSet(PROJECT["requires-python"])
+    assert conda == declared(*EXTRAS)
+
+
+def test_the_library_does_not_need_what_publishes_or_tests_it():
+    assert not {"papermill", "jupyter-book", "snakemake", "pytest"} & set(declared())
+
+
+def test_what_the_library_imports_is_declared():
+    names = {
+        "PIL": "pillow",
+        "netCDF4": "netcdf4",
+        "sklearn": "scikit-learn",
+        "lazy_loader": "lazy-loader",
+    }
+    imported = set()
+    for file in (ROOT / "invlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(node.module.split(".")[0])
+    third = {names.get(m, m) for m in imported - set(sys.stdlib_module_names) - {"invlib"}}
+    # IPython is looked for, never needed; corruptions are an extra
+    assert third - {"IPython"} <= set(declared("corruptions"))
+
+
+def test_every_public_name_is_there():
+    assert len(invlib.__all__) <= 20
+    for name in invlib.__all__:
+        assert callable(getattr(invlib, name)) and name in dir(invlib)
+    with pytest.raises(AttributeError, match="No invlib attribute lern"):
+        invlib.lern  # noqa: B018
+
+
+def test_versions_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == invlib.__version__
+    assert citation["license"] == PROJECT["license"]
+
+
+def test_help_lists_every_target():
+    out = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in phony.split():
+        assert re.search(rf"^  {target} +\w", out.stdout, re.MULTILINE), target
+    bare = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert bare.stdout == out.stdout
+
+
+def test_make_refuses_an_old_python(tmp_path):
+    (tmp_path / "python").write_text("#!/bin/sh\nexec false\n")
+    (tmp_path / "python").chmod(0o755)
+    out = subprocess.run(
+        ["make", "install", f"PYTHON={tmp_path}/python", f"VENV={tmp_path}/venv"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert out.returncode != 0 and not (tmp_path / "venv").exists()
+
+
+def test_style():
+    command = [sys.executable, "-m", "ruff", "check", "."]
+    out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert out.returncode == 0, out.stdout + out.stderr

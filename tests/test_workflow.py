@@ -1,0 +1,53 @@
+"""The Snakefile resolves at every scale, and asks for what the sections say they need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from papers.parameters import load_scale
+from papers.sections import SECTIONS, runs_of
+from tests.workspace import ROOT, environment
+
+
+def dry_run(*config: str, target: str = "sections") -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "1", target]
+    command += ["--quiet", "host", "--nolock", "--config", *config]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "laptop", "cifar", "paper"])
+def test_the_workflow_resolves(scale):
+    out = dry_run(f"scale={scale}", target="book")
+    said = out.stdout + out.stderr
+    assert out.returncode == 0, said
+    parameters = load_scale(scale)
+    sections = [section.from_parameters(parameters) for section in SECTIONS.values()]
+    needed = runs_of(section for section in sections if not section.own_trainings)
+    asked = set(re.findall(r"wildcards: id=(\w+)", said))
+    assert asked == set(needed)
+    assert set(re.findall(r"wildcards: section=(\w+)", said)) == set(SECTIONS)
+
+
+def test_every_notebook_is_a_section_and_every_section_a_notebook():
+    assert {path.stem for path in Path(ROOT, "notebooks").glob("*.ipynb")} == set(SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--scale", "labtop"], "scale='labtop' is not one of"),
+        (["--override", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_selection_of_no_use_is_one_line(arguments, said):
+    out = subprocess.run(
+        [sys.executable, "workflow/run.py", "sections", *arguments],
+        cwd=ROOT, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert out.returncode != 0
+    assert said in out.stderr and len(out.stderr.splitlines()) == 1
