@@ -206,8 +206,8 @@ def test_invariances(debiased, n, d, e, seed, scale):
     }
     for name, other in same.items():
         assert abs(value - other) < 1e-9, name
-    assert abs(cka(x, x) - 1) < 1e-12
-    assert abs(cka(x, scale * x @ orthogonal(d, seed)) - 1) < 1e-9
+    assert abs(alike(x, x) - 1) < 1e-12
+    assert abs(alike(x, scale * x @ orthogonal(d, seed)) - 1) < 1e-9
     if not debiased:
         assert -1e-12 < value < 1 + 1e-12
 
