@@ -41,7 +41,7 @@ def train_command(arguments: argparse.Namespace) -> int:
 def claims_command(arguments: argparse.Namespace) -> int:
     """Judge what the papers claim on the results of a scale, section by section."""
     # imports xarray and torch, which a list of training runs does without
-    from papers.across.claims_ledger import judged
+    from papers.across.work.claims_ledger import judged
     from papers.claims.tables import claims_text
 
     load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results

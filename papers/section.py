@@ -10,7 +10,9 @@ import json
 import shlex
 import time
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import yaml
@@ -106,9 +108,15 @@ class Section(BaseModel):
         """Return the training runs this section needs, by a name for people. Imports no torch."""
         return {}
 
+    @property
+    def work(self) -> ModuleType:
+        """The module that computes the section, which may import torch: ``work`` beside its own."""
+        package, _, name = type(self).__module__.rpartition(".")
+        return import_module(f"{package}.work.{name}")
+
     def dataset(self) -> xr.Dataset:
         """Compute the section's results and write them to `output`."""
-        raise NotImplementedError(f"section {self.name!r} does not say how it is computed")
+        return self.work.dataset(self)
 
     def results_of(self, name: str) -> xr.Dataset:
         """Return the results of section `name` with this one's parameters, computed if need be."""

@@ -26,7 +26,7 @@ from invlib.metrics.cka import cka_matrix
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from papers.engine.baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
-from papers.engine.work import (
+from papers.engine.operations import (
     OPERATIONS,
     clock,
     gemm_seconds,

@@ -95,7 +95,7 @@ class CompressionExpansion(FinetuningTask):
         import pandas as pd
 
         from invlib.metrics import invariance
-        from papers.pages import settings
+        from papers.claims.settings import settings
 
         rows = {}
         for title, ds in shown.items():

@@ -12,7 +12,7 @@ from invlib.metrics.grams import gram
 from invlib.metrics.invariance import diagonal
 from invlib.metrics.jackknife import interval, left_one_out
 from invlib.results.netcdf import open_results, provenance, save_results
-from papers.across.claims_ledger import CLAIMS
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import Claim, check_claims, claims_html, claims_table, claims_text
 
 CLAIMS_4_1 = CLAIMS["finetuning_task"]

@@ -10,9 +10,10 @@ import xarray as xr
 import invlib.paths
 from invlib.results.netcdf import open_results, save_results
 from papers.__main__ import main
-from papers.across.claims_ledger import CLAIMS, DATASETS, ClaimsLedger, judged, verdict_counts
+from papers.across.claims_ledger import ClaimsLedger
+from papers.across.work.claims_ledger import CLAIMS, DATASETS, judged, verdict_counts
 from papers.claims.claim import claims_table
-from papers.pages import settings
+from papers.claims.settings import settings
 from tests.papers.claims import test_claim as task
 from tests.papers.merlin2023 import test_compression_expansion as flow
 from tests.papers.merlin2023 import test_dynamics as dynamics

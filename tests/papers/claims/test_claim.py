@@ -17,7 +17,7 @@ import invlib.paths
 from invlib.metrics.invariance import cka_divergence, forgetting, learning
 from invlib.results.netcdf import open_results, provenance, save_results, validate
 from papers.__main__ import main
-from papers.across.claims_ledger import CLAIMS
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims import shapes as curves
 from papers.claims.claim import (
     Claim,

@@ -12,8 +12,15 @@ from invlib.inversion.invert import invert, start_images
 from invlib.models.loading import load_model
 from papers.engine.baselines import naive_matrices, pairs_of, reference_matrices, spread_pairs
 from papers.engine.costs import PRECISIONS, at_precisions, computing_in
+from papers.engine.operations import (
+    flop,
+    gemm_seconds,
+    inversion_flop,
+    noise,
+    operation_shares,
+    products,
+)
 from papers.engine.what_it_costs import WhatItCosts, peak_memory
-from papers.engine.work import flop, gemm_seconds, inversion_flop, noise, operation_shares, products
 from papers.parameters import ParameterError
 
 STEPS = 4

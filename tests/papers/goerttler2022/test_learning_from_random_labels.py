@@ -9,10 +9,10 @@ import xarray as xr
 from invlib.results.netcdf import provenance, validate
 from invlib.results.validation import conform
 from papers.claims.claim import check_claims
+from papers.claims.settings import settings
 from papers.goerttler2022.claims.learning_from_random_labels import LEARNING_FROM_RANDOM_LABELS
 from papers.goerttler2022.claims.unlearning import UNLEARNING
 from papers.goerttler2022.unlearning import CROSS, SAME, SCRATCH, SHIFTED
-from papers.pages import settings
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 

@@ -9,8 +9,9 @@ import xarray as xr
 from invlib.plots.matrices import cka_matrices
 from invlib.results.netcdf import provenance
 from invlib.results.validation import conform, validate
-from papers.across.claims_ledger import CLAIMS
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.claims.settings import settings
 from papers.masarczyk2023 import figures as task_plots
 from papers.masarczyk2023.base import AGAIN, ORIGINAL, SQUARES
 from papers.masarczyk2023.claims.collapse_and_plasticity import COLLAPSE_AND_PLASTICITY
@@ -18,7 +19,6 @@ from papers.masarczyk2023.claims.feature_erosion import FEATURE_EROSION
 from papers.masarczyk2023.collapse_and_plasticity import CollapseAndPlasticity
 from papers.masarczyk2023.feature_erosion import FeatureErosion
 from papers.masarczyk2023.task_logs import accuracy_lost, after_task
-from papers.pages import settings
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
 

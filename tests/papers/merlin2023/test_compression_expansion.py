@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from invlib.metrics.invariance import diagonals, invariance_flow
-from papers.across.claims_ledger import CLAIMS
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, everywhere, reasons, verdicts
 

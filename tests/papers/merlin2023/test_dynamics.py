@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from invlib.comparison.stacking import stack
-from papers.across.claims_ledger import CLAIMS
+from papers.across.work.claims_ledger import CLAIMS
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, diagonals, everywhere, reasons, verdicts
 
 DYNAMICS, ROBUSTNESS = CLAIMS["dynamics"], CLAIMS["robustness"]

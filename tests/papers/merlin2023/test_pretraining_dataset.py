@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from papers.across.claims_ledger import CLAIMS, DATASETS
+from papers.across.work.claims_ledger import CLAIMS, DATASETS
 from papers.claims.claim import check_claims, reported
 from tests.synthetic import (
     LAYERS,
