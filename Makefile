@@ -31,7 +31,7 @@ export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench test lint lock clean clean-runs
+.PHONY: help install book run reference bench parameters test lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -66,6 +66,9 @@ reference: run ## run at SCALE, then keep the results in data/results/SCALE
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
 	@$(BIN)/python -m papers bench $(if $(KEEP),--keep)
+
+parameters: $(STAMP) ## write the parameters cells of the notebooks from the sections' fields
+	@$(BIN)/python -m papers parameters
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)

@@ -1,4 +1,4 @@
-"""The command line of the papers: ``python -m papers {train,claims,bench} ...``."""
+"""The command line of the papers: ``python -m papers {train,claims,bench,parameters} ...``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
 from invlib.paths import project_root, results_root, runs_root
+from papers.across.claims_ledger import ClaimsLedger
+from papers.cells import rewrite
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 
@@ -41,10 +43,10 @@ def train_command(arguments: argparse.Namespace) -> int:
 def claims_command(arguments: argparse.Namespace) -> int:
     """Judge what the papers claim on the results of a scale, section by section."""
     # imports xarray and torch, which a list of training runs does without
-    from papers.across.work.claims_ledger import judged
     from papers.claims.tables import claims_text
 
     load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results
+    judged = ClaimsLedger().work.judged
     folder = (runs_root if arguments.runs else results_root)(arguments.scale)
     for section, path, ledgers, not_run in judged(folder):
         shown = path.relative_to(project_root()).as_posix()
@@ -70,7 +72,7 @@ def bench_command(arguments: argparse.Namespace) -> int:
         parameters = load_scale(arguments.scale)
     section = SECTIONS["what_it_costs"].from_parameters(parameters | {"scale": arguments.scale})
     ds = section.dataset()
-    for line, (value,) in section.table({"": ds}).iterrows():
+    for line, (value,) in section.work.table({"": ds}).iterrows():
         print(f"{line:70}  {value}")
     print(f"\n{os.path.relpath(section.output)}: {ds.attrs['wall_time_s']:.0f} s")
     if arguments.keep:
@@ -82,6 +84,17 @@ def bench_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def parameters_command(arguments: argparse.Namespace) -> int:
+    """Write the parameters cells of the notebooks; with --check, only name those out of date."""
+    stale = False
+    for section in SECTIONS.values():
+        notebook = section().notebook
+        if rewrite(project_root() / notebook, section, check=arguments.check):
+            stale = True
+            print(f"{notebook}: {'out of date' if arguments.check else 'written'}")
+    return int(stale and arguments.check)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser, add = commands_of(
         "python -m papers",
@@ -90,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
             "train": "train the models a scale needs",
             "claims": "judge what the papers claim on the results of a scale",
             "bench": "measure what a comparison costs",
+            "parameters": "write the parameters cells of the notebooks",
         },
     )
     train = add(
@@ -128,6 +142,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--scale", default="bench", help="another scale's sizes, to try it out")
     bench.add_argument("--keep", action="store_true", help="show it in the book from now on")
+
+    parameters = add(
+        "parameters",
+        parameters_command,
+        "Write the parameters cell of every notebook from the fields of its section "
+        "(make parameters).",
+    )
+    parameters.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 where one is out of date"
+    )
     return parser
 
 

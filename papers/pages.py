@@ -1,65 +1,73 @@
-"""What a page shows of several runs: the reader's own, the reference, what the paper chose."""
+"""What the page of every section shows: its run beside the reference, verdicts, provenance."""
 
 from __future__ import annotations
 
 import html
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
 
+import pandas as pd
+import xarray as xr
+from IPython.display import HTML
+
+from invlib.results.netcdf import open_results
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
+from papers.claims.settings import settings
+from papers.claims.tables import claims_html
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-
-__all__ = ["BesideReference", "provenance_html"]
+__all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", "verdicts"]
 
 
-class BesideReference(Section):
-    """A section whose page shows this run's results beside the reference results."""
+def beside_reference(
+    section: Section, ds: xr.Dataset, name: str | None = None
+) -> dict[str, xr.Dataset]:
+    """Return this run's Dataset and, where they come with the project, the reference results.
 
-    compared: ClassVar[Mapping[str, str]] = {}  # parameter -> words: what a reader compares
+    The keys say which is which and at what scale it was made. `name` is that of the section that
+    `ds` is of, if it is another.
+    """
+    shown = {f"this run: {section.scale}": ds}
+    reference = section.reference.with_name(f"{name or section.name}.nc")
+    if reference.exists():
+        shown[f"reference: {REFERENCE_SCALE}"] = open_results(reference)
+    return shown
 
-    def beside_reference(self, ds: xr.Dataset, name: str | None = None) -> dict[str, xr.Dataset]:
-        """Return this run's Dataset and, where they come with the project, the reference results.
 
-        The keys say which is which and at what scale it was made. `name` is that of the section
-        that `ds` is of, if not this one.
-        """
-        from invlib import open_results
+def setup(section: Section, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Return what was chosen for the paper, and for each run shown: what was reduced."""
+    columns = {"the paper": load_scale("paper")}
+    columns |= {title: json.loads(ds.attrs["parameters"]) for title, ds in shown.items()}
+    table = {
+        title: {label: parameters.get(name) for name, label in section.compared.items()}
+        for title, parameters in columns.items()
+    }
+    unset = {"image size (px)": "the model's own"}
+    lines = pd.DataFrame(table).T.items()
+    return pd.DataFrame({k: v.fillna(unset.get(k, "all")).astype(str) for k, v in lines}).T
 
-        shown = {f"this run: {self.scale}": ds}
-        reference = self.reference.with_name(f"{name or self.name}.nc")
-        if reference.exists():
-            shown[f"reference: {REFERENCE_SCALE}"] = open_results(reference)
-        return shown
 
-    def setup(self, shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-        """Return what was chosen for the paper, and for each run shown: what was reduced."""
-        import json
+def rows(shown: Mapping[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
+    """Yield (title, Dataset) for every run, data set and recipe shown, `select` applied."""
+    for title, ds in shown.items():
+        for words, one in settings(ds):
+            yield "\n".join([title, *words]), one.sel(**select)
 
-        import pandas as pd
 
-        columns = {"the paper": load_scale("paper")}
-        columns |= {title: json.loads(ds.attrs["parameters"]) for title, ds in shown.items()}
-        table = {
-            title: {label: parameters.get(name) for name, label in self.compared.items()}
-            for title, parameters in columns.items()
-        }
-        unset = {"image size (px)": "the model's own"}
-        rows = pd.DataFrame(table).T.items()
-        return pd.DataFrame({k: v.fillna(unset.get(k, "all")).astype(str) for k, v in rows}).T
+def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
+    """Return the verdicts on the claims of section `name`: a table for each of the `rows`."""
+    tables = [
+        f"<h3>{html.escape(title)}</h3>" + claims_html(check_claims(CLAIMS[name], one))
+        for title, one in rows(shown)
+    ]
+    return HTML("".join(tables))
 
-    @staticmethod
-    def rows(shown: dict[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
-        """Yield (title, Dataset) for every run, data set and recipe shown, `select` applied."""
-        from papers.claims.settings import settings
 
-        for title, ds in shown.items():
-            for words, one in settings(ds):
-                yield "\n".join([title, *words]), one.sel(**select)
+def made_with(*shown: Mapping[str, xr.Dataset]) -> HTML:
+    """Return the boxes that say what made the results shown, see `provenance_html`."""
+    return HTML("".join(provenance_html(ds) for runs in shown for ds in runs.values()))
 
 
 def provenance_html(ds: xr.Dataset) -> str:

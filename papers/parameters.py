@@ -1,20 +1,17 @@
-"""Scales: files of parameters, one for each workload, that serve all notebooks."""
+"""Parameters of notebooks: their types, the files of a scale, and errors in words."""
 
 from __future__ import annotations
 
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from invlib.names import choices
 from invlib.paths import project_root
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ParameterError", "RULES", "explain", "load_scale", "one_of"]
 
@@ -130,8 +127,6 @@ RULES = ("adam", "fast", "lbfgs", "momentum", "ngd", "raw_fast", "scaled_ngd", "
 
 def split(recipe: str) -> tuple[str, int, str]:
     """Read "fast:50" or "fast:50:images": rule, gradient evaluations, start."""
-    from invlib.names import choices
-
     rule, evaluations, init = (*recipe.split(":"), "", "")[:3]
     choices("recipe", rule, RULES)
     if not evaluations.isdigit() or int(evaluations) < 1:

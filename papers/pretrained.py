@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pydantic import Field
 
 from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun
-from papers.pages import BesideReference
 from papers.parameters import Name, Natural, Positive, PositiveFloat, one_of
-
-if TYPE_CHECKING:
-    from invlib.models.staged import StagedModel
+from papers.section import Section
 
 __all__ = ["Pretrained"]
 
 
-class Pretrained(BesideReference):
-    """A section that starts from a pretrained model. The defaults are those of the laptop scale.
+class Pretrained(Section):
+    """A section that starts from a pretrained model.
 
-    Parameters
-    ----------
-    model, img_size
-        Name for `load_model`, and the side of the images in pixels (null: the model's own).
-    weights : str or None
-        Where the pretrained model comes from: ``"timm"``, a path to safetensors, or null to
-        train it here from a random start, as the ``pretraining_`` parameters say.
-    batch_size, augmentation, train_seed
-        Of pretraining, and of whatever starts from it.
+    `weights` are ``"timm"``, a path to safetensors, or null: then the model is trained here from a
+    random start. `batch_size`, `augmentation` and `train_seed` are those of pretraining, and of
+    whatever starts from it.
     """
 
     model: Name = "vit_nano_patch8_32"
-    img_size: Positive | None = None
-    weights: Name | None = None
+    img_size: Positive | None = Field(None, description="the model's own")
+    weights: Name | None = Field(
+        None, description='train the pretrained model here, as follows; "timm": from the hub'
+    )
 
     pretraining_dataset: Name = "shapes"
     pretraining_n: Positive | None = 8000
@@ -60,10 +53,7 @@ class Pretrained(BesideReference):
             keep="ends",  # only its last epoch is ever a starting point
         )
 
-    def pretrained_model(self) -> StagedModel:
-        """Return the model that fine-tuning starts from."""
-        from invlib import load_model, train
-
-        if run := self.pretraining_run():
-            return train(run, root=self.training_root).model()
-        return load_model(self.model, weights=self.weights, img_size=self.img_size)
+    def pretraining_by_name(self) -> dict[str, TrainingRun]:
+        """Return the pretraining by its name in `runs`; nothing where `weights` are given."""
+        run = self.pretraining_run()
+        return {f"pretraining on {run.dataset}": run} if run else {}

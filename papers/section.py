@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,11 +29,13 @@ from papers.parameters import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
+    from IPython.display import HTML
 
     from invlib.training.run import TrainingRun
 
-__all__ = ["Section", "best_device", "section_class"]
+__all__ = ["REFERENCE_SCALE", "Section", "section_class"]
 
 # The committed results of one scale stand beside every reader's own run.
 REFERENCE_SCALE = "cifar"
@@ -46,28 +47,17 @@ _BY_NAME: dict[str, type[Section]] = {}
 _CHECKED = "_invlib_parameters_checked"
 
 
-def best_device() -> str:
-    """Return ``"cuda"`` where there is one, else ``"cpu"``."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class Section(BaseModel):
     """What the notebook of one section of a paper is run with, and what it needs.
 
-    A subclass adds its parameters as fields and says `name`, `runs` and `dataset`. Types are
-    those of JSON and strict: a list becomes a tuple, but text never becomes a number.
+    A subclass adds its parameters as fields and says `name` and `runs`. It imports neither torch
+    nor xarray: the module of the same name in the folder ``work`` beside it computes. The defaults
+    are those of the laptop scale, written nowhere else; a field's description is its comment in
+    the notebook. Types are those of JSON and strict: a list becomes a tuple, but text never
+    becomes a number.
 
-    Parameters
-    ----------
-    scale : str
-        The workload, a file of ``notebooks/scales``: where results are kept, and what a figure
-        says about itself.
-    seeds : tuple of int
-        Each draws the images that are inverted *and* the noise the inversion starts from.
-    cache : bool
-        Reuse inversions kept on disk.
+    `scale` names the workload, a file of ``notebooks/scales``: where results are kept, and what a
+    figure says about itself.
 
     Raises
     ------
@@ -93,11 +83,15 @@ class Section(BaseModel):
     alone: ClassVar[bool] = False  # it measures time: the workflow runs nothing beside it
     own_trainings: ClassVar[bool] = False  # many short ones: its notebook does them, in one process
     uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads, made before it
+    compared: ClassVar[Mapping[str, str]] = {}  # parameter -> words: what a reader compares
+    notes: ClassVar[Mapping[str, str]] = {}  # parameter -> its comment, if not the description
 
     # becomes a folder name
     scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"
-    seeds: Seeds = (0, 1, 2)
-    cache: bool = True
+    seeds: Seeds = Field(
+        (0, 1, 2), description="each draws the images and the noise the inversions start from"
+    )
+    cache: bool = Field(True, description="reuse inversions kept on disk")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -118,51 +112,31 @@ class Section(BaseModel):
         """Compute the section's results and write them to `output`."""
         return self.work.dataset(self)
 
-    def results_of(self, name: str) -> xr.Dataset:
-        """Return the results of section `name` with this one's parameters, computed if need be."""
-        from invlib.results.netcdf import open_results
-        from invlib.results.provenance import parameters_text
+    def beside_reference(self, ds: xr.Dataset, name: str | None = None) -> dict[str, xr.Dataset]:
+        """Return this run's Dataset and the reference results, see `papers.pages`."""
+        return self._pages.beside_reference(self, ds, name)
 
-        cls = section_class(name)
-        own = self.model_dump(mode="json")
-        other = cls.from_parameters({k: v for k, v in own.items() if k in cls.model_fields})
-        if other.output.is_file():
-            ds = open_results(other.output)
-            if json.loads(ds.attrs["parameters"]) == json.loads(parameters_text(other)):
-                return ds
-        return other.dataset()
+    def setup(self, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+        """Return what was chosen for the paper and for each run, see `papers.pages`."""
+        return self._pages.setup(self, shown)
 
-    def finish(
-        self,
-        ds: xr.Dataset,
-        *,
-        kind: str,
-        device: object,
-        started: float,
-        seeds: Iterable[int] | None = None,
-        **attrs: str,
-    ) -> xr.Dataset:
-        """Say in `ds` what made it, write it to `output`, return it as it is read back.
+    def rows(
+        self, shown: Mapping[str, xr.Dataset], **select: object
+    ) -> Iterator[tuple[str, xr.Dataset]]:
+        """Yield a title and a Dataset for each row of a figure, see `papers.pages`."""
+        return self._pages.rows(shown, **select)
 
-        `started` is ``time.perf_counter()`` of when work began; `seeds` are those of the section
-        where no others are given; `attrs` are kept besides.
-        """
-        from invlib.results.netcdf import open_results, save_results
-        from invlib.results.provenance import provenance
+    def verdicts(self, shown: Mapping[str, xr.Dataset], *, of: str | None = None) -> HTML:
+        """Return the verdicts on this section's claims, see `papers.pages`."""
+        return self._pages.verdicts(of or self.name, shown)
 
-        ds.attrs = (
-            attrs
-            | {"kind": kind}
-            | provenance(
-                parameters=self,
-                seeds=self.seeds if seeds is None else seeds,
-                device=device,
-                command=self.command,
-                wall_time=time.perf_counter() - started,
-            )
-        )
-        save_results(ds, self.output)
-        return open_results(self.output)
+    def made_with(self, *shown: Mapping[str, xr.Dataset]) -> HTML:
+        """Return where the numbers of a page come from, see `papers.pages`."""
+        return self._pages.made_with(*shown)
+
+    @property
+    def _pages(self) -> ModuleType:
+        return import_module("papers.pages")  # imports xarray, pandas and all claims
 
     @classmethod
     def from_namespace(cls, namespace: dict[str, Any]) -> Self:
@@ -230,6 +204,11 @@ class Section(BaseModel):
     def training_root(self) -> Path:
         """Folder of the training runs of this scale."""
         return runs_root(self.scale) / "training"
+
+    @property
+    def inversions(self) -> Path | bool:
+        """Folder of the inversions kept on disk; False where none are."""
+        return self.cache and self.output.parent / "inversions"
 
     @property
     def command(self) -> str:

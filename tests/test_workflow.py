@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,16 @@ def test_the_workflow_resolves(scale):
     asked = set(re.findall(r"wildcards: id=(\w+)", said))
     assert asked == set(needed)
     assert set(re.findall(r"wildcards: section=(\w+)", said)) == set(SECTIONS)
+
+
+def test_results_are_out_of_date_when_code_or_facts_change(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(ROOT / "workflow")
+    sources = import_module("sources")
+    code = set(sources.code())
+    assert {"invlib/metrics/cka.py", "papers/merlin2023/work/dynamics.py"} < code
+    assert not any(path.endswith("__main__.py") for path in code)
+    assert sources.facts() and code | set(sources.facts()) < set(sources.book())
 
 
 def test_every_notebook_is_a_section_and_every_section_a_notebook():

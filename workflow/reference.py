@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 
+from invlib import cka_divergence, forgetting, learning, plots
 from invlib.paths import results_root, runs_root
 from invlib.results.netcdf import open_results
 from papers.section import REFERENCE_SCALE
@@ -32,8 +33,6 @@ def keep(scale: str, only: list[str]) -> None:
 
 def picture(scale: str) -> None:
     """Draw figure 1 of paper A from the reference results, debiased."""
-    from invlib import cka_divergence, forgetting, learning, plots
-
     ds = open_results(results_root(scale) / "finetuning_task.nc")
     dataset = str(ds["dataset"].values[0])
     one = ds.sel(dataset=dataset, estimator="debiased")

@@ -51,7 +51,8 @@ def main() -> None:
 
 def check(scale: str, override: str, only: list[str]) -> None:
     """Refuse parameters of no use in one line; from within a Snakefile they come with twenty."""
-    sys.path.insert(0, str(ROOT))  # the invlib of this folder, wherever another one is installed
+    # the code of this folder, wherever another one is installed: so imported only now
+    sys.path.insert(0, str(ROOT))
     from invlib.names import choices
     from papers.parameters import load_scale
     from papers.sections import SECTIONS

@@ -3,25 +3,35 @@
 from pathlib import Path
 
 
-def library() -> list[str]:
-    """The code a notebook's results depend on. The command line computes nothing."""
-    return [path for path in _files("invlib", "*.py") if path != "papers/__main__.py"]
+def code() -> list[str]:
+    """The code a notebook's results depend on. The command lines compute nothing."""
+    return [path for path in _python() if not path.endswith("/__main__.py")]
+
+
+def facts() -> list[str]:
+    """What the papers report."""
+    return [*existing("data/paper.yaml"), *_files("data/papers", "*.yaml")]
 
 
 def book() -> list[str]:
     """Everything a page may show: prose, notebooks, code, results, and the files at the root."""
     return [
         *existing("_config.yml", "_toc.yml", "README.md", "LICENSE", "CITATION.cff"),
-        *existing("Makefile", "environment.yml", "workflow/Snakefile", "data/paper.yaml"),
+        *existing("Makefile", "environment.yml", "workflow/Snakefile"),
         *_files("book", "*"),
         *_files("notebooks", "*"),
-        *_files("invlib", "*.py"),
         *_files("data/results", "*"),
+        *_python(),
+        *facts(),
     ]
 
 
 def existing(*paths: str) -> list[str]:
     return [path for path in paths if Path(path).is_file()]
+
+
+def _python() -> list[str]:
+    return [path for package in ("invlib", "papers") for path in _files(package, "*.py")]
 
 
 def _files(folder: str, pattern: str) -> list[str]:

@@ -17,6 +17,7 @@ class ClaimsLedger(Section):
     """
 
     name = "claims_ledger"
+    notes = {"scale": "whose run is judged, beside the reference results", "seeds": "not used here"}
     # the sections that have claims; a test holds them to the claims there are
     uses = (
         "finetuning_task",

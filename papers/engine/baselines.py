@@ -9,7 +9,7 @@ time, by the literal recipe: ``x ← clamp(x − η g/(‖g‖ + 1e-10), 0, 1)``
   gradient in recent PyTorch.
 - *Naive truncated*: each layer of each model is inverted once, and a step stops at the layer.
 
-Their results are those of `invlib.compare` with the recipe ``"ngd"`` (tests/unit/test_costs.py).
+Their results are those of `invlib.compare` with the recipe ``"ngd"`` (tests/papers/engine).
 """
 
 from __future__ import annotations

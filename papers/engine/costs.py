@@ -6,14 +6,13 @@ Whatever is compared is timed in turns, so that a machine that slows down slows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from math import ceil
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -35,13 +34,11 @@ from papers.engine.operations import (
     operation_shares,
     products,
 )
-from papers.section import best_device
-
-if TYPE_CHECKING:
-    from papers.engine.what_it_costs import WhatItCosts
+from papers.work import best_device
 
 __all__ = ["PRECISIONS", "at_precisions", "computing_in", "measure", "paper_scale"]
 
+Pair = dict[str, StagedModel]  # "pt" and "ft"
 WAYS = ("reference style", "naive truncated", "ours")
 SWEEPS = ("images", "iterations", "layers", "seeds")
 # Steps to the loss that the reference recipe has after 500, at every layer: a 40-step schedule of
@@ -53,20 +50,23 @@ _QUIET = dict(cache=False, examples=0, progress=False)  # nothing kept, nothing 
 # ── Measurements: each returns {variable: (dims, values, long name, units)} ──────────────────────
 
 
-def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
-    """Time all four STIR matrices and CKA three ways, in turns."""
+def against_baselines(
+    models: Pair, sizes: Sequence[tuple[int, int, int]], *, sampled_pairs: int, seed: int
+) -> dict[str, tuple]:
+    """Time all four STIR matrices and CKA three ways, in turns.
+
+    `sizes` are triples of images, iterations and rounds.
+    """
     device, layers = models["pt"].device, models["pt"].layers
-    seed = section.seeds[0]
-    sampled, pairs = spread_pairs(layers, section.bench_pairs), pairs_of(layers)
-    times = np.full((len(WAYS), len(section.bench_images), max(section.bench_rounds)), np.nan)
-    deviation = np.full((2, len(section.bench_images)), np.nan)
-    sizes = zip(section.bench_images, section.bench_iterations, strict=True)
-    for i, (n, steps) in enumerate(sizes):
+    sampled, pairs = spread_pairs(layers, sampled_pairs), pairs_of(layers)
+    times = np.full((len(WAYS), len(sizes), max(rounds for *_, rounds in sizes)), np.nan)
+    deviation = np.full((2, len(sizes)), np.nan)
+    for i, (n, steps, rounds) in enumerate(sizes):
         pool = noise(models["pt"], n)
         images = _draw(pool, n, seed, models["pt"])  # what `compare` will draw
         start = start_images(images, "noise", seed).to(device)
         options = dict(n=n, seeds=[seed], iterations=steps, subspace_k=min(10, n - 1), **_QUIET)
-        for turn in range(section.bench_rounds[i]):
+        for turn in range(rounds):
             found = {}
             if i == 0:
                 spent = []
@@ -109,20 +109,18 @@ def against_baselines(models, section: WhatItCosts) -> dict[str, tuple]:
     }  # fmt: skip
 
 
-def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
+def at_equal_loss(models: Pair, n: int, steps: int, rounds: int, *, seed: int) -> dict[str, tuple]:
     """Time what it takes to the loss of the reference recipe's 500 steps: one of its pairs, or all.
 
-    Both are extrapolated along a straight line from as many steps as `against_baselines` takes, and
-    twice as many.
+    Both are extrapolated along a straight line from `steps` steps and twice as many.
     """
-    device, n = models["pt"].device, section.bench_images[0]
-    steps, seed, pool = section.bench_iterations[0], section.seeds[0], noise(models["pt"], n)
+    device, pool = models["pt"].device, noise(models["pt"], n)
     images = _draw(pool, n, seed, models["pt"])
     start = start_images(images, "noise", seed).to(device)
     [(a, b)] = spread_pairs(models["pt"].layers, 1)
     options = dict(n=n, seeds=[seed], optimizer="fast", subspace_k=min(10, n - 1), **_QUIET)
-    times = np.zeros((2, max(section.bench_rounds), len(EQUAL)))
-    for turn in range(times.shape[1]):
+    times = np.zeros((2, rounds, len(EQUAL)))
+    for turn in range(rounds):
         for size in (1, 2):
             run = partial(reference_pair, models, a, b, images, start, size * steps)
             times[size - 1, turn, 0] = clock(run, device)[0]
@@ -134,14 +132,13 @@ def at_equal_loss(models, section: WhatItCosts) -> dict[str, tuple]:
     return {"equal_loss_time": ("equal_loss", seconds, "time to the same inversion loss", "s")}
 
 
-def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+def against_floor(model: StagedModel, n: int, steps: int, rounds: int) -> dict[str, tuple]:
     """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
-    n, steps = section.bench_images[0], section.bench_iterations[0]
     layers, images = model.layers, noise(model, n)
     work = {only: n * inversion_flop(model, layers, steps, gemm=only) for only in (False, True)}
     rows = np.arange(len(layers), 0, -1)  # copies of an image, by layer
     whole, alone, parts = [], [], []
-    for _ in range(max(section.bench_rounds)):
+    for _ in range(rounds):
         run = partial(invert, model, images, iterations=steps, chunk=n, progress=False)
         whole.append(clock(run, model.device)[0])
         parts.append(gemm_seconds(model, n))
@@ -170,9 +167,12 @@ def against_floor(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
     }  # fmt: skip
 
 
-def scaling(models, section: WhatItCosts) -> dict[str, tuple]:
-    """Time comparisons with half as many images, iterations, layers, seeds, and half of that."""
-    every, top = list(models["pt"].layers), section.bench_doublings
+def scaling(models: Pair, top: int) -> dict[str, tuple]:
+    """Time comparisons with half as many images, iterations, layers, seeds, and so on.
+
+    The sweeps go from 4 images, 1 iteration, few layers, 1 seed up by `top` doublings.
+    """
+    every = list(models["pt"].layers)
     sizes, times, known = [], [], {}
     for what in SWEEPS:
         for less in range(top, -1, -1):
@@ -194,7 +194,7 @@ def scaling(models, section: WhatItCosts) -> dict[str, tuple]:
     }
 
 
-def _sized(models, every, *, images: int, iterations: int, layers: int, seeds: int) -> None:
+def _sized(models: Pair, every, *, images: int, iterations: int, layers: int, seeds: int) -> None:
     # evenly over the depth, so that their mean depth stays what it is
     chosen = np.linspace(0, every[-1], 2 * layers + 1)[1::2].round().astype(int).tolist()
     compare(
@@ -210,17 +210,17 @@ def _sized(models, every, *, images: int, iterations: int, layers: int, seeds: i
     )
 
 
-def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, tuple]:
+def cka_against_ckatorch(model: StagedModel, n: int, rounds: int) -> dict[str, tuple]:
     """Time a CKA matrix as one matrix product and, if installed, with `ckatorch` pair by pair."""
     if not find_spec("ckatorch"):
         return {}
     other = import_module("ckatorch").cka_base  # a test dependency, looked for and never needed
-    n, layers, device = section.bench_cka_images, len(model.layers), model.device
+    layers, device = len(model.layers), model.device
     wide = model.prefix(noise(model, 1).to(device), 0).numel()
     rng = torch.Generator().manual_seed(0)
     xs = [torch.randn(n, wide, generator=rng).to(device) for _ in range(layers)]
-    times = np.zeros((2, max(section.bench_rounds)))
-    for turn in range(max(section.bench_rounds)):
+    times = np.zeros((2, rounds))
+    for turn in range(rounds):
         times[0, turn], theirs = clock(lambda: [[other(x, y) for y in xs] for x in xs], device)
         times[1, turn], ours = clock(lambda: cka_matrix(xs, xs), device)
     off = float((torch.tensor(theirs, dtype=torch.float64) - ours.cpu()).abs().max())
@@ -231,28 +231,46 @@ def cka_against_ckatorch(model: StagedModel, section: WhatItCosts) -> dict[str, 
     }
 
 
-def measure(section: WhatItCosts) -> xr.Dataset:
-    """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance."""
+def measure(
+    model: str,
+    img_size: int | None,
+    *,
+    images: Sequence[int],
+    iterations: Sequence[int],
+    rounds: Sequence[int],
+    pairs: int,
+    doublings: int,
+    cka_images: int,
+    gpu_images: int,
+    seed: int,
+) -> xr.Dataset:
+    """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance.
+
+    The arguments are the parameters ``bench_…`` of `papers.engine.what_it_costs.WhatItCosts`.
+    """
     device = best_device()
     models = {
-        short: load_model(section.model, img_size=section.img_size, seed=seed).to(device)
-        for seed, short in enumerate(("pt", "ft"))
+        short: load_model(model, img_size=img_size, seed=i).to(device)
+        for i, short in enumerate(("pt", "ft"))
     }
     pt = models["pt"]
     invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
-    found = against_baselines(models, section) | at_equal_loss(models, section)
-    found |= against_floor(pt, section)
-    found |= scaling(models, section) | cka_against_ckatorch(pt, section) | paper_scale(section)
+    sizes, most = list(zip(images, iterations, rounds, strict=True)), max(rounds)
+    found = against_baselines(models, sizes, sampled_pairs=pairs, seed=seed)
+    found |= at_equal_loss(models, images[0], iterations[0], most, seed=seed)
+    found |= against_floor(pt, images[0], iterations[0], most)
+    found |= scaling(models, doublings) | cka_against_ckatorch(pt, cka_images, most)
+    found |= paper_scale(gpu_images, device)
     coords = dict(
         way=list(WAYS),
         baseline=list(WAYS[:2]),
-        images=list(section.bench_images),
-        round=range(max(section.bench_rounds)),
+        images=list(images),
+        round=range(most),
         equal_loss=list(EQUAL),
         layer=pt.layers,
         operation=list(OPERATIONS),
         sweep=list(SWEEPS),
-        share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
+        share=[0.5**k for k in range(doublings, -1, -1)],
         cka_method=["ckatorch, pair by pair", "ours"],
         precision=list(PRECISIONS),
         gpu_round=range(3),
@@ -263,8 +281,8 @@ def measure(section: WhatItCosts) -> xr.Dataset:
     }
     used = {d for dims, *_ in found.values() for d in ((dims,) if isinstance(dims, str) else dims)}
     ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
-    iterations = xr.DataArray(list(section.bench_iterations), dims="images")
-    return ds.assign_coords(iterations=iterations.assign_attrs(long_name="iterations", units="1"))
+    steps = xr.DataArray(list(iterations), dims="images")
+    return ds.assign_coords(iterations=steps.assign_attrs(long_name="iterations", units="1"))
 
 
 PRECISIONS = ("float32", "TF32", "bfloat16")
@@ -272,13 +290,12 @@ PRECISIONS = ("float32", "TF32", "bfloat16")
 _ROUNDS = 3  # the first pays for whatever happens only once
 
 
-def paper_scale(section: WhatItCosts) -> dict[str, tuple]:
+def paper_scale(n: int, device: str) -> dict[str, tuple]:
     """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
-    device = best_device()
-    if not section.bench_gpu_images or device == "cpu":
+    if not n or device == "cpu":
         return {}
     pt, ft = (load_model("vit_base_patch32_224", seed=seed).to(device) for seed in (0, 1))
-    return at_precisions(pt, ft, noise(pt, section.bench_gpu_images), iterations=50)
+    return at_precisions(pt, ft, noise(pt, n), iterations=50)
 
 
 def at_precisions(

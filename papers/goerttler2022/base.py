@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from invlib.training.run import TrainingRun
-from papers.pages import BesideReference
 from papers.parameters import Name, Positive, PositiveFloat, Seeds, Several
-from papers.section import best_device
+from papers.section import Section
 
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
-
-    from invlib.models.staged import StagedModel
-
-__all__ = ["GoerttlerSection", "LOGGED", "SETUP"]
-
-LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+__all__ = ["GoerttlerSection", "SETUP"]
 
 # The parameters that a reader compares between a run and the paper.
 SETUP = {
@@ -40,47 +31,31 @@ def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-class GoerttlerSection(BesideReference):
-    """What both sections of paper B are run with. The defaults are those of the laptop scale.
+class GoerttlerSection(Section):
+    """What both sections of paper B are run with.
 
-    Of `seeds` the first draws the test images on which representations are compared; no image is
-    inverted, and nothing is cached.
-
-    Parameters
-    ----------
-    labels_model, labels_dataset
-        The network, and the data set it learns from a random start.
-    labels_seeds : tuple of int
-        Repeats of every training: the initial weights, the images, their random labels, the order.
-    labels_randomness : tuple of int
-        Degrees d of randomness, rising: a label is spread over d + 1 classes (eq. 1).
-    labels_n, labels_epochs
-        Images and epochs of training from a random start.
-    labels_lr, labels_batch_size
-        Of all trainings, by SGD with momentum 0.9 and neither schedule, weight decay nor
-        augmentation.
-    labels_test_n : int or None
-        Test images for accuracies; null is all.
-    labels_images : int
-        Test images on which representations are compared.
+    No image is inverted, and nothing is cached. A seed of `labels_seeds` draws the initial
+    weights, the images, their random labels and their order. A label of randomness d is spread
+    over d + 1 classes (eq. 1). All trainings are by SGD with momentum 0.9 and neither schedule,
+    weight decay nor augmentation. Networks are compared on `labels_images` test images.
     """
 
     compared = SETUP
-
+    notes = {"seeds": "the first draws the test images on which representations are compared"}
     own_trainings = True
 
-    labels_model: Name = "conv4_w16"
+    labels_model: Name = Field("conv4_w16", description='the paper\'s has 64 filters: "conv4"')
     labels_dataset: Name = "digits"
-    labels_seeds: Seeds = (0, 1)
+    labels_seeds: Seeds = Field((0, 1), description="each repeats every training")
     labels_randomness: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], *Several, AfterValidator(_rising)
-    ] = (0, 3, 9)
-    labels_n: Positive = 100
+    ] = Field((0, 3, 9), description="d of eq. 1")
+    labels_n: Positive = Field(100, description="images of training from a random start")
     labels_epochs: Positive = 45
     labels_lr: PositiveFloat = 0.05
     labels_batch_size: Positive = 25
-    labels_test_n: Positive | None = 200
-    labels_images: Annotated[int, Field(ge=4)] = 200
+    labels_test_n: Positive | None = Field(200, description="test images for accuracies")
+    labels_images: Annotated[int, Field(ge=4)] = Field(200, description="test images for CKA")
 
     def run(self, seed: int, **said: object) -> TrainingRun:
         """Return a run by the recipe of paper B; `said` are the other fields of `TrainingRun`."""
@@ -110,24 +85,4 @@ class GoerttlerSection(BesideReference):
             n_train=n or self.labels_n,
             epochs=self.labels_epochs,
             keep="ends" if randomness else "all",  # Figure 1 looks at every epoch of the true task
-        )
-
-    def probe_images(self, dataset: str) -> Tensor:
-        """Return the test images on which networks are compared, (n, 3, H, W)."""
-        from invlib import load_images
-
-        return load_images(dataset, "test").sample(self.labels_images, self.seeds[0]).tensor()
-
-    @staticmethod
-    def grams(model: StagedModel, images: Tensor) -> Tensor:
-        """Return the Gram matrices of all layers and the logits, on a GPU where there is one."""
-        from papers.goerttler2022.drift import grams_to_logits
-
-        return grams_to_logits(model.to(best_device()), images)
-
-    def finish_labels(self, ds: xr.Dataset, started: float) -> xr.Dataset:
-        """Write the results of one data set, which becomes a dim, see `Section.finish`."""
-        ds = ds.expand_dims(dataset=[self.labels_dataset])
-        return self.finish(
-            ds, kind="drift", device=best_device(), started=started, seeds=self.labels_seeds
         )

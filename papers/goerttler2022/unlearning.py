@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from pydantic import Field
 
 from invlib.training.run import TrainingRun
-from papers.goerttler2022.base import LOGGED, SETUP, GoerttlerSection
+from papers.goerttler2022.base import SETUP, GoerttlerSection
 from papers.parameters import Name, Positive
-
-if TYPE_CHECKING:
-    import xarray as xr
-    from torch import Tensor
 
 __all__ = ["CROSS", "SAME", "SCRATCH", "SHIFTED", "Unlearning"]
 
@@ -27,17 +22,6 @@ class Unlearning(GoerttlerSection):
     The head of the pretrained network stays, so that all layers start where pretraining ended. On
     the images that pretraining has not seen, the labels are the data set's own, partially random
     or shifted; the cross-domain images have their own labels, or partially random ones.
-
-    Parameters
-    ----------
-    labels_pretraining_n, labels_pretraining_epochs
-        Images and epochs of pretraining on `labels_dataset`.
-    labels_finetuning_n, labels_finetuning_epochs
-        Of every fine-tuning.
-    cross_domain : str
-        Data set of the cross-domain task, with as many classes.
-    label_shift : int
-        s of eq. 3.
 
     Examples
     --------
@@ -65,12 +49,12 @@ class Unlearning(GoerttlerSection):
         "cross_domain": "cross-domain data set",
     }
 
-    labels_pretraining_n: Positive = 600
+    labels_pretraining_n: Positive = Field(600, description="images of `labels_dataset`")
     labels_pretraining_epochs: Positive = 4
-    labels_finetuning_n: Positive = 100
+    labels_finetuning_n: Positive = Field(100, description="of every fine-tuning")
     labels_finetuning_epochs: Positive = 45
-    cross_domain: Name = "street_digits"
-    label_shift: Positive = 1
+    cross_domain: Name = Field("street_digits", description="a data set with as many classes")
+    label_shift: Positive = Field(1, description="s of eq. 3")
 
     def pretraining_run(self, seed: int) -> TrainingRun:
         """Return the pretraining; where it is the scratch run of the true task, that very run."""
@@ -114,70 +98,3 @@ class Unlearning(GoerttlerSection):
             for task, d in self.tasks():
                 runs[f"seed {seed}: {task}, d = {d}"] = self.task_run(seed, task, d)
         return runs
-
-    def dataset(self) -> xr.Dataset:
-        """Train, and compare each network with the pretrained and the initial one.
-
-        Each on test images of its own task, not relabelled: cross-domain ones for that task.
-        """
-        import xarray as xr
-
-        started = time.perf_counter()
-        datasets = {self.labels_dataset, self.cross_domain}
-        images = {dataset: self.probe_images(dataset) for dataset in datasets}
-        repeats = [self._repeat(seed, images) for seed in self.labels_seeds]
-        ds = xr.concat(repeats, xr.Variable("train_seed", list(self.labels_seeds)), join="exact")
-        return self.finish_labels(ds, started)
-
-    @staticmethod
-    def destinations(ds: xr.Dataset) -> dict[str, xr.DataArray]:
-        """Return Figure 5: by task, CKA with the initial and the pretrained network."""
-        cells = {
-            "true labels (5a)": (SAME, 0),
-            "random labels (5b)": (SAME, int(ds["randomness"][-1])),
-            "shifted labels (5c)": (SHIFTED, 0),
-            "cross-domain (5d)": (CROSS, 0),
-        }
-        cka = ds["cka_reference"]
-        return {words: cka.sel(task=task, randomness=d) for words, (task, d) in cells.items()}
-
-    def _repeat(self, seed: int, images: dict[str, Tensor]) -> xr.Dataset:
-        """All results of one seed; NaN for what is no task, or was not started from."""
-        import numpy as np
-        import xarray as xr
-
-        from invlib import train
-        from papers.goerttler2022.drift import layerwise_cka
-
-        first = train(self.pretraining_run(seed), root=self.training_root)
-        starts = {"initial": first.model(0), "pretrained": first.model()}
-        grams = {
-            (dataset, name): self.grams(model, x)
-            for dataset, x in images.items()
-            for name, model in starts.items()
-        }
-        similar, logs = {}, {}
-        for task, d in self.tasks():
-            trained = train(self.task_run(seed, task, d), root=self.training_root)
-            model, dataset = trained.model(), trained.run.dataset
-            after = self.grams(model, images[dataset])
-            for name in ("initial",) if task == SCRATCH else starts:
-                similar[task, d, name] = layerwise_cka(model, after, grams[dataset, name])
-            if task != SCRATCH:  # its epochs may be others; section 3 has them
-                logs[task, d] = trained.log[list(LOGGED)]
-
-        some, log = next(iter(similar.values())), next(iter(logs.values()))
-        grid = {
-            "task": list(dict.fromkeys(task for task, _ in self.tasks())),
-            "randomness": sorted({d for _, d in self.tasks()}),
-        }
-        cells = grid | {"reference": list(starts)}
-        shape = [len(labels) for labels in cells.values()]
-        cka = xr.DataArray(np.full(shape, np.nan), cells, list(cells)) * some
-        for (task, d, name), values in similar.items():
-            cka.loc[dict(task=task, randomness=d, reference=name)] = values
-        curves = xr.DataArray(np.full(shape[:2], np.nan), grid, list(grid)) * log
-        for (task, d), values in logs.items():
-            for name in LOGGED:
-                curves[name].loc[dict(task=task, randomness=d)] = values[name]
-        return curves.assign(cka_reference=cka)

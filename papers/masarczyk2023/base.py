@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from invlib.training.run import OPTIMIZERS, TrainingRun
-from papers.pages import BesideReference
 from papers.parameters import Name, Positive, PositiveFloat, Seeds, one_of
-
-if TYPE_CHECKING:
-    pass
+from papers.section import Section
 
 __all__ = ["AGAIN", "ORIGINAL", "SQUARES", "SquaresSection"]
 
@@ -20,22 +17,11 @@ ORIGINAL, SQUARES, AGAIN = TASKS = ("original", "squares", "original again")
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
-class SquaresSection(BesideReference):
-    """What both pages of paper C are run with. The defaults are those of the laptop scale.
+class SquaresSection(Section):
+    """What both pages of paper C are run with.
 
-    Parameters
-    ----------
-    erosion_dataset : str
-        The data set of networks that are trained from scratch.
-    erosion_n, erosion_test_n : int or None
-        Images drawn from its two splits; null is all.
-    erosion_epochs, erosion_optimizer, erosion_lr, erosion_batch_size
-        Of every task.
-    square_size : int
-        Side of the squares in pixels of the data set.
-    train_seeds : tuple of int
-        Repeats of the whole sequence: each draws weights, images and their order. Verdicts count
-        them, see `papers.pages.settings`.
+    `erosion_dataset` is that of networks trained from scratch. A seed of `train_seeds` draws
+    weights, images and their order; verdicts count these, see `papers.claims.settings`.
     """
 
     own_trainings = True
@@ -43,12 +29,13 @@ class SquaresSection(BesideReference):
     erosion_dataset: Name = "street_digits"
     erosion_n: Positive | None = 800
     erosion_test_n: Positive | None = 300
-    erosion_epochs: Positive = 10
+    erosion_epochs: Positive = Field(10, description="of every task")
     erosion_optimizer: one_of(*OPTIMIZERS) = "sgd"
     erosion_lr: PositiveFloat = 0.05
     erosion_batch_size: Positive = 32
-    square_size: Positive = 8  # of street digits, which 4 hardly erode; CIFAR-10 needs no more
-    train_seeds: Seeds = (0,)
+    # 4 hardly erodes street digits; CIFAR-10 needs no more
+    square_size: Positive = Field(8, description="pixels of the data set")
+    train_seeds: Seeds = Field((0,), description="repeats of the whole sequence")
 
     def sequence(
         self, model: str, seed: int, *, ratio: float = 1.0, **other: object

@@ -10,16 +10,12 @@ also what "from scratch" means: the same images, the same budget, another start.
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from pydantic import Field
 
 from invlib.training.run import OPTIMIZERS, TrainingRun
 from papers.masarczyk2023.base import TASKS, SquaresSection
 from papers.parameters import Name, Names, Positive, PositiveFloat, one_of
 from papers.pretrained import Pretrained
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["FeatureErosion"]
 
@@ -27,37 +23,31 @@ __all__ = ["FeatureErosion"]
 class FeatureErosion(SquaresSection, Pretrained):
     """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
 
-    The pretrained model is that of paper A's pages, so that it is trained once.
+       The pretrained model is that of paper A's pages, so that it is trained once.
+    `erosion_models` are trained from
+       scratch. Where `erosion_pretrained` is null, the pretrained model is left out.
 
-    Parameters
-    ----------
-    erosion_models : tuple of str
-        Networks that are trained from scratch on `erosion_dataset`.
-    erosion_pretrained : str or None
-        The data set that the pretrained model is fine-tuned to, first without squares, then with;
-        null leaves it out.
-    erosion_pretrained_n, erosion_pretrained_test_n : int or None
-        Images drawn from its two splits; null is all.
-    erosion_pretrained_epochs, erosion_pretrained_lr, erosion_pretrained_optimizer
-        Of both of these tasks.
-    pretrained_square_size : int
-        Side of their squares.
-
-    Examples
-    --------
-    >>> section = FeatureErosion.from_parameters({})
-    >>> for name in section.runs():
-    ...     print(name)
-    vgg11_bn_cifar_w8 on street_digits, seed 0: original
-    vgg11_bn_cifar_w8 on street_digits, seed 0: squares
-    vit_nano_patch8_32 on digits, seed 0: original
-    vit_nano_patch8_32 on digits, seed 0: squares
+       Examples
+       --------
+       >>> section = FeatureErosion.from_parameters({})
+       >>> for name in section.runs():
+       ...     print(name)
+       vgg11_bn_cifar_w8 on street_digits, seed 0: original
+       vgg11_bn_cifar_w8 on street_digits, seed 0: squares
+       vit_nano_patch8_32 on digits, seed 0: original
+       vit_nano_patch8_32 on digits, seed 0: squares
     """
 
     name = "feature_erosion"
+    notes = {
+        "seeds": "of paper A's pages; not used here",
+        "model": "the pretrained model, that of paper A's pages",
+    }
 
     erosion_models: Names = ("vgg11_bn_cifar_w8",)
-    erosion_pretrained: Name | None = "digits"
+    erosion_pretrained: Name | None = Field(
+        "digits", description="what the pretrained model learns, first without squares"
+    )
     erosion_pretrained_n: Positive | None = 800
     erosion_pretrained_test_n: Positive | None = 300
     erosion_pretrained_epochs: Positive = 4
@@ -98,13 +88,3 @@ class FeatureErosion(SquaresSection, Pretrained):
             for (dataset, model, seed), tasks in self.sequences().items()
             for task, run in tasks.items()
         }
-
-    def dataset(self) -> xr.Dataset:
-        """Train, and collect accuracies by epoch; dims dataset, model, train_seed, task, epoch."""
-        from papers.masarczyk2023.task_logs import task_logs
-
-        started = time.perf_counter()
-        ds = task_logs(
-            self.sequences(), ("dataset", "model", "train_seed"), root=self.training_root
-        )
-        return self.finish(ds, kind="tasks", device=ds.attrs["device"], started=started)

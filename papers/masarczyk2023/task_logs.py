@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import xarray as xr
+
+from invlib import load_images, train
 from invlib.training.run import TrainingRun
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 __all__ = ["LOGGED", "accuracy_lost", "after_task", "last_known", "task_logs"]
 
@@ -35,11 +35,6 @@ def task_logs(
         epoch 0 of a task is what the one before left. `chance` (dataset) is 1 over the number of
         classes. Of the attributes there is only ``device``.
     """
-    import numpy as np
-    import xarray as xr
-
-    from invlib import load_images, train
-
     labels = [list(dict.fromkeys(values)) for values in zip(*sequences, strict=True)]
     grid = dict(zip(dims, labels, strict=True))
     tasks = list(dict.fromkeys(task for runs in sequences.values() for task in runs))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun
 from papers.merlin2023.dynamics import Dynamics
 from papers.parameters import Name, Positive, Several
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 __all__ = ["Robustness"]
 
@@ -39,13 +34,6 @@ class Robustness(Dynamics):
 
     The correlation scan reads the results of `Dynamics`; Figures 6 and 15 need more trainings.
 
-    Parameters
-    ----------
-    trainings : tuple of str
-        ``"optimiser:learning rate[:augmentation]"`` of the trainings that are compared.
-    trainings_epochs, trainings_n
-        How long, and on how many images (null: as `finetuning_n`).
-
     Examples
     --------
     >>> list(Robustness.from_parameters({"trainings": ["sgd:0.01", "adam:0.001:none"]}).runs())
@@ -55,13 +43,12 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
-    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = (
-        "sgd:0.05",
-        "sgd:0.01",
-        "adam:0.0005",
+    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = Field(
+        ("sgd:0.05", "sgd:0.01", "adam:0.0005"),
+        description="optimiser:learning rate[:augmentation]",
     )
     trainings_epochs: Positive = 6
-    trainings_n: Positive | None = 400
+    trainings_n: Positive | None = Field(400, description="null: as `finetuning_n`")
 
     @property
     def own_trainings(self) -> bool:
@@ -82,17 +69,3 @@ class Robustness(Dynamics):
                 augmentation=augmentation[0] if augmentation else self.augmentation,
             )
         return runs
-
-    def dataset(self) -> xr.Dataset:
-        """Follow forgetting and corrupted accuracy through every training; dim optimizer."""
-        from invlib import train
-        from invlib.comparison.compare import stack
-
-        started = time.perf_counter()
-        pretrained = self.pretrained_model()
-        parts = {}
-        for name, run in self.runs().items():
-            trained = train(run, root=self.training_root)
-            parts[name] = self.trajectory(pretrained, trained, inverted=("pt",))
-        ds = stack(parts, "optimizer", shared=True).assign_coords(dataset=self.datasets[0])
-        return self.finish(ds, kind="comparison", device=pretrained.device, started=started)

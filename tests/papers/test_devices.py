@@ -189,6 +189,7 @@ ELSEWHERE = {"accuracy", "feature_erosion", "claims_ledger", "what_it_costs"}
 @pytest.mark.parametrize("name", sorted(set(SECTIONS) - ELSEWHERE))
 def test_a_section_computes_on_the_best_device(name, monkeypatch, runs):
     section = SECTIONS[name].from_parameters(load_scale("smoke"))
+    assert callable(section.work.dataset)  # imported now: what it imports is patched below
     monkeypatch.setattr("papers.section.runs_root", lambda scale: runs / scale)
     for module in [m for path, m in sys.modules.items() if path.startswith("papers.")]:
         if hasattr(module, "best_device"):

@@ -8,6 +8,8 @@ from papers.__main__ import main
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 
+COMMANDS = ("train", "claims", "bench", "parameters")
+
 
 def test_train_lists_the_runs_of_a_scale(capsys):
     assert main(["train", "--scale", "smoke"]) == 0
@@ -42,7 +44,14 @@ def test_bad_usage_is_exit_status_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["claims", "--help"], ["bench", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["train", "--help"],
+        ["claims", "--help"],
+        ["bench", "--help"],
+        ["parameters", "--help"],
+    ],
 )
 def test_help(arguments, capsys):
     with pytest.raises(SystemExit) as caught:

@@ -162,7 +162,17 @@ def test_an_override_fits_every_section_and_wins(name, override):
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_the_defaults_are_the_laptops(name):
+    assert load_scale("laptop") == {"scale": "laptop"}  # no default is written twice
     assert SECTIONS[name]() == SECTIONS[name].from_parameters(load_scale("laptop"))
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_has_one_name(name):
+    section = SECTIONS[name]
+    package, module = section.__module__.rsplit(".", 1)
+    assert module == name and section.__name__ == name.title().replace("_", "")
+    assert section().work.__name__ == f"{package}.work.{name}" and callable(section().work.dataset)
+    assert section.notes.keys() | section.compared.keys() <= section.model_fields.keys()
 
 
 def test_the_paper_scale_is_the_papers():
@@ -242,10 +252,11 @@ import json, sys
 import invlib
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
-import papers.__main__
+import papers.__main__, papers.cells
 sections = [s.from_parameters(load_scale("smoke")) for s in SECTIONS.values()]
 [run.id for run in runs_of(sections).values()]
-print(json.dumps(sorted(m for m in ("torch", "timm", "xarray", "torchvision") if m in sys.modules)))
+heavy = {"torch", "timm", "xarray", "pandas", "torchvision"}
+print(json.dumps(sorted(heavy & set(sys.modules))))
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(out.stdout) == []

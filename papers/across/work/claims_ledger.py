@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
 
 from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
+from papers.across.claims_ledger import ClaimsLedger
 from papers.claims.claim import Claim, check_claims
 from papers.claims.settings import SETTINGS, settings
 from papers.goerttler2022.claims.learning_from_random_labels import LEARNING_FROM_RANDOM_LABELS
@@ -25,9 +25,7 @@ from papers.merlin2023.claims.dynamics import DYNAMICS
 from papers.merlin2023.claims.finetuning_task import FINETUNING_TASK
 from papers.merlin2023.claims.pretraining_dataset import PRETRAINING_DATASET
 from papers.merlin2023.claims.robustness import ROBUSTNESS, SPREAD
-
-if TYPE_CHECKING:
-    from papers.across.claims_ledger import ClaimsLedger
+from papers.work import finish
 
 __all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
 
@@ -125,4 +123,4 @@ def dataset(section: ClaimsLedger) -> xr.Dataset:
             parts.append(one.drop_vars(scalars).assign_coords(claim=called))
     ds = xr.concat(parts, "claim", join="outer", fill_value={"reason": ""})
     texts = json.dumps(texts, ensure_ascii=False)
-    return section.finish(ds, kind="claims", device="cpu", started=started, claims=texts)
+    return finish(section, ds, kind="claims", device="cpu", started=started, claims=texts)

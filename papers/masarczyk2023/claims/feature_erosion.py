@@ -1,6 +1,6 @@
 """What paper C (Masarczyk et al. 2023) claims of accuracies, and the numbers that decide.
 
-Datasets are of kind ``tasks``, as `papers.pages.settings` yields them: one data set,
+Datasets are of kind ``tasks``, as `papers.claims.settings` yields them: one data set,
 `seed` counts repeats of the training. Accuracies are measured from chance up: a share of 0 is
 guessing, and 1 what the first task ended with.
 """

@@ -10,7 +10,7 @@ from invlib.inversion.rules import OPTIMIZERS, ngd
 from invlib.models.loading import load_model
 from invlib.results.netcdf import open_results
 from papers.engine.contenders import CONTENDERS
-from papers.engine.how_inverted import agreement, evaluations_needed
+from papers.engine.work.how_inverted import agreement, evaluations_needed
 from papers.parameters import RULES, ParameterError
 from papers.sections import SECTIONS
 

@@ -12,6 +12,7 @@ from invlib.inversion.invert import invert, start_images
 from invlib.models.loading import load_model
 from papers.engine.baselines import naive_matrices, pairs_of, reference_matrices, spread_pairs
 from papers.engine.costs import PRECISIONS, at_precisions, computing_in
+from papers.engine.memory import peak_memory
 from papers.engine.operations import (
     flop,
     gemm_seconds,
@@ -20,7 +21,8 @@ from papers.engine.operations import (
     operation_shares,
     products,
 )
-from papers.engine.what_it_costs import WhatItCosts, peak_memory
+from papers.engine.what_it_costs import WhatItCosts
+from papers.engine.work.what_it_costs import table as costs_table
 from papers.parameters import ParameterError
 
 STEPS = 4
@@ -165,7 +167,7 @@ def test_the_table_has_a_line_for_each_precision_of_a_gpu(ds):
         "gpu_deviation": ("precision", [0, 0.001, 0.002]),
         "gpu_deviation_max": ("precision", [0, 0.01, 0.02]),
     }
-    table = WhatItCosts.table({"": ds.assign(rows).assign_coords(precision=list(PRECISIONS))})[""]
+    table = costs_table({"": ds.assign(rows).assign_coords(precision=list(PRECISIONS))})[""]
     said = "the paper's comparison on a GPU, one seed, "
     assert table[f"{said}float32"] == "5 s (9 s the first time)"
     assert table[f"{said}bfloat16: rate"] == "4 TFLOP/s"
@@ -188,7 +190,7 @@ def test_the_dataset_says_it_all(ds):
 
 
 def test_the_table_has_a_line_for_each_main_number(ds):
-    table = WhatItCosts.table({"this run": ds, "reference": ds})
+    table = costs_table({"this run": ds, "reference": ds})
     assert list(table.columns) == ["this run", "reference"]
     assert "speed-up over reference style, 4 images × 2 iterations" in table.index
     assert not any("6 images" in line and "reference style" in line for line in table.index)

@@ -1,0 +1,133 @@
+"""Work across the papers: every measure on a network before and after each of four trainings."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import NamedTuple
+
+import xarray as xr
+
+from invlib import (
+    cka_divergence,
+    compare,
+    forgetting,
+    invariance_flow,
+    learning,
+    load_images,
+    train,
+)
+from invlib.comparison.probes import probe_layers
+from invlib.data.images import ImageSet
+from invlib.metrics.invariance import diagonal
+from invlib.models.staged import StagedModel
+from invlib.paths import runs_root
+from invlib.results.netcdf import open_results
+from invlib.training.run import TrainingRun
+from invlib.training.seen import trained_on
+from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.parameters import load_scale
+from papers.section import Section, section_class
+from papers.work import best_device, finish
+
+WHEN = ("before", "after")
+
+
+class Case(NamedTuple):
+    """A network before and after a training, and images that neither was trained on."""
+
+    before: StagedModel
+    after: StagedModel
+    train: ImageSet  # probes are fitted to these
+    test: ImageSet
+
+
+def dataset(section: OneLensOnThreePapers) -> xr.Dataset:
+    """Look at every case with every measure; dim case stands in front, dim place is a layer.
+
+    Networks differ in depth, so a layer is called by its place, and `layer_depth` says where in
+    its network that is; shorter networks end in NaN.
+    """
+    started = time.perf_counter()
+    device = best_device()
+    parts = {name: _look(section, case, device) for name, case in _cases(section).items()}
+    ds = xr.concat(parts.values(), xr.Variable("case", list(parts)), join="outer")
+    return finish(section, ds, kind="lens", device=device, started=started)
+
+
+def _cases(section: OneLensOnThreePapers) -> dict[str, Case]:
+    def model(run: TrainingRun, epoch: int = -1) -> StagedModel:
+        return train(run, root=section.training_root).model(epoch)
+
+    def case(before: StagedModel, run: TrainingRun, original: TrainingRun) -> Case:
+        """`original` is the run whose images and labels the probes are about."""
+        test = load_images(original.dataset, "test")
+        return Case(before, model(run), trained_on(original), test)
+
+    fine = next(iter(_as_run(section, "dynamics").runs().values()))
+    labels = _as_run(section, "unlearning")
+    seed = labels.labels_seeds[0]
+    random = labels.task_run(seed, "same domain", labels.labels_randomness[-1])
+    erosion = next(
+        tasks
+        for (_, name, _), tasks in _as_run(section, "feature_erosion").sequences().items()
+        if name == fine.model
+    )
+    collapse = _as_run(section, "collapse_and_plasticity")
+    squares = collapse.sequence(collapse.collapse_model, collapse.train_seeds[0])
+    pretrained = labels.pretraining_run(seed)
+    return {
+        "A: a ViT fine-tuned": case(model(fine, 0), fine, fine),
+        "B: random labels": case(model(random.parent), random, pretrained),
+        "C: squares": case(model(squares["original"]), squares["squares"], squares["original"]),
+        "new: a ViT and squares": case(
+            model(erosion["original"]), erosion["squares"], erosion["original"]
+        ),
+    }
+
+
+def _as_run(section: OneLensOnThreePapers, name: str) -> Section:
+    """Section `name` as it was run at this scale; as the scale says where it was not."""
+    path = runs_root(section.scale) / f"{name}.nc"
+    if path.is_file():
+        parameters = json.loads(open_results(path).attrs["parameters"])
+    else:
+        parameters = load_scale(section.scale)
+    return section_class(name).from_parameters(parameters)
+
+
+def _look(section: OneLensOnThreePapers, case: Case, device: str) -> xr.Dataset:
+    """Every measure of one case."""
+    compared = compare(
+        case.before.to(device),
+        case.after.to(device),
+        case.test,
+        n=section.lens_n,
+        seeds=section.seeds,
+        iterations=section.lens_iterations,
+        optimizer=section.lens_recipe,
+        subspace_k=1,
+        examples=0,
+        cache=section.inversions,
+    )
+    ds = xr.Dataset(
+        {
+            "learning": learning(compared),
+            "forgetting": forgetting(compared),
+            "cka_divergence": cka_divergence(compared),
+            "self_term": diagonal(compared, "stir_pt_pt"),
+            "control": compared["stir_control_pt"],
+            "flow": invariance_flow(compared),
+            "flow_before": invariance_flow(compared, target="pt"),
+        }
+    ).drop_attrs(deep=False)
+    fitted = case.train.sample(min(section.lens_probe_n, len(case.train)))
+    tested = case.test.sample(min(section.lens_probe_test_n, len(case.test)))
+    probed = [probe_layers(model, fitted, tested) for model in (case.before, case.after)]
+    probed = xr.concat(probed, xr.Variable("when", list(WHEN)))
+    ds["probe_accuracy"] = probed["probe_accuracy"]
+    ds["numerical_rank"] = probed["numerical_rank"].sel(rtol=1e-3, drop=True).astype(float)
+    ds["layer_depth"] = ("layer", case.before.depth)
+    kept = ("estimator", "seed", "when", "layer", "ref_layer")
+    ds = ds.drop_vars([name for name in ds.coords if name not in kept])
+    return ds.rename(layer="place", ref_layer="ref_place")

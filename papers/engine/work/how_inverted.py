@@ -1,0 +1,167 @@
+"""Work of the page on recipes: race them, measure with some of them, make its tables."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from invlib import compare, forgetting, invert, learning, load_images, train
+from invlib.data.images import ImageSet
+from invlib.metrics.invariance import diagonal
+from invlib.models.staged import StagedModel
+from papers.engine.contenders import CONTENDERS
+from papers.engine.how_inverted import HowInverted
+from papers.merlin2023.work.base import pretrained_model
+from papers.parameters import split
+from papers.work import best_device, finish
+
+
+def dataset(section: HowInverted) -> xr.Dataset:
+    """Race the recipes, measure with some of them, and write one Dataset of kind benchmark."""
+    started = time.perf_counter()
+    pretrained = pretrained_model(section).to(best_device())
+    trained = train(
+        section.finetuning_run(section.datasets[0], section.tasks[0]), root=section.training_root
+    )
+    pool = load_images(section.datasets[0], "test")
+    ds = _race(section, pretrained, pool).merge(
+        _measure(section, pretrained, trained.model().to(pretrained.device), pool)
+    )
+    return finish(section, ds, kind="benchmark", device=pretrained.device, started=started)
+
+
+def _race(section: HowInverted, model: StagedModel, pool: ImageSet) -> xr.Dataset:
+    """Loss after every gradient evaluation, NaN after a recipe's last; pictures of the end."""
+    images = pool.sample(section.race_n, section.seeds[0]).tensor(model.img_size).to(model.device)
+    layers = list(section.race_layers or model.layers)
+    longest = max(split(recipe)[1] for recipe in section.race)
+    loss = np.full((len(section.race), len(layers), longest + 1), np.nan)
+    best = np.empty((len(section.race), len(layers)))
+    pictures = []
+    for i, recipe in enumerate(section.race):
+        rule, evaluations, init = split(recipe)
+        found = invert(
+            model,
+            images,
+            layers=layers,
+            iterations=evaluations,
+            init=init,
+            optimizer=CONTENDERS.get(rule, rule),
+            seed=section.seeds[0],
+        )
+        loss[i, :, : evaluations + 1] = found.loss.cpu()
+        best[i] = found.best.mean(1).cpu()
+        shown = (found.images[:, :1] * 255).round().byte().movedim(2, -1)
+        pictures.append(shown.cpu().numpy())
+    say = dict(units="1")
+    return xr.Dataset(
+        {
+            "race_loss": (
+                ("recipe", "race_layer", "evaluation"),
+                loss,
+                say | dict(long_name="mean relative distance after so many gradients"),
+            ),
+            "race_best": (
+                ("recipe", "race_layer"),
+                best,
+                say | dict(long_name="mean relative distance of each image's best iterate"),
+            ),
+            "race_images": (
+                ("recipe", "race_layer", "example", "y", "x", "channel"),
+                np.stack(pictures),
+                say | dict(long_name="the first image, inverted"),
+            ),
+        },
+        dict(
+            recipe=list(section.race),
+            race_layer=layers,
+            evaluation=range(longest + 1),
+            example=range(1),
+            y=range(model.img_size),
+            x=range(model.img_size),
+            channel=["red", "green", "blue"],
+        ),
+    )
+
+
+def _measure(
+    section: HowInverted, pretrained: StagedModel, finetuned: StagedModel, pool: ImageSet
+) -> xr.Dataset:
+    """Self terms, learning and forgetting under each recipe, by layer and seed."""
+    parts = []
+    for recipe in section.measured:
+        rule, evaluations, init = split(recipe)
+        ds = compare(
+            pretrained,
+            finetuned,
+            pool,
+            n=section.measured_n,
+            seeds=section.measured_seeds,
+            layers=section.measured_layers,
+            iterations=evaluations,
+            optimizer=rule,
+            init=init,
+            subspace_k=min(section.subspace_k, section.measured_n - 1),
+            examples=0,
+            cache=section.inversions,
+        )
+        values = {
+            "self_term_pt": (
+                diagonal(ds, "stir_pt_pt"),
+                "STIR of pretrained[layer] with itself",
+            ),
+            "self_term_ft": (
+                diagonal(ds, "stir_ft_ft"),
+                "STIR of fine-tuned[layer] with itself",
+            ),
+            "learning": (learning(ds), "learning"),
+            "forgetting": (forgetting(ds), "forgetting"),
+            "learning_one": (learning(ds, self_term="one"), "learning, self term 1"),
+            "forgetting_one": (forgetting(ds, self_term="one"), "forgetting, self term 1"),
+        }
+        parts.append(
+            xr.Dataset(
+                {
+                    name: value.drop_attrs().assign_attrs(long_name=long, units="1")
+                    for name, (value, long) in values.items()
+                }
+            )
+        )
+    return xr.concat(parts, xr.Variable("measured_recipe", list(section.measured)))
+
+
+def evaluations_needed(ds: xr.Dataset) -> pd.DataFrame:
+    """Return, by recipe and layer, the evaluations until the yardstick's final distance.
+
+    The mean distance at an iterate counts, not the best of each image, so this is a bound from
+    above. "–": not within the recipe's own budget.
+    """
+    target = ds["race_best"].isel(recipe=-1)
+    reached = (ds["race_loss"] <= target).values  # NaN beyond the budget compares False
+    first = np.where(reached.any(-1), reached.argmax(-1), -1)
+    best_reached = (ds["race_best"] <= target).values
+    cells = [
+        [
+            str(n) if n >= 0 else (f"≤ {split(recipe)[1]}" if ok else "–")
+            for n, ok in zip(row, oks, strict=True)
+        ]
+        for recipe, row, oks in zip(ds["recipe"].values, first, best_reached, strict=True)
+    ]
+    layers = [f"layer {k}" for k in ds["race_layer"].values]
+    return pd.DataFrame(cells, index=list(ds["recipe"].values), columns=layers)
+
+
+def agreement(ds: xr.Dataset) -> pd.DataFrame:
+    """Return how far each recipe's measures are from the yardstick's, and how far seeds differ."""
+    rows = {}
+    for name in ("learning", "forgetting", "self_term_pt", "self_term_ft"):
+        values = ds[name].sel(estimator="debiased")
+        spread = (values.max("seed") - values.min("seed")).max("layer")
+        mean = values.mean("seed")
+        off = abs(mean - mean.isel(measured_recipe=-1)).max("layer")
+        rows[f"{name}: off by"] = off.values.round(3)
+        rows[f"{name}: seeds span"] = spread.values.round(3)
+    return pd.DataFrame(rows, index=list(ds["measured_recipe"].values))

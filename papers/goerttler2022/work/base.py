@@ -1,0 +1,44 @@
+"""What the work of paper B's two sections shares: probe images, Gram matrices, writing results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import xarray as xr
+from torch import Tensor
+
+from invlib import load_images
+from invlib.models.staged import StagedModel
+from papers.goerttler2022.base import GoerttlerSection
+from papers.goerttler2022.drift import grams_to_logits
+from papers.work import best_device, finish
+
+__all__ = ["LOGGED", "grams", "of_every_seed", "probe_images"]
+
+LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+def probe_images(section: GoerttlerSection, dataset: str) -> Tensor:
+    """Return the test images on which networks are compared, (n, 3, H, W)."""
+    return load_images(dataset, "test").sample(section.labels_images, section.seeds[0]).tensor()
+
+
+def grams(model: StagedModel, images: Tensor) -> Tensor:
+    """Return the Gram matrices of all layers and the logits, on a GPU where there is one."""
+    return grams_to_logits(model.to(best_device()), images)
+
+
+def of_every_seed(section: GoerttlerSection, repeat: Callable[[int], xr.Dataset]) -> xr.Dataset:
+    """Write what `repeat` returns for every training seed; dims dataset and train_seed in front."""
+    started = time.perf_counter()
+    seeds = section.labels_seeds
+    ds = xr.concat(map(repeat, seeds), xr.Variable("train_seed", list(seeds)), join="exact")
+    return finish(
+        section,
+        ds.expand_dims(dataset=[section.labels_dataset]),
+        kind="drift",
+        device=best_device(),
+        started=started,
+        seeds=seeds,
+    )

@@ -1,0 +1,126 @@
+"""Work of Figures 3 to 6: train three tasks, look at the network after the first and second."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+import xarray as xr
+
+from invlib import compare, train
+from invlib.comparison.probes import probe_layers
+from invlib.data.images import ImageSet
+from invlib.data.sampling import stratified
+from invlib.models.staged import StagedModel
+from invlib.training.seen import evaluated_on, trained_on
+from papers.masarczyk2023.base import ORIGINAL, SQUARES, TASKS
+from papers.masarczyk2023.collapse_and_plasticity import CollapseAndPlasticity
+from papers.masarczyk2023.gradcam import grad_cam, share_in_corner
+from papers.masarczyk2023.task_logs import task_logs
+from papers.work import best_device, finish
+
+
+def dataset(section: CollapseAndPlasticity) -> xr.Dataset:
+    """Train, then look at the network after the first task and after the second.
+
+    Dims dataset (one) and train_seed stand in front. CKA is of the two networks on the same
+    images, all without squares; probes and ranks are of either network on either images.
+    """
+    started = time.perf_counter()
+    seeds = section.train_seeds
+    keys = {(section.erosion_dataset, seed): seed for seed in seeds}
+    sequences = {key: section.sequence(section.collapse_model, seed) for key, seed in keys.items()}
+    logs = task_logs(sequences, ("dataset", "train_seed"), root=section.training_root)
+    parts = [_after_training(section, seed, first=not i) for i, seed in enumerate(seeds)]
+    # pictures are of the first seed alone, and stay without the dim
+    pictures = ["example_images", "grad_cam"]
+    looked = xr.concat(
+        [part.drop_vars(pictures, errors="ignore") for part in parts],
+        xr.Variable("train_seed", list(seeds)),
+    )
+    looked = looked.expand_dims(dataset=[section.erosion_dataset])
+    ds = _merged(logs, looked, parts[0][pictures])  # nothing looks at it after task 3: NaN
+    ds = ds.sel(task=list(TASKS))  # joining sorts the labels
+    return finish(section, ds, kind="tasks", device=logs.attrs["device"], started=started)
+
+
+def _after_training(section: CollapseAndPlasticity, seed: int, *, first: bool) -> xr.Dataset:
+    """Everything that is measured on the networks of one repeat; pictures of the first only."""
+    runs = section.sequence(section.collapse_model, seed)
+    tasks = {task: runs[task] for task in (ORIGINAL, SQUARES)}
+    models = {
+        task: train(run, root=section.training_root).model().to(best_device())
+        for task, run in tasks.items()
+    }
+    images = {
+        task: (trained_on(run), evaluated_on(run, squares=task == SQUARES))
+        for task, run in tasks.items()
+    }
+    compared = compare(
+        *models.values(), images[ORIGINAL][1], n=section.cka_n, seeds=section.seeds, stir=False,
+        subspace_k=1, examples=0,
+    )  # fmt: skip
+    ds = compared[["cka_ft_pt", "cka_pt_pt"]].drop_attrs(deep=False)
+    marked = _some(images[SQUARES][1], section.cam_n)
+    return _merged(
+        ds,
+        _probes(models, images, section.probe_n, section.probe_test_n),
+        _ratios(section, seed),
+        _attention(models, marked, shown=section.cam_shown if first else 0),
+    )
+
+
+def _probes(
+    models: dict[str, StagedModel],
+    images: dict[str, tuple[ImageSet, ImageSet]],
+    n: int | None,
+    n_test: int | None,
+) -> xr.Dataset:
+    """Probes and ranks of either network on either kind of images: dims task, carrying."""
+    rows = []
+    for model in models.values():
+        row = [
+            probe_layers(model, _some(fitted, n), _some(tested, n_test))
+            for fitted, tested in images.values()
+        ]
+        rows.append(xr.concat(row, xr.Variable("carrying", list(images))))
+    ds = xr.concat(rows, xr.Variable("task", list(models)))
+    ds["num_features"] = ds["num_features"].isel(task=0, carrying=0, drop=True)
+    return ds.drop_vars("probe_regularisation").drop_attrs(deep=False)
+
+
+def _ratios(section: CollapseAndPlasticity, seed: int) -> xr.Dataset:
+    """Final test accuracies of the second task at every ratio."""
+    accuracies = {
+        ratio: float(train(run, root=section.training_root).log["test_accuracy"][-1])
+        for ratio, run in section.ratio_runs(seed).items()
+    }
+    values = list(accuracies.values())
+    return xr.Dataset({"ratio_accuracy": ("ratio", values)}, {"ratio": [*accuracies]})
+
+
+def _attention(models: dict[str, StagedModel], marked: ImageSet, *, shown: int) -> xr.Dataset:
+    """Grad-CAM for the true class on images with squares, after either task."""
+    x, y = marked.tensor(models[SQUARES].img_size), torch.tensor(marked.labels)
+    heat = {task: grad_cam(model, x, y) for task, model in models.items()}
+    # a map that is 0 throughout says nothing, and does not count
+    shares = [float(share_in_corner(maps).nanmean()) for maps in heat.values()]
+    ds = xr.Dataset({"grad_cam_corner": ("task", shares)}, {"task": list(heat)})
+    if shown:
+        pixels = (x[:shown].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+        maps = torch.stack([maps[:shown] for maps in heat.values()]).numpy()
+        ds["example_images"] = ("example", "y", "x", "channel"), pixels
+        ds["grad_cam"] = ("task", "example", "y", "x"), maps
+    return ds
+
+
+def _merged(*parts: xr.Dataset) -> xr.Dataset:
+    # said here, because xarray's defaults are about to change
+    return xr.merge(parts, compat="no_conflicts", join="outer", combine_attrs="override")
+
+
+def _some(images: ImageSet, n: int | None) -> ImageSet:
+    """At most `n` of the images, the classes as evenly represented as they can be."""
+    if n is None or n >= len(images):
+        return images
+    return images.subset(stratified(images.labels, n, 0))

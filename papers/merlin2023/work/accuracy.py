@@ -1,0 +1,60 @@
+"""Work of Table 1 and appendix C.1: collect accuracies, correlate learning with forgetting."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from invlib import forgetting, learning, train
+from papers.claims.shapes import pearson
+from papers.merlin2023.accuracy import Accuracy
+from papers.merlin2023.work.pretraining_dataset import accuracy_before
+from papers.work import finish, results_of
+
+
+def dataset(section: Accuracy) -> xr.Dataset:
+    """Collect test accuracies, and correlate learning with forgetting over the layers."""
+    started = time.perf_counter()
+    compared = results_of(section, "pretraining_dataset")
+    names = [name.split(" from ") for name in section.runs()]
+    grid = {
+        "dataset": list(dict.fromkeys(target for target, _ in names)),
+        "pretraining": list(dict.fromkeys(start for _, start in names)),
+    }
+    ds = xr.Dataset(
+        {
+            name: xr.DataArray(np.nan, grid, list(grid))
+            for name in ("test_accuracy", "test_loss", "pretraining_accuracy")
+        }
+    )
+    for (target, start), run in zip(names, section.runs().values(), strict=True):
+        trained = train(run, root=section.training_root)
+        cell = dict(dataset=target, pretraining=start)
+        for name in ("test_accuracy", "test_loss"):
+            ds[name].loc[cell] = float(trained.log[name][-1])
+        ds["pretraining_accuracy"].loc[cell] = accuracy_before(section, trained)
+    rows = []
+    for self_term in ("measured", "one"):
+        curves = (measure(compared, self_term=self_term) for measure in (learning, forgetting))
+        rows.append(pearson(*curves))
+    ds["layer_correlation"] = xr.concat(rows, xr.Variable("self_term", ["measured", "one"]))
+    return finish(section, ds, kind="accuracy", device="cpu", started=started)
+
+
+def table(ds: xr.Dataset, paper: dict[str, dict[str, float]]) -> pd.DataFrame:
+    """Return Table 1: a row for each start and data set, the paper's value beside ours."""
+    rows = {}
+    for start in ds["pretraining"].values:
+        for dataset in ds["dataset"].values:
+            one = ds.sel(pretraining=start, dataset=dataset)
+            if one["test_accuracy"].isnull():
+                continue
+            rows[f"{start} → {dataset}"] = {
+                "accuracy": float(one["test_accuracy"]),
+                "the paper's": paper.get(str(start), {}).get(str(dataset)),
+                "of the start": float(one["pretraining_accuracy"]),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").astype(float)

@@ -1,0 +1,53 @@
+"""What the work of paper A's sections shares: the pretrained model, and comparisons with it."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from invlib import compare, load_images, load_model, train
+from invlib.models.staged import StagedModel
+from invlib.training.checkpoints import Trained
+from papers.merlin2023.base import MerlinSection
+from papers.work import best_device
+
+__all__ = ["compare_finetuned", "pretrained_model"]
+
+
+def pretrained_model(section: MerlinSection) -> StagedModel:
+    """Return the model that fine-tuning starts from."""
+    if run := section.pretraining_run():
+        return train(run, root=section.training_root).model()
+    return load_model(section.model, weights=section.weights, img_size=section.img_size)
+
+
+def compare_finetuned(
+    section: MerlinSection,
+    pretrained: StagedModel,
+    trained: Trained,
+    epoch: int = -1,
+    **other: object,
+) -> xr.Dataset:
+    """Compare the pretrained model with a fine-tuned one, on its own data set's test images.
+
+    `other` are arguments of `invlib.compare` that differ from what the section says.
+    """
+    device = best_device()
+    usual = dict(
+        n=section.n,
+        seeds=section.seeds,
+        iterations=section.iterations,
+        optimizer=section.recipe,
+        step=section.step,
+        subspace_k=section.subspace_k,
+        examples=4,  # noise does not compress: a picture a layer is most of the file
+        cache=section.inversions,
+    )
+    ds = compare(
+        pretrained.to(device),
+        trained.model(epoch).to(device),
+        load_images(trained.run.dataset, "test"),
+        **usual | other,
+    )
+    log = trained.log.isel(epoch=epoch, drop=True)
+    names = [name for name in ("test_loss", "test_accuracy") if name in log]
+    return ds.assign({name: log[name] for name in names})

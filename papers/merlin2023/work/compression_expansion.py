@@ -1,0 +1,67 @@
+"""Work of section 4.3: the matrices that the flow is made of, and its table."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+
+import pandas as pd
+import xarray as xr
+
+from invlib.comparison.compare import stack
+from invlib.metrics import invariance
+from papers.claims.settings import settings
+from papers.merlin2023.compression_expansion import CompressionExpansion
+from papers.merlin2023.work.base import pretrained_model
+from papers.merlin2023.work.finetuning_task import compare_all
+from papers.parameters import split
+from papers.work import finish
+
+_KEPT = ("stir_ft_pt", "stir_pt_pt", "stir_control_pt", "stir_control_ft")
+_LEFT_OUT = ("stir_ft_pt_left_out", "stir_pt_pt_left_out")
+
+
+def dataset(section: CompressionExpansion) -> xr.Dataset:
+    """Return the matrices that eq. 5 is made of, dims recipe, task and dataset in front."""
+    started = time.perf_counter()
+    pretrained = pretrained_model(section)
+    recipes = {f"{section.recipe}:{section.iterations}": {}}  # as `compare` knows it
+    for recipe in section.flow_recipes:
+        optimizer, iterations, _ = split(recipe)
+        recipes[recipe] = dict(optimizer=optimizer, iterations=iterations, step=None)
+    kept = [*_KEPT, *(_LEFT_OUT if section.n > 4 else ())]
+    kept += ["inversion_loss_pt", "test_accuracy", "test_loss"]
+    by_recipe = {}
+    for recipe, other in recipes.items():
+        other |= dict(inverted=["pt"], jackknife="matrix", examples=0)
+        by_recipe[recipe] = compare_all(section, pretrained, **other)[kept]
+    ds = stack(by_recipe, "recipe")
+    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+
+
+def table(
+    shown: dict[str, xr.Dataset], blocks: dict[str, tuple[str, Iterable[int], Iterable[int]]]
+) -> pd.DataFrame:
+    """Return compression and expansion as numbers, a row for each run, task and estimator.
+
+    `blocks` names triples (``"compression"`` or ``"expansion"``, pretrained layers, fine-tuned
+    layers), each a column.
+    """
+    rows = {}
+    for title, ds in shown.items():
+        for words, one in settings(ds):
+            for target, model in {"ft": "fine-tuned", "pt": "itself"}.items():
+                flow = invariance.invariance_flow(one, target=target).mean("seed")
+                tasks = one["task"].values if target == "ft" else ["(none)"]
+                for task, estimator in itertools.product(tasks, one["estimator"].values):
+                    this = flow.sel(estimator=estimator)
+                    this = this.sel(task=task) if target == "ft" else this
+                    numbers = {"share compressed": float(invariance.compressed_share(this))}
+                    for name, (kind, *layers) in blocks.items():
+                        numbers[name] = float(getattr(invariance, kind)(this, *layers))
+                    rows[title, *words, f"pretrained → {model}", task, estimator] = numbers
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    names = ["run", *(["data set", "recipe"][-len(words) :]), "models", "task", "estimator"]
+    table.index = pd.MultiIndex.from_tuples(table.index, names=names)
+    return table

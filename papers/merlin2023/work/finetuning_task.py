@@ -1,0 +1,37 @@
+"""Work of section 4.1: fine-tune to two kinds of task, invert, compare."""
+
+from __future__ import annotations
+
+import time
+
+import xarray as xr
+
+from invlib import train
+from invlib.comparison.compare import stack
+from invlib.models.staged import StagedModel
+from papers.merlin2023.finetuning_task import FinetuningTask
+from papers.merlin2023.work.base import compare_finetuned, pretrained_model
+from papers.work import finish
+
+
+def dataset(section: FinetuningTask) -> xr.Dataset:
+    """Train, invert and compare; dims dataset and task stand in front."""
+    started = time.perf_counter()
+    pretrained = pretrained_model(section)
+    ds = compare_all(section, pretrained)
+    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+
+
+def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:
+    """Compare with each fine-tuned model, dims dataset and task in front.
+
+    `other` are arguments of `invlib.compare` that differ from what the section says.
+    """
+    by_dataset = {}
+    for dataset in section.datasets:
+        by_task = {}
+        for task in section.tasks:
+            trained = train(section.finetuning_run(dataset, task), root=section.training_root)
+            by_task[task] = compare_finetuned(section, pretrained, trained, **other)
+        by_dataset[dataset] = stack(by_task, "task", shared=True)
+    return stack(by_dataset, "dataset")

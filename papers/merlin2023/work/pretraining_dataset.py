@@ -1,0 +1,47 @@
+"""Work of section 4.2: train from every start, and compare each model with its own start."""
+
+from __future__ import annotations
+
+import time
+
+import xarray as xr
+from tqdm.auto import tqdm
+
+from invlib import train
+from invlib.comparison.compare import stack
+from invlib.metrics.invariance import diagonals
+from invlib.training.checkpoints import Trained
+from papers.merlin2023.pretraining_dataset import PretrainingDataset
+from papers.merlin2023.work.base import compare_finetuned
+from papers.work import finish
+
+
+def dataset(section: PretrainingDataset) -> xr.Dataset:
+    """Train, invert and compare each model with its own start; diagonals only.
+
+    Dims dataset and pretraining stand in front. `pretraining_accuracy` is that of the start on
+    what it was trained on, NaN where nothing here trained it.
+    """
+    started = time.perf_counter()
+    runs = section.runs()
+    parts: dict[str, dict[str, xr.Dataset]] = {target: {} for target in section.targets}
+    for name, run in tqdm(runs.items(), desc="comparisons", leave=False, disable=None):
+        target, start = name.split(" from ")
+        trained = train(run, root=section.training_root)
+        before = trained.model(0)
+        ds = diagonals(compare_finetuned(section, before, trained, examples=0))
+        accuracy = accuracy_before(section, trained)
+        parts[target][start] = ds.assign(pretraining_accuracy=accuracy)
+    ds = xr.concat(
+        [stack(of_one, "pretraining") for of_one in parts.values()],
+        xr.Variable("dataset", list(parts)),
+        join="outer",
+    ).sel(pretraining=[p for p in section.pretrainings if any(p in one for one in parts.values())])
+    return finish(section, ds, kind="comparison", device=before.device, started=started)
+
+
+def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:
+    """Test accuracy of what a run started from, on its own data set; NaN where unknown."""
+    if trained.run.parent is None:
+        return float("nan")
+    return float(train(trained.run.parent, root=section.training_root).log.test_accuracy[-1])

@@ -1,0 +1,58 @@
+"""What pages show: runs side by side, verdicts and provenance. Provenance: test_results.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from invlib.results.netcdf import open_results
+from papers.sections import SECTIONS
+
+
+@pytest.fixture(scope="module")
+def section():
+    return SECTIONS["finetuning_task"]()
+
+
+@pytest.fixture(scope="module")
+def shown(section):
+    ds = open_results(section.reference)
+    return section.beside_reference(ds)
+
+
+def test_the_reference_stands_beside_a_run(section, shown):
+    assert list(shown) == ["this run: laptop", "reference: cifar"]
+    assert shown["reference: cifar"].equals(open_results(section.reference))
+
+
+def test_a_row_for_every_run_and_data_set(section, shown):
+    rows = list(section.rows(shown, estimator="debiased"))
+    titles = [title for title, _ in rows]
+    datasets = shown["reference: cifar"]["dataset"].values.tolist()
+    assert titles == [f"{run}\n{dataset}" for run in shown for dataset in datasets]
+    assert all(ds["estimator"].item() == "debiased" for _, ds in rows)
+
+
+def test_the_setup_stands_beside_the_papers(section, shown):
+    table = section.setup(shown)
+    assert list(table.columns) == ["the paper", *shown]
+    assert table.loc["model", "the paper"] == "vit_base_patch32_224"
+    assert table.loc["training images", "the paper"] == "all"
+
+
+def test_verdicts_are_a_table_for_each_row_under_an_escaped_title(section, shown):
+    page = section.verdicts({"<b>mine</b>": shown["reference: cifar"]}).data
+    count = shown["reference: cifar"].sizes["dataset"]
+    assert page.count("<h3>") == page.count("<table") == count
+    assert page.count("<h3>&lt;b&gt;mine&lt;/b&gt;\n") == count and "<b>mine" not in page
+
+
+def test_verdicts_of_another_section(section):
+    dynamics = SECTIONS["dynamics"]()
+    shown = {"": open_results(dynamics.reference)}
+    own, other = dynamics.verdicts(shown), SECTIONS["robustness"]().verdicts(shown, of="dynamics")
+    assert own.data == other.data != section.verdicts(shown).data
+
+
+def test_every_run_shown_says_what_made_it(section, shown):
+    assert section.made_with(shown).data.count("<aside") == 2
+    assert section.made_with(shown, {"": shown["reference: cifar"]}).data.count("<aside") == 3
