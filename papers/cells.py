@@ -1,7 +1,5 @@
 """The parameters cell of every notebook, made from the fields of its section."""
 
-from __future__ import annotations
-
 import json
 from fnmatch import fnmatchcase
 from itertools import groupby

@@ -1,7 +1,5 @@
 """What the page of every section shows: its run beside the reference, verdicts, provenance."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Iterator, Mapping
@@ -100,13 +98,9 @@ def provenance_html(ds: xr.Dataset) -> str:
         "versions": versions,
         "schema": f"{attrs.get('kind', 'unknown kind')}, version {attrs['schema_version']}",
     }
-    cells = "".join(
-        f"<tr><th scope='row'>{key}</th><td>{html.escape(str(value))}</td></tr>"
-        for key, value in rows.items()
-    )
+    cells = "".join(_row(key, html.escape(str(value))) for key, value in rows.items())
     chosen = "".join(
-        f"<tr><th scope='row'>{html.escape(key)}</th>"
-        f"<td><code>{html.escape(json.dumps(value))}</code></td></tr>"
+        _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")
         for key, value in parameters.items()
     )
     command = html.escape(attrs["command"])
@@ -117,6 +111,10 @@ def provenance_html(ds: xr.Dataset) -> str:
         f"<details><summary>All parameters</summary><table><tbody>{chosen}</tbody></table>"
         "</details></aside>"
     )
+
+
+def _row(key: str, cell: str) -> str:
+    return f"<tr><th scope='row'>{key}</th><td>{cell}</td></tr>"
 
 
 def _duration(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """The model that sections start from: given weights, or trained here, once for all of them."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from invlib.training.run import TrainingRun
 
+    Shown = Mapping[str, xr.Dataset]
+
 __all__ = ["REFERENCE_SCALE", "Section", "section_class"]
 
 # The committed results of one scale stand beside every reader's own run.
@@ -116,21 +118,19 @@ class Section(BaseModel):
         """Return this run's Dataset and the reference results, see `papers.pages`."""
         return self._pages.beside_reference(self, ds, name)
 
-    def setup(self, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    def setup(self, shown: Shown) -> pd.DataFrame:
         """Return what was chosen for the paper and for each run, see `papers.pages`."""
         return self._pages.setup(self, shown)
 
-    def rows(
-        self, shown: Mapping[str, xr.Dataset], **select: object
-    ) -> Iterator[tuple[str, xr.Dataset]]:
+    def rows(self, shown: Shown, **select: object) -> Iterator[tuple[str, xr.Dataset]]:
         """Yield a title and a Dataset for each row of a figure, see `papers.pages`."""
         return self._pages.rows(shown, **select)
 
-    def verdicts(self, shown: Mapping[str, xr.Dataset], *, of: str | None = None) -> HTML:
+    def verdicts(self, shown: Shown, *, of: str | None = None) -> HTML:
         """Return the verdicts on this section's claims, see `papers.pages`."""
         return self._pages.verdicts(of or self.name, shown)
 
-    def made_with(self, *shown: Mapping[str, xr.Dataset]) -> HTML:
+    def made_with(self, *shown: Shown) -> HTML:
         """Return where the numbers of a page come from, see `papers.pages`."""
         return self._pages.made_with(*shown)
 
@@ -161,29 +161,29 @@ class Section(BaseModel):
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         """Build the section from a mapping that may hold other sections' parameters as well."""
         known = _every_parameter(cls)
+        listed = "; known are " + ", ".join(sorted(known))
         problems = [
-            f"unknown parameter {name!r}{nearest(name, known) or _list(known)}"
+            f"unknown parameter {name!r}{nearest(name, known) or listed}"
             for name in parameters
             if name not in known
         ]
-        if problems:
-            raise ParameterError(_lines(cls, problems))
         own = {name: value for name, value in parameters.items() if name in cls.model_fields}
-        for name, value in own.items():
-            if not _is_plain(value):
-                kind = type(value).__name__
-                problems.append(f"{name}={value!r} is a {kind}; plain numbers, text and lists only")
-        if problems:
-            raise ParameterError(_lines(cls, problems))
-        try:
-            # By way of JSON, where a list stands for a tuple although types are strict.
-            section = cls.model_validate_json(json.dumps(own))
-            section.runs()  # what a training run refuses shows here, before any work
-        except ValidationError as error:
-            raise ParameterError(_lines(cls, map(explain, error.errors()))) from None
-        except (TypeError, ValueError) as error:
-            raise ParameterError(_lines(cls, [str(error)])) from None
-        return section
+        problems = problems or [
+            f"{name}={value!r} is a {type(value).__name__}; plain numbers, text and lists only"
+            for name, value in own.items()
+            if not _is_plain(value)
+        ]
+        if not problems:
+            try:
+                # By way of JSON, where a list stands for a tuple although types are strict.
+                section = cls.model_validate_json(json.dumps(own))
+                section.runs()  # what a training run refuses shows here, before any work
+                return section
+            except ValidationError as error:
+                problems = list(map(explain, error.errors()))
+            except (TypeError, ValueError) as error:
+                problems = [str(error)]
+        raise ParameterError("\n".join(f"{cls.name}: {problem}" for problem in problems))
 
     @property
     def notebook(self) -> Path:
@@ -234,11 +234,3 @@ def section_class(name: str) -> type[Section]:
 def _every_parameter(cls: type[Section]) -> set[str]:
     """Names that any section knows: a scale file serves all notebooks."""
     return set().union(cls.model_fields, *(section.model_fields for section in _BY_NAME.values()))
-
-
-def _list(names: set[str]) -> str:
-    return "; known are " + ", ".join(sorted(names))
-
-
-def _lines(cls: type[Section], problems) -> str:
-    return "\n".join(f"{cls.name}: {problem}" for problem in problems)

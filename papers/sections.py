@@ -1,7 +1,5 @@
 """The sections of the book by name, and the training runs they need. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun

@@ -1,10 +1,9 @@
 """What the work of every section shares: the device, the results it writes and those it reads."""
 
-from __future__ import annotations
-
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 
 import torch
 import xarray as xr
@@ -13,7 +12,9 @@ from invlib.results.netcdf import open_results, save_results
 from invlib.results.provenance import parameters_text, provenance
 from papers.section import Section, section_class
 
-__all__ = ["best_device", "finish", "results_of"]
+__all__ = ["best_device", "results_of", "written"]
+
+Compute = Callable[[Section], xr.Dataset]
 
 
 def best_device() -> str:
@@ -21,34 +22,39 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def finish(
-    section: Section,
-    ds: xr.Dataset,
-    *,
+def written(
     kind: str,
-    device: object,
-    started: float,
-    seeds: Iterable[int] | None = None,
-    **attrs: str,
-) -> xr.Dataset:
-    """Say in `ds` what made it, write it to the section's `output`, return it as it is read back.
+    *,
+    seeds: Callable[[Section], Iterable[int]] = lambda section: section.seeds,
+    device: str | None = None,
+    keep: Iterable[str] = (),
+) -> Callable[[Compute], Compute]:
+    """Make work write what it returns to the section's `output`, with what made it.
 
-    `started` is ``time.perf_counter()`` of when work began; `seeds` are those of the section
-    where no others are given; `attrs` are kept besides.
+    Results are returned as they are read back. They name the device that the Dataset itself names,
+    else the best one. `seeds` are those that its trainings or images were drawn with; `keep` are
+    names of its own attributes.
     """
-    ds.attrs = (
-        attrs
-        | {"kind": kind}
-        | provenance(
-            parameters=section,
-            seeds=section.seeds if seeds is None else seeds,
-            device=device,
-            command=section.command,
-            wall_time=time.perf_counter() - started,
-        )
-    )
-    save_results(ds, section.output)
-    return open_results(section.output)
+
+    def decorate(compute: Compute) -> Compute:
+        @wraps(compute)
+        def dataset(section: Section) -> xr.Dataset:
+            started = time.perf_counter()
+            ds = compute(section)
+            made = provenance(
+                parameters=section,
+                seeds=seeds(section),
+                device=device or ds.attrs.get("device", best_device()),
+                command=section.command,
+                wall_time=time.perf_counter() - started,
+            )
+            ds.attrs = {name: ds.attrs[name] for name in keep} | {"kind": kind} | made
+            save_results(ds, section.output)
+            return open_results(section.output)
+
+        return dataset
+
+    return decorate
 
 
 def results_of(section: Section, name: str) -> xr.Dataset:

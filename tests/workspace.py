@@ -86,7 +86,7 @@ chapters:
 
 def copy_project(folder: Path, *names: str) -> Path:
     """Copy these files and folders of the project, and what tells that `folder` is one."""
-    for name in ("pyproject.toml", "invlib", *names):
+    for name in ("pyproject.toml", "invlib", "papers", *names):
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -97,7 +97,7 @@ def copy_project(folder: Path, *names: str) -> Path:
 
 def make_workspace(folder: Path) -> Path:
     """Copy the project to `folder`, with the tiny section in the place of the real ones."""
-    copy_project(folder, "papers", "workflow", "Makefile")
+    copy_project(folder, "workflow", "Makefile")
     (folder / "papers" / "toy.py").write_text(SECTION)
     (folder / "papers" / "sections.py").write_text(REGISTRY)
 

@@ -1,10 +1,6 @@
 """The claims ledger: which sections' results it judges."""
 
-from __future__ import annotations
-
 from papers.section import Section
-
-__all__ = ["ClaimsLedger"]
 
 
 class ClaimsLedger(Section):

@@ -1,7 +1,5 @@
 """Across the papers: A's measures on B's unlearning and C's erosion, C's on A's fine-tuning."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -9,8 +7,6 @@ from pydantic import Field
 from papers.merlin2023.base import RECIPES
 from papers.parameters import Positive, one_of
 from papers.section import Section
-
-__all__ = ["OneLensOnThreePapers"]
 
 
 class OneLensOnThreePapers(Section):

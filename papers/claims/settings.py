@@ -1,7 +1,5 @@
 """What claims are judged for, one at a time: the data sets and recipes of a section's results."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 

@@ -1,6 +1,7 @@
 """What a comparison costs, measured: times against two baselines, the floor, scaling, CKA, a GPU.
 
-Every function takes tensors and models and returns plain numbers; `measure` makes the Dataset.
+Every function takes tensors and models and returns plain numbers; the work of the page makes the
+Dataset.
 Whatever is compared is timed in turns, so that a machine that slows down slows down all of it.
 """
 
@@ -16,7 +17,6 @@ from statistics import fmean
 
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
 from invlib.comparison.compare import _draw, compare
@@ -26,7 +26,6 @@ from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from papers.engine.baselines import naive_matrices, pairs_of, reference_pair, spread_pairs
 from papers.engine.operations import (
-    OPERATIONS,
     clock,
     gemm_seconds,
     inversion_flop,
@@ -34,9 +33,6 @@ from papers.engine.operations import (
     operation_shares,
     products,
 )
-from papers.work import best_device
-
-__all__ = ["PRECISIONS", "at_precisions", "computing_in", "measure", "paper_scale"]
 
 Pair = dict[str, StagedModel]  # "pt" and "ft"
 WAYS = ("reference style", "naive truncated", "ours")
@@ -231,68 +227,14 @@ def cka_against_ckatorch(model: StagedModel, n: int, rounds: int) -> dict[str, t
     }
 
 
-def measure(
-    model: str,
-    img_size: int | None,
-    *,
-    images: Sequence[int],
-    iterations: Sequence[int],
-    rounds: Sequence[int],
-    pairs: int,
-    doublings: int,
-    cka_images: int,
-    gpu_images: int,
-    seed: int,
-) -> xr.Dataset:
-    """Return everything but the memory, as a Dataset of kind ``benchmark`` without provenance.
-
-    The arguments are the parameters ``bench_…`` of `papers.engine.what_it_costs.WhatItCosts`.
-    """
-    device = best_device()
-    models = {
-        short: load_model(model, img_size=img_size, seed=i).to(device)
-        for i, short in enumerate(("pt", "ft"))
-    }
-    pt = models["pt"]
-    invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
-    sizes, most = list(zip(images, iterations, rounds, strict=True)), max(rounds)
-    found = against_baselines(models, sizes, sampled_pairs=pairs, seed=seed)
-    found |= at_equal_loss(models, images[0], iterations[0], most, seed=seed)
-    found |= against_floor(pt, images[0], iterations[0], most)
-    found |= scaling(models, doublings) | cka_against_ckatorch(pt, cka_images, most)
-    found |= paper_scale(gpu_images, device)
-    coords = dict(
-        way=list(WAYS),
-        baseline=list(WAYS[:2]),
-        images=list(images),
-        round=range(most),
-        equal_loss=list(EQUAL),
-        layer=pt.layers,
-        operation=list(OPERATIONS),
-        sweep=list(SWEEPS),
-        share=[0.5**k for k in range(doublings, -1, -1)],
-        cka_method=["ckatorch, pair by pair", "ours"],
-        precision=list(PRECISIONS),
-        gpu_round=range(3),
-    )
-    variables = {
-        name: (dims, values, dict(long_name=long_name, units=units))
-        for name, (dims, values, long_name, units) in found.items()
-    }
-    used = {d for dims, *_ in found.values() for d in ((dims,) if isinstance(dims, str) else dims)}
-    ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
-    steps = xr.DataArray(list(iterations), dims="images")
-    return ds.assign_coords(iterations=steps.assign_attrs(long_name="iterations", units="1"))
-
-
 PRECISIONS = ("float32", "TF32", "bfloat16")
 
 _ROUNDS = 3  # the first pays for whatever happens only once
 
 
-def paper_scale(n: int, device: str) -> dict[str, tuple]:
+def paper_scale(n: int, device: torch.device) -> dict[str, tuple]:
     """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
-    if not n or device == "cpu":
+    if not n or device.type == "cpu":
         return {}
     pt, ft = (load_model("vit_base_patch32_224", seed=seed).to(device) for seed in (0, 1))
     return at_precisions(pt, ft, noise(pt, n), iterations=50)

@@ -1,7 +1,5 @@
 """How inverted is inverted? Recipes raced against one another, and what they do to the measures."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -9,8 +7,6 @@ from pydantic import Field
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Natural, Positive, Recipes, Several
-
-__all__ = ["HowInverted"]
 
 
 class HowInverted(MerlinSection):

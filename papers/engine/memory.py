@@ -1,7 +1,5 @@
 """Peak memory of an inversion. One process for each measurement: a peak cannot be undone."""
 
-from __future__ import annotations
-
 import multiprocessing
 import sys
 from collections.abc import Iterable

@@ -1,15 +1,11 @@
 """The page on what a comparison costs: its parameters."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from papers.parameters import Name, Natural, Positive, Several
 from papers.section import Section
-
-__all__ = ["WhatItCosts"]
 
 Counts = Annotated[tuple[Positive, ...], Field(min_length=1)]
 

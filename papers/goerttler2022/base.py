@@ -1,7 +1,5 @@
 """What every section of paper B (Goerttler & Obermayer 2022) is run with."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field

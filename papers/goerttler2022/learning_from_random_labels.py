@@ -3,8 +3,6 @@
 Every network is compared with its own start; repeats of the whole training are dim train_seed.
 """
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -12,8 +10,6 @@ from pydantic import AfterValidator, Field
 from invlib.training.run import TrainingRun
 from papers.goerttler2022.base import GoerttlerSection, _rising
 from papers.parameters import Positive, Several
-
-__all__ = ["LearningFromRandomLabels"]
 
 
 class LearningFromRandomLabels(GoerttlerSection):

@@ -1,7 +1,5 @@
 """Section 4 of paper B (Goerttler & Obermayer 2022): what fine-tuning makes of pretraining."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.training.run import TrainingRun

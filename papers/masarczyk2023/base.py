@@ -1,7 +1,5 @@
 """What every section of paper C (Masarczyk et al. 2023) is run with."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """Paper C, Figures 3 to 6 and its Grad-CAM analysis: what the second task leaves of the first."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -9,8 +7,6 @@ from pydantic import AfterValidator, Field
 from invlib.training.run import TrainingRun
 from papers.masarczyk2023.base import SQUARES, Ratio, SquaresSection
 from papers.parameters import Name, Positive, Several
-
-__all__ = ["CollapseAndPlasticity"]
 
 
 class CollapseAndPlasticity(SquaresSection):

@@ -8,16 +8,12 @@ Network and head go from task to task, and all have the same hyperparameters. So
 also what "from scratch" means: the same images, the same budget, another start.
 """
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.training.run import OPTIMIZERS, TrainingRun
 from papers.masarczyk2023.base import TASKS, SquaresSection
 from papers.parameters import Name, Names, Positive, PositiveFloat, one_of
 from papers.pretrained import Pretrained
-
-__all__ = ["FeatureErosion"]
 
 
 class FeatureErosion(SquaresSection, Pretrained):

@@ -1,11 +1,7 @@
 """Table 1 and appendix C.1 of paper A: accuracies, and learning against forgetting."""
 
-from __future__ import annotations
-
 from invlib.training.run import TrainingRun
 from papers.merlin2023.pretraining_dataset import IMAGENET, PretrainingDataset
-
-__all__ = ["Accuracy"]
 
 
 class Accuracy(PretrainingDataset):

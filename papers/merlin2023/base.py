@@ -1,7 +1,5 @@
 """What every section of paper A (Merlin et al. 2023) is run with."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field
@@ -10,8 +8,6 @@ from invlib.names import TASKS
 from invlib.training.run import OPTIMIZERS, TrainingRun
 from papers.parameters import Names, Natural, Positive, PositiveFloat, Several, one_of
 from papers.pretrained import Pretrained
-
-__all__ = ["MerlinSection"]
 
 RECIPES = ("adam", "fast", "ngd")
 

@@ -1,7 +1,5 @@
 """Section 4.3 of paper A: which fine-tuned layers hold which pretrained invariances."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,8 +8,6 @@ from invlib.names import choices
 from papers.merlin2023.base import RECIPES
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.parameters import Recipes, split
-
-__all__ = ["CompressionExpansion"]
 
 
 def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:

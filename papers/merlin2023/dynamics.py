@@ -1,14 +1,10 @@
 """Section 4.4 of paper A: learning, forgetting and robustness, epoch by epoch."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Positive
-
-__all__ = ["Dynamics"]
 
 
 class Dynamics(MerlinSection):

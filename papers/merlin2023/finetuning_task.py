@@ -1,11 +1,7 @@
 """Section 4.1 of paper A: what fine-tuning to two kinds of task learns and forgets."""
 
-from __future__ import annotations
-
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-
-__all__ = ["FinetuningTask"]
 
 
 class FinetuningTask(MerlinSection):

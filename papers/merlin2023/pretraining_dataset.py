@@ -1,15 +1,11 @@
 """Section 4.2 of paper A, Table 1 and appendix C.1: what the pretraining data set does."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.names import choices
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Names, Natural, Positive
-
-__all__ = ["PretrainingDataset"]
 
 NONE = "none"  # of pretraining: training from a random start
 IMAGENET = "imagenet"  # what `weights` were trained on

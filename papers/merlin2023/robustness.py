@@ -1,7 +1,5 @@
 """Section 4.4 of paper A: forgetting and robustness in trainings of several kinds."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -9,8 +7,6 @@ from pydantic import AfterValidator, Field
 from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun
 from papers.merlin2023.dynamics import Dynamics
 from papers.parameters import Name, Positive, Several
-
-__all__ = ["Robustness"]
 
 
 def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:

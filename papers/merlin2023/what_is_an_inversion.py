@@ -1,14 +1,10 @@
 """The introduction: images and what a network takes for them."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Positive
-
-__all__ = ["WhatIsAnInversion"]
 
 
 class WhatIsAnInversion(MerlinSection):

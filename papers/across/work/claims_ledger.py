@@ -1,9 +1,6 @@
 """All claims, by the section (notebook) whose results decide them, and the ledger made of them."""
 
-from __future__ import annotations
-
 import json
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from papers.merlin2023.claims.dynamics import DYNAMICS
 from papers.merlin2023.claims.finetuning_task import FINETUNING_TASK
 from papers.merlin2023.claims.pretraining_dataset import PRETRAINING_DATASET
 from papers.merlin2023.claims.robustness import ROBUSTNESS, SPREAD
-from papers.work import finish
+from papers.work import written
 
 __all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
 
@@ -109,9 +106,9 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
     return table
 
 
+@written("claims", device="cpu", keep=("claims",))
 def dataset(section: ClaimsLedger) -> xr.Dataset:
     """Join the ledgers of this run; a claim is called by its id and what it was judged for."""
-    started = time.perf_counter()
     parts, texts = [], []
     for _, _, ledgers, _ in judged(runs_root(section.scale)):
         for one in ledgers:
@@ -122,5 +119,4 @@ def dataset(section: ClaimsLedger) -> xr.Dataset:
             scalars = [name for name in one.coords if one[name].ndim == 0]
             parts.append(one.drop_vars(scalars).assign_coords(claim=called))
     ds = xr.concat(parts, "claim", join="outer", fill_value={"reason": ""})
-    texts = json.dumps(texts, ensure_ascii=False)
-    return finish(section, ds, kind="claims", device="cpu", started=started, claims=texts)
+    return ds.assign_attrs(claims=json.dumps(texts, ensure_ascii=False))

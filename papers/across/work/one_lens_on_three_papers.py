@@ -1,25 +1,14 @@
 """Work across the papers: every measure on a network before and after each of four trainings."""
 
-from __future__ import annotations
-
 import json
-import time
 from typing import NamedTuple
 
 import xarray as xr
 
-from invlib import (
-    cka_divergence,
-    compare,
-    forgetting,
-    invariance_flow,
-    learning,
-    load_images,
-    train,
-)
+from invlib import compare, load_images, train
 from invlib.comparison.probes import probe_layers
 from invlib.data.images import ImageSet
-from invlib.metrics.invariance import diagonal
+from invlib.metrics import invariance
 from invlib.models.staged import StagedModel
 from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
@@ -28,7 +17,7 @@ from invlib.training.seen import trained_on
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.parameters import load_scale
 from papers.section import Section, section_class
-from papers.work import best_device, finish
+from papers.work import best_device, written
 
 WHEN = ("before", "after")
 
@@ -42,17 +31,15 @@ class Case(NamedTuple):
     test: ImageSet
 
 
+@written("lens")
 def dataset(section: OneLensOnThreePapers) -> xr.Dataset:
     """Look at every case with every measure; dim case stands in front, dim place is a layer.
 
     Networks differ in depth, so a layer is called by its place, and `layer_depth` says where in
     its network that is; shorter networks end in NaN.
     """
-    started = time.perf_counter()
-    device = best_device()
-    parts = {name: _look(section, case, device) for name, case in _cases(section).items()}
-    ds = xr.concat(parts.values(), xr.Variable("case", list(parts)), join="outer")
-    return finish(section, ds, kind="lens", device=device, started=started)
+    parts = {name: _look(section, case) for name, case in _cases(section).items()}
+    return xr.concat(parts.values(), xr.Variable("case", list(parts)), join="outer")
 
 
 def _cases(section: OneLensOnThreePapers) -> dict[str, Case]:
@@ -96,8 +83,9 @@ def _as_run(section: OneLensOnThreePapers, name: str) -> Section:
     return section_class(name).from_parameters(parameters)
 
 
-def _look(section: OneLensOnThreePapers, case: Case, device: str) -> xr.Dataset:
+def _look(section: OneLensOnThreePapers, case: Case) -> xr.Dataset:
     """Every measure of one case."""
+    device = best_device()
     compared = compare(
         case.before.to(device),
         case.after.to(device),
@@ -112,13 +100,13 @@ def _look(section: OneLensOnThreePapers, case: Case, device: str) -> xr.Dataset:
     )
     ds = xr.Dataset(
         {
-            "learning": learning(compared),
-            "forgetting": forgetting(compared),
-            "cka_divergence": cka_divergence(compared),
-            "self_term": diagonal(compared, "stir_pt_pt"),
+            "learning": invariance.learning(compared),
+            "forgetting": invariance.forgetting(compared),
+            "cka_divergence": invariance.cka_divergence(compared),
+            "self_term": invariance.diagonal(compared, "stir_pt_pt"),
             "control": compared["stir_control_pt"],
-            "flow": invariance_flow(compared),
-            "flow_before": invariance_flow(compared, target="pt"),
+            "flow": invariance.invariance_flow(compared),
+            "flow_before": invariance.invariance_flow(compared, target="pt"),
         }
     ).drop_attrs(deep=False)
     fitted = case.train.sample(min(section.lens_probe_n, len(case.train)))

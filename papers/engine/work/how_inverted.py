@@ -1,9 +1,5 @@
 """Work of the page on recipes: race them, measure with some of them, make its tables."""
 
-from __future__ import annotations
-
-import time
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -16,21 +12,31 @@ from papers.engine.contenders import CONTENDERS
 from papers.engine.how_inverted import HowInverted
 from papers.merlin2023.work.base import pretrained_model
 from papers.parameters import split
-from papers.work import best_device, finish
+from papers.work import best_device, written
+
+_LONG_NAMES = {
+    "race_loss": "mean relative distance after so many gradients",
+    "race_best": "mean relative distance of each image's best iterate",
+    "race_images": "the first image, inverted",
+    "self_term_pt": "STIR of pretrained[layer] with itself",
+    "self_term_ft": "STIR of fine-tuned[layer] with itself",
+    "learning": "learning",
+    "forgetting": "forgetting",
+    "learning_one": "learning, self term 1",
+    "forgetting_one": "forgetting, self term 1",
+}
 
 
+@written("benchmark")
 def dataset(section: HowInverted) -> xr.Dataset:
     """Race the recipes, measure with some of them, and write one Dataset of kind benchmark."""
-    started = time.perf_counter()
     pretrained = pretrained_model(section).to(best_device())
     trained = train(
         section.finetuning_run(section.datasets[0], section.tasks[0]), root=section.training_root
     )
     pool = load_images(section.datasets[0], "test")
-    ds = _race(section, pretrained, pool).merge(
-        _measure(section, pretrained, trained.model().to(pretrained.device), pool)
-    )
-    return finish(section, ds, kind="benchmark", device=pretrained.device, started=started)
+    finetuned = trained.model().to(pretrained.device)
+    return _race(section, pretrained, pool).merge(_measure(section, pretrained, finetuned, pool))
 
 
 def _race(section: HowInverted, model: StagedModel, pool: ImageSet) -> xr.Dataset:
@@ -56,35 +62,22 @@ def _race(section: HowInverted, model: StagedModel, pool: ImageSet) -> xr.Datase
         best[i] = found.best.mean(1).cpu()
         shown = (found.images[:, :1] * 255).round().byte().movedim(2, -1)
         pictures.append(shown.cpu().numpy())
-    say = dict(units="1")
-    return xr.Dataset(
-        {
-            "race_loss": (
-                ("recipe", "race_layer", "evaluation"),
-                loss,
-                say | dict(long_name="mean relative distance after so many gradients"),
-            ),
-            "race_best": (
-                ("recipe", "race_layer"),
-                best,
-                say | dict(long_name="mean relative distance of each image's best iterate"),
-            ),
-            "race_images": (
-                ("recipe", "race_layer", "example", "y", "x", "channel"),
-                np.stack(pictures),
-                say | dict(long_name="the first image, inverted"),
-            ),
-        },
-        dict(
-            recipe=list(section.race),
-            race_layer=layers,
-            evaluation=range(longest + 1),
-            example=range(1),
-            y=range(model.img_size),
-            x=range(model.img_size),
-            channel=["red", "green", "blue"],
-        ),
+    at = ("recipe", "race_layer")
+    race = {
+        "race_loss": ((*at, "evaluation"), loss),
+        "race_best": (at, best),
+        "race_images": ((*at, "example", "y", "x", "channel"), np.stack(pictures)),
+    }
+    coords = dict(
+        recipe=list(section.race),
+        race_layer=layers,
+        evaluation=range(longest + 1),
+        example=range(1),
+        y=range(model.img_size),
+        x=range(model.img_size),
+        channel=["red", "green", "blue"],
     )
+    return _said(xr.Dataset(race, coords))
 
 
 def _measure(
@@ -108,29 +101,24 @@ def _measure(
             examples=0,
             cache=section.inversions,
         )
-        values = {
-            "self_term_pt": (
-                diagonal(ds, "stir_pt_pt"),
-                "STIR of pretrained[layer] with itself",
-            ),
-            "self_term_ft": (
-                diagonal(ds, "stir_ft_ft"),
-                "STIR of fine-tuned[layer] with itself",
-            ),
-            "learning": (learning(ds), "learning"),
-            "forgetting": (forgetting(ds), "forgetting"),
-            "learning_one": (learning(ds, self_term="one"), "learning, self term 1"),
-            "forgetting_one": (forgetting(ds, self_term="one"), "forgetting, self term 1"),
+        measures = {
+            "self_term_pt": diagonal(ds, "stir_pt_pt"),
+            "self_term_ft": diagonal(ds, "stir_ft_ft"),
+            "learning": learning(ds),
+            "forgetting": forgetting(ds),
+            "learning_one": learning(ds, self_term="one"),
+            "forgetting_one": forgetting(ds, self_term="one"),
         }
-        parts.append(
-            xr.Dataset(
-                {
-                    name: value.drop_attrs().assign_attrs(long_name=long, units="1")
-                    for name, (value, long) in values.items()
-                }
-            )
-        )
+        parts.append(_said(xr.Dataset(measures)))
     return xr.concat(parts, xr.Variable("measured_recipe", list(section.measured)))
+
+
+def _said(ds: xr.Dataset) -> xr.Dataset:
+    """`ds`, whose variables say what they are and nothing else."""
+    ds = ds.drop_attrs()
+    for name in ds:
+        ds[name].attrs = dict(long_name=_LONG_NAMES[name], units="1")
+    return ds
 
 
 def evaluations_needed(ds: xr.Dataset) -> pd.DataFrame:

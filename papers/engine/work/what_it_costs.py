@@ -1,50 +1,79 @@
 """Work of the page on costs: measure one thing at a time, and make its table."""
 
-from __future__ import annotations
-
-import time
 from collections.abc import Iterator
 from statistics import median
 
 import pandas as pd
 import xarray as xr
 
-from papers.engine.costs import measure
+from invlib.inversion.invert import invert
+from invlib.models.loading import load_model
+from invlib.models.staged import StagedModel
+from papers.engine import costs
 from papers.engine.memory import peak_memories
+from papers.engine.operations import OPERATIONS, noise
 from papers.engine.what_it_costs import WhatItCosts
-from papers.work import best_device, finish
+from papers.work import best_device, written
+
+_MEMORY = {
+    "peak_memory": "peak memory of inverting all layers, above what was there",
+    "held_memory": "of this, starting images and inverted images",
+}
 
 
+@written("benchmark", seeds=lambda section: section.seeds[:1])
 def dataset(section: WhatItCosts) -> xr.Dataset:
-    """Measure, one thing at a time, and write the results to `output`."""
-    started = time.perf_counter()
-    sizes = section.bench_memory_images
-    peak, held = zip(*peak_memories(section.model, section.img_size, sizes), strict=True)
-    ds = measure(
-        section.model,
-        section.img_size,
-        images=section.bench_images,
-        iterations=section.bench_iterations,
-        rounds=section.bench_rounds,
-        pairs=section.bench_pairs,
-        doublings=section.bench_doublings,
-        cka_images=section.bench_cka_images,
-        gpu_images=section.bench_gpu_images,
-        seed=section.seeds[0],
-    ).assign_coords(memory_images=list(sizes))
-    for name, values, long_name in (
-        ("peak_memory", peak, "peak memory of inverting all layers, above what was there"),
-        ("held_memory", held, "of this, starting images and inverted images"),
-    ):
-        said = dict(long_name=long_name, units="MiB")
-        ds[name] = ("memory_images", [value / 2**20 for value in values], said)
-    return finish(
-        section,
-        ds,
-        kind="benchmark",
-        device=best_device(),
-        started=started,
-        seeds=section.seeds[:1],
+    """Measure, one thing at a time."""
+    device, sizes = best_device(), section.bench_memory_images
+    memory = zip(*peak_memories(section.model, section.img_size, sizes), strict=True)
+    models = {
+        short: load_model(section.model, img_size=section.img_size, seed=seed).to(device)
+        for seed, short in enumerate(("pt", "ft"))
+    }
+    pt = models["pt"]
+    invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
+    found = _timed(section, models) | {
+        name: ("memory_images", [value / 2**20 for value in values], long_name, "MiB")
+        for (name, long_name), values in zip(_MEMORY.items(), memory, strict=True)
+    }
+    coords = dict(
+        way=list(costs.WAYS),
+        baseline=list(costs.WAYS[:2]),
+        images=list(section.bench_images),
+        round=range(max(section.bench_rounds)),
+        equal_loss=list(costs.EQUAL),
+        layer=pt.layers,
+        operation=list(OPERATIONS),
+        sweep=list(costs.SWEEPS),
+        share=[0.5**k for k in range(section.bench_doublings, -1, -1)],
+        cka_method=["ckatorch, pair by pair", "ours"],
+        precision=list(costs.PRECISIONS),
+        gpu_round=range(3),
+        memory_images=list(sizes),
+    )
+    variables = {
+        name: (dims, values, dict(long_name=long_name, units=units))
+        for name, (dims, values, long_name, units) in found.items()
+    }
+    used = {d for dims, *_ in found.values() for d in ((dims,) if isinstance(dims, str) else dims)}
+    ds = xr.Dataset(variables, {name: value for name, value in coords.items() if name in used})
+    steps = xr.DataArray(list(section.bench_iterations), dims="images")
+    return ds.assign_coords(iterations=steps.assign_attrs(long_name="iterations", units="1"))
+
+
+def _timed(section: WhatItCosts, models: dict[str, StagedModel]) -> dict[str, tuple]:
+    """Everything but memory: {variable: (dims, values, long name, units)}."""
+    pt, seed, most = models["pt"], section.seeds[0], max(section.bench_rounds)
+    every = (section.bench_images, section.bench_iterations, section.bench_rounds)
+    sizes = list(zip(*every, strict=True))
+    n, steps, _ = sizes[0]
+    return (
+        costs.against_baselines(models, sizes, sampled_pairs=section.bench_pairs, seed=seed)
+        | costs.at_equal_loss(models, n, steps, most, seed=seed)
+        | costs.against_floor(pt, n, steps, most)
+        | costs.scaling(models, section.bench_doublings)
+        | costs.cka_against_ckatorch(pt, section.bench_cka_images, most)
+        | costs.paper_scale(section.bench_gpu_images, pt.device)
     )
 
 

@@ -1,8 +1,5 @@
 """What the work of paper B's two sections shares: probe images, Gram matrices, writing results."""
 
-from __future__ import annotations
-
-import time
 from collections.abc import Callable
 
 import xarray as xr
@@ -12,11 +9,14 @@ from invlib import load_images
 from invlib.models.staged import StagedModel
 from papers.goerttler2022.base import GoerttlerSection
 from papers.goerttler2022.drift import grams_to_logits
-from papers.work import best_device, finish
+from papers.work import best_device, written
 
-__all__ = ["LOGGED", "grams", "of_every_seed", "probe_images"]
+__all__ = ["LOGGED", "drift", "grams", "of_every_seed", "probe_images"]
 
 LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+# of work whose results are kind drift; `seeds` draw nothing but the probe images
+drift = written("drift", seeds=lambda section: section.labels_seeds)
 
 
 def probe_images(section: GoerttlerSection, dataset: str) -> Tensor:
@@ -30,15 +30,7 @@ def grams(model: StagedModel, images: Tensor) -> Tensor:
 
 
 def of_every_seed(section: GoerttlerSection, repeat: Callable[[int], xr.Dataset]) -> xr.Dataset:
-    """Write what `repeat` returns for every training seed; dims dataset and train_seed in front."""
-    started = time.perf_counter()
-    seeds = section.labels_seeds
-    ds = xr.concat(map(repeat, seeds), xr.Variable("train_seed", list(seeds)), join="exact")
-    return finish(
-        section,
-        ds.expand_dims(dataset=[section.labels_dataset]),
-        kind="drift",
-        device=best_device(),
-        started=started,
-        seeds=seeds,
-    )
+    """Return what `repeat` returns for each training seed; dims dataset and train_seed in front."""
+    by_seed = xr.Variable("train_seed", list(section.labels_seeds))
+    ds = xr.concat(map(repeat, section.labels_seeds), by_seed, join="exact")
+    return ds.expand_dims(dataset=[section.labels_dataset])

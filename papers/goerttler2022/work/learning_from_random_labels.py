@@ -1,7 +1,5 @@
 """Work of section 3: train on labels of every randomness, compare with the random start."""
 
-from __future__ import annotations
-
 import xarray as xr
 from torch import Tensor
 
@@ -9,9 +7,10 @@ from invlib import train
 from invlib.training.checkpoints import Trained
 from papers.goerttler2022.drift import layerwise_cka
 from papers.goerttler2022.learning_from_random_labels import LearningFromRandomLabels
-from papers.goerttler2022.work.base import LOGGED, grams, of_every_seed, probe_images
+from papers.goerttler2022.work.base import LOGGED, drift, grams, of_every_seed, probe_images
 
 
+@drift
 def dataset(section: LearningFromRandomLabels) -> xr.Dataset:
     """Train, and compare each network with its own random start."""
     images = probe_images(section, section.labels_dataset)

@@ -1,7 +1,5 @@
 """Work of section 4: fine-tune to every task, compare with the pretrained and initial network."""
 
-from __future__ import annotations
-
 import numpy as np
 import xarray as xr
 from torch import Tensor
@@ -9,9 +7,10 @@ from torch import Tensor
 from invlib import train
 from papers.goerttler2022.drift import layerwise_cka
 from papers.goerttler2022.unlearning import CROSS, SAME, SCRATCH, SHIFTED, Unlearning
-from papers.goerttler2022.work.base import LOGGED, grams, of_every_seed, probe_images
+from papers.goerttler2022.work.base import LOGGED, drift, grams, of_every_seed, probe_images
 
 
+@drift
 def dataset(section: Unlearning) -> xr.Dataset:
     """Train, and compare each network with the pretrained and the initial one.
 

@@ -1,9 +1,5 @@
 """Work of Figures 3 to 6: train three tasks, look at the network after the first and second."""
 
-from __future__ import annotations
-
-import time
-
 import torch
 import xarray as xr
 
@@ -17,16 +13,16 @@ from papers.masarczyk2023.base import ORIGINAL, SQUARES, TASKS
 from papers.masarczyk2023.collapse_and_plasticity import CollapseAndPlasticity
 from papers.masarczyk2023.gradcam import grad_cam, share_in_corner
 from papers.masarczyk2023.task_logs import task_logs
-from papers.work import best_device, finish
+from papers.work import best_device, written
 
 
+@written("tasks")
 def dataset(section: CollapseAndPlasticity) -> xr.Dataset:
     """Train, then look at the network after the first task and after the second.
 
     Dims dataset (one) and train_seed stand in front. CKA is of the two networks on the same
     images, all without squares; probes and ranks are of either network on either images.
     """
-    started = time.perf_counter()
     seeds = section.train_seeds
     keys = {(section.erosion_dataset, seed): seed for seed in seeds}
     sequences = {key: section.sequence(section.collapse_model, seed) for key, seed in keys.items()}
@@ -40,8 +36,7 @@ def dataset(section: CollapseAndPlasticity) -> xr.Dataset:
     )
     looked = looked.expand_dims(dataset=[section.erosion_dataset])
     ds = _merged(logs, looked, parts[0][pictures])  # nothing looks at it after task 3: NaN
-    ds = ds.sel(task=list(TASKS))  # joining sorts the labels
-    return finish(section, ds, kind="tasks", device=logs.attrs["device"], started=started)
+    return ds.sel(task=list(TASKS))  # joining sorts the labels
 
 
 def _after_training(section: CollapseAndPlasticity, seed: int, *, first: bool) -> xr.Dataset:

@@ -1,9 +1,5 @@
 """Work of Table 1 and appendix C.1: collect accuracies, correlate learning with forgetting."""
 
-from __future__ import annotations
-
-import time
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -12,12 +8,12 @@ from invlib import forgetting, learning, train
 from papers.claims.shapes import pearson
 from papers.merlin2023.accuracy import Accuracy
 from papers.merlin2023.work.pretraining_dataset import accuracy_before
-from papers.work import finish, results_of
+from papers.work import results_of, written
 
 
+@written("accuracy", device="cpu")
 def dataset(section: Accuracy) -> xr.Dataset:
     """Collect test accuracies, and correlate learning with forgetting over the layers."""
-    started = time.perf_counter()
     compared = results_of(section, "pretraining_dataset")
     names = [name.split(" from ") for name in section.runs()]
     grid = {
@@ -41,7 +37,7 @@ def dataset(section: Accuracy) -> xr.Dataset:
         curves = (measure(compared, self_term=self_term) for measure in (learning, forgetting))
         rows.append(pearson(*curves))
     ds["layer_correlation"] = xr.concat(rows, xr.Variable("self_term", ["measured", "one"]))
-    return finish(section, ds, kind="accuracy", device="cpu", started=started)
+    return ds
 
 
 def table(ds: xr.Dataset, paper: dict[str, dict[str, float]]) -> pd.DataFrame:

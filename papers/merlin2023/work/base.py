@@ -1,7 +1,5 @@
 """What the work of paper A's sections shares: the pretrained model, and comparisons with it."""
 
-from __future__ import annotations
-
 import xarray as xr
 
 from invlib import compare, load_images, load_model, train

@@ -1,9 +1,6 @@
 """Work of section 4.3: the matrices that the flow is made of, and its table."""
 
-from __future__ import annotations
-
 import itertools
-import time
 from collections.abc import Iterable
 
 import pandas as pd
@@ -16,15 +13,15 @@ from papers.merlin2023.compression_expansion import CompressionExpansion
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.finetuning_task import compare_all
 from papers.parameters import split
-from papers.work import finish
+from papers.work import written
 
 _KEPT = ("stir_ft_pt", "stir_pt_pt", "stir_control_pt", "stir_control_ft")
 _LEFT_OUT = ("stir_ft_pt_left_out", "stir_pt_pt_left_out")
 
 
+@written("comparison")
 def dataset(section: CompressionExpansion) -> xr.Dataset:
     """Return the matrices that eq. 5 is made of, dims recipe, task and dataset in front."""
-    started = time.perf_counter()
     pretrained = pretrained_model(section)
     recipes = {f"{section.recipe}:{section.iterations}": {}}  # as `compare` knows it
     for recipe in section.flow_recipes:
@@ -36,8 +33,7 @@ def dataset(section: CompressionExpansion) -> xr.Dataset:
     for recipe, other in recipes.items():
         other |= dict(inverted=["pt"], jackknife="matrix", examples=0)
         by_recipe[recipe] = compare_all(section, pretrained, **other)[kept]
-    ds = stack(by_recipe, "recipe")
-    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+    return stack(by_recipe, "recipe")
 
 
 def table(

@@ -1,9 +1,5 @@
 """Work of section 4.4: one fine-tuning, compared with its start epoch by epoch."""
 
-from __future__ import annotations
-
-import time
-
 import torch
 import xarray as xr
 from tqdm.auto import tqdm
@@ -17,19 +13,18 @@ from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
 from papers.merlin2023.dynamics import Dynamics
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
-from papers.work import finish
+from papers.work import written
 
 
+@written("comparison")
 def dataset(section: Dynamics) -> xr.Dataset:
     """Compare every epoch with the start; dims dataset and epoch stand in front."""
-    started = time.perf_counter()
     pretrained = pretrained_model(section)
     parts = {}
     for dataset, run in section.runs().items():
         trained = train(run, root=section.training_root)
         parts[dataset] = trajectory(section, pretrained, trained)
-    ds = stack(parts, "dataset")
-    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+    return stack(parts, "dataset")
 
 
 def trajectory(

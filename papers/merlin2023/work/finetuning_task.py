@@ -1,9 +1,5 @@
 """Work of section 4.1: fine-tune to two kinds of task, invert, compare."""
 
-from __future__ import annotations
-
-import time
-
 import xarray as xr
 
 from invlib import train
@@ -11,15 +7,13 @@ from invlib.comparison.compare import stack
 from invlib.models.staged import StagedModel
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
-from papers.work import finish
+from papers.work import written
 
 
+@written("comparison")
 def dataset(section: FinetuningTask) -> xr.Dataset:
     """Train, invert and compare; dims dataset and task stand in front."""
-    started = time.perf_counter()
-    pretrained = pretrained_model(section)
-    ds = compare_all(section, pretrained)
-    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+    return compare_all(section, pretrained_model(section))
 
 
 def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:

@@ -1,9 +1,5 @@
 """Work of section 4.2: train from every start, and compare each model with its own start."""
 
-from __future__ import annotations
-
-import time
-
 import xarray as xr
 from tqdm.auto import tqdm
 
@@ -13,31 +9,30 @@ from invlib.metrics.invariance import diagonals
 from invlib.training.checkpoints import Trained
 from papers.merlin2023.pretraining_dataset import PretrainingDataset
 from papers.merlin2023.work.base import compare_finetuned
-from papers.work import finish
+from papers.work import written
 
 
+@written("comparison")
 def dataset(section: PretrainingDataset) -> xr.Dataset:
     """Train, invert and compare each model with its own start; diagonals only.
 
     Dims dataset and pretraining stand in front. `pretraining_accuracy` is that of the start on
     what it was trained on, NaN where nothing here trained it.
     """
-    started = time.perf_counter()
     runs = section.runs()
     parts: dict[str, dict[str, xr.Dataset]] = {target: {} for target in section.targets}
     for name, run in tqdm(runs.items(), desc="comparisons", leave=False, disable=None):
         target, start = name.split(" from ")
         trained = train(run, root=section.training_root)
-        before = trained.model(0)
-        ds = diagonals(compare_finetuned(section, before, trained, examples=0))
+        ds = diagonals(compare_finetuned(section, trained.model(0), trained, examples=0))
         accuracy = accuracy_before(section, trained)
         parts[target][start] = ds.assign(pretraining_accuracy=accuracy)
-    ds = xr.concat(
+    starts = [p for p in section.pretrainings if any(p in one for one in parts.values())]
+    return xr.concat(
         [stack(of_one, "pretraining") for of_one in parts.values()],
         xr.Variable("dataset", list(parts)),
         join="outer",
-    ).sel(pretraining=[p for p in section.pretrainings if any(p in one for one in parts.values())])
-    return finish(section, ds, kind="comparison", device=before.device, started=started)
+    ).sel(pretraining=starts)
 
 
 def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:

@@ -1,9 +1,5 @@
 """Work of section 4.4: follow forgetting and robustness through trainings of several kinds."""
 
-from __future__ import annotations
-
-import time
-
 import xarray as xr
 
 from invlib import train
@@ -11,16 +7,15 @@ from invlib.comparison.compare import stack
 from papers.merlin2023.robustness import Robustness
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.dynamics import trajectory
-from papers.work import finish
+from papers.work import written
 
 
+@written("comparison")
 def dataset(section: Robustness) -> xr.Dataset:
     """Follow forgetting and corrupted accuracy through every training; dim optimizer."""
-    started = time.perf_counter()
     pretrained = pretrained_model(section)
     parts = {}
     for name, run in section.runs().items():
         trained = train(run, root=section.training_root)
         parts[name] = trajectory(section, pretrained, trained, inverted=("pt",))
-    ds = stack(parts, "optimizer", shared=True).assign_coords(dataset=section.datasets[0])
-    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
+    return stack(parts, "optimizer", shared=True).assign_coords(dataset=section.datasets[0])

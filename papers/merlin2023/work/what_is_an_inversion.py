@@ -1,24 +1,20 @@
 """Work of the introduction: invert images at every layer, show them to an untrained model too."""
 
-from __future__ import annotations
-
-import time
-
 import xarray as xr
 
 from invlib import compare, load_images, load_model
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
 from papers.merlin2023.work.base import pretrained_model
-from papers.work import best_device, finish
+from papers.work import best_device, written
 
 
+@written("comparison")
 def dataset(section: WhatIsAnInversion) -> xr.Dataset:
     """Compare the pretrained model with an untrained one of the same architecture."""
-    started = time.perf_counter()
     pretrained = pretrained_model(section).to(best_device())
     untrained = load_model(section.model, img_size=pretrained.img_size, seed=section.train_seed + 1)
     n = max(4, section.gallery)
-    ds = compare(
+    return compare(
         pretrained,
         untrained.to(pretrained.device),
         load_images(section.datasets[0], "test"),
@@ -31,4 +27,3 @@ def dataset(section: WhatIsAnInversion) -> xr.Dataset:
         examples=3,  # what the page shows
         cache=section.inversions,
     )
-    return finish(section, ds, kind="comparison", device=pretrained.device, started=started)
