@@ -1,4 +1,4 @@
-"""The kinds of results that are the papers' own. Importing `papers` registers them."""
+"""The papers' own kinds of results and coordinates. Importing `papers` registers them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from dataclasses import replace
 from math import inf
 
 from invlib.results.schema import (
-    _ACCURACY,
-    _INVERSION,
-    _MATRICES,
-    _PROBES,
-    _TRAINING,
+    ACCURACY,
+    KINDS,
+    PROBES,
     Field,
     Kind,
+    register_coordinates,
     register_kind,
 )
 
+_COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
+
 # Table 1 of paper A and its appendix C.1; a start without a data set is a hole in the table.
-_TABLE = {name: replace(field, nan="any") for name, field in _ACCURACY.items()} | {
+_TABLE = {name: replace(field, nan="any") for name, field in ACCURACY.items()} | {
     "layer_correlation": Field(
         "self_term estimator seed",
         "float",
@@ -47,8 +48,8 @@ _TASKS = (
         name: replace(_TRAINING[name], nan="any")
         for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
     }
-    | {name: _MATRICES[name] for name in ("cka_ft_pt", "cka_pt_pt")}
-    | _PROBES
+    | {name: _COMPARISON[name] for name in ("cka_ft_pt", "cka_pt_pt")}
+    | PROBES
     | {
         "chance": Field("", "float", "accuracy of guessing", 0, 1),
         "ratio_accuracy": Field(
@@ -63,7 +64,7 @@ _TASKS = (
             nan="any",
         ),
         "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
-        "example_images": _INVERSION["example_images"],
+        "example_images": _COMPARISON["example_images"],
     }
 )
 
@@ -118,11 +119,31 @@ _LENS = {
     ]
 }
 
+_COORDS = {
+    "reference": Field(
+        "reference", "str", "weights compared with", values=("initial", "pretrained")
+    ),
+    "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
+    "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
+    "carrying": Field("carrying", "str", "what the images carry: squares or not"),
+    "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
+    "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
+    "layers": Field("hypothesis", "str", "layers the hypothesis is about"),
+    "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
+    "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
+    "case": Field("case", "str", "network and training"),
+    "when": Field("when", "str", "network before or after it", values=("before", "after")),
+    "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
+    "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
+    "claim": Field("claim", "str", "identifier of the claim"),
+}
+
+register_coordinates(_COORDS)
 for _name, _kind in {
     "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
     "tasks": Kind(_TASKS, (("test_accuracy",),)),
     "accuracy": Kind(_TABLE, (("test_accuracy",),)),
-    "robustness": Kind(_ROBUSTNESS | _ACCURACY, (("corrupted_accuracy", "correlation"),)),
+    "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
     "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
     "lens": Kind(_LENS, (("learning",),)),
 }.items():

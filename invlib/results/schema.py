@@ -1,16 +1,31 @@
 """The published schema of a result, version 1: tables of names.
 
-`KINDS` says, for each kind of result, which variables it may hold and their dims, type, range and
-meaning; `COORDS` says the same of coordinates. A variable that does not depend on a dim does not
-have it. In `Field.dims` a name with a question mark may be absent.
+`KINDS` lists the kinds of results: their variables, and the dims, type, range and meaning of each.
+`COORDS` does the same for coordinates. A variable that does not depend on a dim does not have it.
+In `Field.dims` a name with a question mark may be absent.
+
+The library knows comparisons, trainings, probes and benchmarks. Another package registers the kinds
+and coordinates that are its own when it is imported.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-__all__ = ["COORDS", "Field", "KINDS", "Kind", "SCHEMA_VERSION", "STACKING"]
+__all__ = [
+    "ACCURACY",
+    "COORDS",
+    "Field",
+    "KINDS",
+    "Kind",
+    "PROBES",
+    "SCHEMA_VERSION",
+    "STACKING",
+    "register_coordinates",
+    "register_kind",
+]
 
 SCHEMA_VERSION = 1
 
@@ -121,7 +136,7 @@ for _short, _long in PAIR.items():
         ),
     }
 
-_ACCURACY = {
+ACCURACY = {
     "train_accuracy": Field("", "float", "accuracy on the training images", 0, 1),
     "test_accuracy": Field("", "float", "accuracy on the test images", 0, 1),
     "test_loss": Field("", "float", "loss on the test images", 0),
@@ -130,7 +145,7 @@ _ACCURACY = {
     ),
 }
 
-_ACCURACY |= {
+ACCURACY |= {
     "pretraining_accuracy": Field(
         "", "float", "accuracy of the start on the data set it was trained on", 0, 1, nan="any"
     ),
@@ -151,7 +166,7 @@ _TRAINING = {
     "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
 }
 
-_PROBES = {
+PROBES = {
     "probe_accuracy": Field(
         "seed? layer", "float", "test accuracy of a linear probe on the layer", 0, 1
     ),
@@ -166,33 +181,21 @@ _PROBES = {
 
 KINDS = {
     "comparison": Kind(
-        _MATRICES | _DIAGONALS | _JACKKNIFE | _LEFT_OUT | _INVERSION | _ACCURACY,
+        _MATRICES | _DIAGONALS | _JACKKNIFE | _LEFT_OUT | _INVERSION | ACCURACY,
         (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
-    "probes": Kind(_PROBES | _ACCURACY, (("probe_accuracy", "numerical_rank"),)),
+    "probes": Kind(PROBES | ACCURACY, (("probe_accuracy", "numerical_rank"),)),
     "benchmark": Kind(None),
 }
 
-
-def register_kind(name: str, kind: Kind) -> None:
-    """Make a kind of result known to `save_results` and `open_results`.
-
-    Raises
-    ------
-    ValueError
-        If another kind has this name.
-    """
-    if KINDS.setdefault(name, kind) != kind:
-        raise ValueError(f"kind={name!r} is registered already, as something else")
-
-# Dims that experiments stack in front of a variable's own, in the order they are stored.
+# Dims that experiments stack in front of a variable's own, in the order they are stored. One list
+# for all packages, because the order between two of them must be said somewhere.
 STACKING = tuple(
     "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
     "carrying epoch corruption severity".split()
 )
 
-# fmt: off
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"
 
 COORDS = {
@@ -220,13 +223,7 @@ COORDS = {
     "pretraining": Field("pretraining", "str", "data the model was pretrained on"),
     "optimizer": Field("optimizer", "str", "optimiser"),
     "train_seed": Field("train_seed", "int", "seed of the training"),
-    "reference": Field(
-        "reference", "str", "weights compared with", values=("initial", "pretrained")
-    ),
-    "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
     "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
-    "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
-    "carrying": Field("carrying", "str", "what the images carry: squares or not"),
     "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
     "rtol": Field(
         "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True
@@ -234,14 +231,40 @@ COORDS = {
     "step": Field("step", "int", "step within the epoch", 0, increasing=True),
     "corruption": Field("corruption", "str", "corruption"),
     "severity": Field("severity", "int", "severity; 0 = clean", 0, 5, increasing=True),
-    "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
-    "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
-    "layers": Field("hypothesis", "str", "layers the hypothesis is about"),
-    "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
-    "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
-    "case": Field("case", "str", "network and training"),
-    "when": Field("when", "str", "network before or after it", values=("before", "after")),
-    "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
-    "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
-    "claim": Field("claim", "str", "identifier of the claim"),
 }
+# fmt: on
+
+
+def register_kind(name: str, kind: Kind) -> None:
+    """Make a kind of result known to `save_results` and `open_results`.
+
+    Raises
+    ------
+    ValueError
+        If another kind has this name.
+
+    Examples
+    --------
+    >>> register_kind("benchmark", Kind({}))
+    Traceback (most recent call last):
+        ...
+    ValueError: kind 'benchmark' is registered already, as something else
+    """
+    _register("kind", KINDS, name, kind)
+
+
+def register_coordinates(fields: Mapping[str, Field]) -> None:
+    """Make coordinates known by their names; they may be part of any kind.
+
+    Raises
+    ------
+    ValueError
+        If another coordinate has one of these names.
+    """
+    for name, field in fields.items():
+        _register("coordinate", COORDS, name, field)
+
+
+def _register(what: str, known: dict, name: str, entry: object) -> None:
+    if known.setdefault(name, entry) != entry:
+        raise ValueError(f"{what} {name!r} is registered already, as something else")

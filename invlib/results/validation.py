@@ -1,4 +1,4 @@
-"""Holding a Dataset to the published schema (`invlib.results.schema`, `invlib.results.schema`)."""
+"""Checks that a Dataset follows the published schema of its kind (`invlib.results.schema`)."""
 
 from __future__ import annotations
 
@@ -110,6 +110,7 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
         return  # its tables are not these
     if ds.attrs["kind"] not in KINDS:
         yield _refused("kind", ds.attrs["kind"], KINDS)
+        yield "The package that owns a kind registers it when imported; for the book: import papers"
         return
     kind = KINDS[ds.attrs["kind"]]
     if provenance:
@@ -143,7 +144,7 @@ def _attribute_problems(ds: xr.Dataset) -> Iterator[str]:
     for name, types in _PROVENANCE.items():
         value = ds.attrs.get(name)
         if value is None:
-            yield f"no attribute {name!r}: add the attributes of invlib.results.provenance(...)"
+            yield f"no attribute {name!r}: add what invlib.results.netcdf.provenance(...) returns"
         elif not isinstance(value, types) or value == "":
             yield f"attribute {name}={value!r} must be {' or '.join(t.__name__ for t in types)}"
         elif name in _JSON:

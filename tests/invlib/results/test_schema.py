@@ -1,0 +1,52 @@
+"""Kinds of results belong to packages: the library opens its own, and names the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from invlib.results.schema import COORDS, KINDS, Kind, register_coordinates, register_kind
+from tests.workspace import ROOT, environment
+
+CIFAR = ROOT / "data" / "results" / "cifar"
+OPEN = """
+import sys
+from invlib.results.netcdf import ResultError, open_results
+from invlib.results.schema import KINDS
+print(*KINDS)
+for path in sys.argv[1:]:
+    try:
+        print(open_results(path).attrs["kind"])
+    except ResultError as error:
+        print(error)
+assert "papers" not in sys.modules
+"""
+
+
+def alone(*names: str) -> list[str]:
+    """Open committed results in a process that has not imported papers; return what is printed."""
+    command = [sys.executable, "-c", OPEN, *(str(CIFAR / name) for name in names)]
+    out = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    return out.stdout.splitlines()
+
+
+def test_the_library_alone_opens_its_own_kinds_and_names_the_owner_of_others():
+    known, *said = alone(
+        "finetuning_task.nc", "compression_expansion.nc", "dynamics.nc", "robustness.nc",
+        "how_inverted.nc", "what_it_costs.nc", "unlearning.nc",
+    )  # fmt: skip
+    assert known.split() == ["comparison", "training", "probes", "benchmark"]
+    assert said[:6] == ["comparison"] * 4 + ["benchmark"] * 2
+    assert "kind='drift' is not one of 'comparison', 'training', 'probes', 'benchmark'" in said[6]
+    assert said[7].endswith("import papers") and len(said) == 8
+
+
+def test_a_name_is_registered_once():
+    register_kind("probes", KINDS["probes"])  # the same again is no contradiction
+    register_coordinates({"layer": COORDS["layer"]})
+    with pytest.raises(ValueError, match="kind 'probes' is registered already"):
+        register_kind("probes", Kind(None))
+    with pytest.raises(ValueError, match="coordinate 'layer' is registered already"):
+        register_coordinates({"layer": COORDS["depth"]})
