@@ -1,14 +1,14 @@
-"""What fine-tuning does to the representations of vision models: inversion, STIR, and what follows.
+"""What fine-tuning does to the representations of vision models: inversion, STIR, and more.
 
-Names are imported on first use, so that ``import invlib`` and everything that only asks what is to
-be done (the workflow, the command line's help) costs no import of torch.
+Names are imported on first use: ``import invlib`` imports no torch. Other public names come from
+their room, such as ``invlib.metrics`` or ``invlib.data``.
 """
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+_public, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "comparison.compare": ["compare"],
@@ -24,3 +24,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "training.train": ["train"],
     },
 )
+
+
+def __getattr__(name: str) -> object:
+    if name == "check_claims":  # an ImportError, because `from invlib import` hides all others
+        raise ImportError(
+            "claims belong to the papers: from papers.claims.claim import check_claims"
+        )
+    return _public(name)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
+import venv
+import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import invlib
+from tests.workspace import copy_project, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -106,6 +113,120 @@ def test_every_public_name_is_there():
         assert callable(getattr(invlib, name)) and name in dir(invlib)
     with pytest.raises(AttributeError, match="No invlib attribute lern"):
         invlib.lern  # noqa: B018
+    with pytest.raises(ImportError, match="from papers.claims.claim import check_claims"):
+        from invlib import check_claims  # noqa: F401
+
+
+ROOMS = ["invlib"] + [
+    module.name for module in pkgutil.walk_packages(invlib.__path__, "invlib.") if module.ispkg
+]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_a_room_is_there_and_hides_no_module(room):
+    package = importlib.import_module(room)
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert room == "invlib" or not importlib.util.find_spec(f"{room}.{name}")
+
+
+def test_rooms_cost_nothing_heavy():
+    code = (
+        "import importlib, sys\n"
+        f"for room in {ROOMS}: importlib.import_module(room)\n"
+        "from invlib import TrainingRun\n"
+        "heavy = {'torch', 'timm', 'xarray', 'pandas', 'numpy', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+# --- the library by itself ------------------------------------------------------------------------
+
+TEN_LINES = re.search(
+    r"^## The library in ten lines\n\n```python\n(.*?)^```",
+    (ROOT / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)[1]
+# So that the test takes seconds: what to write instead of what stands in the README.
+SMALLER = {
+    "vit_nano_patch8_32": "vit_pico_patch8_32",
+    "epochs=4": "epochs=1, n_train=64, n_test=16",
+    "n=16": "n=16, iterations=2",
+}
+
+
+def distributions(requirements: Iterable[str]) -> dict[str, metadata.Distribution]:
+    """Return what `requirements` need, and what that needs, by name."""
+    found: dict[str, metadata.Distribution] = {}
+    waiting = [Requirement(line) for line in requirements]
+    while waiting:
+        requirement = waiting.pop()
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and requirement.name not in found:
+            found[requirement.name] = distribution = metadata.distribution(requirement.name)
+            waiting += map(Requirement, distribution.requires or [])
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the whole project without a network."""
+    source = copy_project(
+        tmp_path_factory.mktemp("source"), "papers", "tests", "README.md", "LICENSE"
+    )
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    subprocess.run(command, cwd=source, env=environment(source), check=True, capture_output=True)
+    (wheel,) = (source / "dist").iterdir()
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def empty_environment(wheel, tmp_path_factory) -> Path:
+    """A Python in which there is the wheel and what the library declares to need, nothing else."""
+    folder = tmp_path_factory.mktemp("alone")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    command = [*pip, "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(command, env=environment(folder), check=True, capture_output=True)
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    for distribution in distributions(PROJECT["dependencies"]).values():
+        for name in {file.parts[0] for file in distribution.files} - {".."}:
+            if not (site / name).exists():
+                (site / name).symlink_to(distribution.locate_file(name))
+    return python
+
+
+def test_the_wheel_has_every_room_and_nothing_of_the_papers(wheel):
+    names = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
+    code = {name for name in names if name.suffix == ".py"}
+    assert code == {file.relative_to(ROOT) for file in (ROOT / "invlib").rglob("*.py")}
+    assert {name.parts[0] for name in names - code} == {f"invlib-{invlib.__version__}.dist-info"}
+
+
+def test_the_ten_lines_of_the_readme_run_in_an_empty_environment(empty_environment, tmp_path):
+    absent = ["papers", "statsmodels", "cv2", "skimage", "captum", "papermill", "snakemake"]
+    lines = TEN_LINES
+    for theirs, ours in SMALLER.items():
+        assert theirs in lines
+        lines = lines.replace(theirs, ours)
+    script = tmp_path / "ten_lines.py"
+    check = (
+        "from importlib.util import find_spec\n"
+        f"assert not [name for name in {absent} if find_spec(name)]\n"
+        "import invlib\n"
+        f"assert {str(ROOT)!r} not in invlib.__file__\n"
+    )
+    script.write_text(check + lines, encoding="utf-8")
+    mine = environment() | {"INVLIB_CACHE": str(tmp_path / "cache")}
+    del mine["PYTHONPATH"]
+    out = subprocess.run(
+        [empty_environment, script], cwd=tmp_path, env=mine, capture_output=True, text=True
+    )
+    assert out.returncode == 0, out.stderr
+    learnt, forgotten = re.findall(r"\[([^]]*)\]", out.stdout)
+    assert len(learnt.split()) == len(forgotten.split()) > 1
 
 
 def test_versions_agree():

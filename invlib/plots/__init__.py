@@ -1,4 +1,4 @@
-"""Figures from Datasets, one function per kind of figure."""
+"""Figures from Datasets: curves over layers and epochs, matrices, pictures."""
 
 import lazy_loader
 

@@ -1,0 +1,20 @@
+"""Results as files: the schema they follow, what produced them, reading and writing."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "netcdf": ["open_results", "save_results"],
+        "schema": [
+            "COORDS",
+            "Field",
+            "KINDS",
+            "Kind",
+            "STACKING",
+            "register_coordinates",
+            "register_kind",
+        ],
+        "validation": ["ResultError", "conform", "validate"],
+    },
+)

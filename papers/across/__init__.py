@@ -1,0 +1,1 @@
+"""Pages that hold the papers against one another."""

@@ -1,0 +1,1 @@
+"""Pages about the engine itself: how far inversions get, and what a comparison costs."""

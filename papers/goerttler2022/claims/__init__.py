@@ -1,0 +1,1 @@
+"""What paper B claims, one module a section."""

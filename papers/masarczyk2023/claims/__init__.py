@@ -1,0 +1,1 @@
+"""What paper C claims, one module a section."""

@@ -1,0 +1,1 @@
+"""What paper A claims, one module a section."""
