@@ -1,0 +1,315 @@
+"""The house stands as it is drawn: what may import what, and that each rule can be broken."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workspace import ROOT, copy_project, environment
+
+LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+CONTRACTS = [contract["name"] for contract in LINTER["contracts"]]
+ROOMS, PAPERS, ALONE, CIRCLES, DECLARED = CONTRACTS
+HEAVY = LINTER["contracts"][CONTRACTS.index(DECLARED)]["forbidden_modules"]
+
+# The measuring part of the library, and how many lines it and the library may have.
+ENGINE = ("metrics", "results", "models", "inversion", "comparison")
+ENGINE += ("names.py", "files.py", "paths.py")
+ENGINE_LINES, LIBRARY_LINES = 5_500, 10_500
+IMPORTS_IN_FUNCTIONS = 25
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of the code in which a rule may be broken."""
+    return copy_project(tmp_path, "papers")
+
+
+def plant(copy: Path, file: str, line: str) -> None:
+    """Add `line` to a file of the copy, inside a function, where an import is easily overlooked."""
+    with (copy / file).open("a") as code:
+        code.write(f"\n\ndef planted():\n    {line}\n")
+
+
+# --- contracts ------------------------------------------------------------------------------------
+
+
+def broken(folder: Path) -> tuple[list[str], str]:
+    """Return the contracts that the code in `folder` breaks, and all that import-linter says."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    out = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True
+    )
+    verdicts = {name: re.search(rf"^{name} (KEPT|BROKEN)", out.stdout, re.M) for name in CONTRACTS}
+    if not all(verdicts.values()):
+        return CONTRACTS, out.stdout + out.stderr
+    return [name for name, verdict in verdicts.items() if verdict[1] == "BROKEN"], out.stdout
+
+
+def test_every_contract_is_kept():
+    names, said = broken(ROOT)
+    assert not names, said
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract", "said"),
+    [
+        (
+            "invlib/metrics/cka.py",
+            "from invlib.models.base import frozen",
+            ROOMS,
+            "invlib.metrics.cka -> invlib.models.base",
+        ),
+        (
+            "invlib/training/train.py",
+            "from invlib.inversion.invert import invert",
+            ROOMS,
+            "invlib.training.train -> invlib.inversion.invert",
+        ),
+        (
+            "papers/merlin2023/base.py",
+            "from papers.goerttler2022 import base",
+            PAPERS,
+            "papers.merlin2023.base -> papers.goerttler2022.base",
+        ),
+        (
+            "papers/claims/shapes.py",
+            "import papers.pretrained",
+            PAPERS,
+            "papers.claims.shapes -> papers.pretrained",
+        ),
+        (
+            "invlib/metrics/grams.py",
+            "import papers.kinds",
+            ALONE,
+            "invlib.metrics.grams -> papers.kinds",
+        ),
+        (
+            "invlib/metrics/grams.py",
+            "from invlib.metrics import cka",
+            CIRCLES,
+            ".cka",
+        ),
+        (
+            "papers/merlin2023/dynamics.py",
+            "import torch",
+            DECLARED,
+            "papers.merlin2023.dynamics -> torch",
+        ),
+        (
+            "invlib/training/run.py",
+            "from invlib.data.labels import shifted",
+            DECLARED,
+            "invlib.training.run -> invlib.data.labels",
+        ),
+    ],
+)
+def test_an_import_the_wrong_way_round_is_reported(file, line, contract, said, copy):
+    plant(copy, file, line)
+    names, report = broken(copy)
+    assert names == [contract], report
+    assert said in report
+
+
+@pytest.mark.parametrize("new", ["invlib/attic.py", "papers/attic.py"])
+def test_a_new_room_needs_a_place(new, copy):
+    (copy / new).write_text('"""A room that no line of the contract names."""\n')
+    names, report = broken(copy)
+    assert names and "attic" in report
+
+
+def test_declaring_loads_nothing_heavy():
+    """As the workflow does it, at every scale: what is imported in the end, however it came in."""
+    code = f"""
+import sys
+sys.path.append("workflow")
+import locks, sources
+import invlib.__main__, papers.__main__
+from invlib import TrainingRun
+from papers.parameters import load_scale
+from papers.sections import SECTIONS, runs_of
+for scale in ("smoke", "laptop", "cifar", "paper"):
+    parameters = load_scale(scale)
+    sections = [section.from_parameters(parameters) for section in SECTIONS.values()]
+    assert all(run.id and run.describe() for run in runs_of(sections).values())
+    assert [section.command for section in sections]
+print(*sorted(set({HEAVY}) & set(sys.modules)))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split() == []
+
+
+# --- modules --------------------------------------------------------------------------------------
+
+
+def modules(folder: Path) -> Iterator[tuple[str, list[str], ast.Module]]:
+    """Yield name, lines and syntax tree of every module of the two packages."""
+    for package in ("invlib", "papers"):
+        for file in sorted((folder / package).rglob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            yield file.relative_to(folder).as_posix(), text.splitlines(), ast.parse(text)
+
+
+def imports_in_functions(folder: Path) -> dict[str, bool]:
+    """Return where functions import, and whether a comment says why: on the line or above it."""
+    found = {}
+    for name, lines, tree in modules(folder):
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        hidden = {n.lineno: n for f in functions for n in ast.walk(f) if _is_import(n)}
+        for number in hidden:
+            first = number
+            while first - 1 in hidden:  # a comment above several imports is about all of them
+                first -= 1
+            said = "#" in lines[number - 1] or lines[first - 2].lstrip().startswith("#")
+            found[f"{name}:{number}"] = said
+    return found
+
+
+def _is_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_few_functions_import_and_each_says_why():
+    found = imports_in_functions(ROOT)
+    assert not [where for where, said in found.items() if not said]
+    assert len(found) <= IMPORTS_IN_FUNCTIONS
+
+
+def test_an_import_in_a_function_without_its_reason_is_found(copy):
+    before = imports_in_functions(copy)
+    plant(copy, "invlib/metrics/cka.py", "import json\n    import ast")
+    plant(copy, "invlib/metrics/grams.py", "# it is slow\n    import json\n    import ast")
+    after = imports_in_functions(copy)
+    new = {where: said for where, said in after.items() if where not in before}
+    assert sorted(new.values()) == [False, False, True, True]
+
+
+def names_from_packages(folder: Path) -> list[str]:
+    """Return where code takes a name from a package of its own that only hands it on.
+
+    The contracts see the package there, and not the module that the name is from.
+    """
+    found = []
+    for name, _, tree in modules(folder):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] not in name:
+                continue
+            package = folder / node.module.replace(".", "/")
+            for word in {alias.name for alias in node.names} - {"__version__"}:
+                if package.is_dir() and not list(package.glob(f"{word}*")):
+                    found.append(f"{name}:{node.lineno} {node.module}.{word}")
+    return found
+
+
+def test_inside_a_package_names_come_from_their_module():
+    assert not names_from_packages(ROOT)
+
+
+def test_a_name_from_a_package_is_found(copy):
+    plant(copy, "invlib/metrics/cka.py", "from invlib.models import frozen, staged")
+    plant(copy, "papers/section.py", "from papers import SECTIONS")
+    first, second = names_from_packages(copy)
+    assert first.endswith(" invlib.models.frozen") and second.endswith(" papers.SECTIONS")
+
+
+def without_a_first_line(folder: Path) -> list[str]:
+    """Return modules whose docstring does not begin with one line of at most 100 characters."""
+    found = []
+    for name, _, tree in modules(folder):
+        first, *rest = (ast.get_docstring(tree, clean=False) or "").splitlines() or [""]
+        if not first.strip() or len(first) > 100 or (rest and rest[0].strip()):
+            found.append(name)
+    return found
+
+
+def test_every_module_says_in_a_line_what_it_is():
+    assert not without_a_first_line(ROOT)
+
+
+def test_a_module_that_says_nothing_is_found(copy):
+    (copy / "invlib/metrics/nothing.py").write_text("x = 1\n")
+    (copy / "invlib/metrics/two_lines.py").write_text('"""One\nand two."""\n')
+    assert without_a_first_line(copy) == [
+        "invlib/metrics/nothing.py",
+        "invlib/metrics/two_lines.py",
+    ]
+
+
+def test_tests_lie_in_the_folders_of_the_code():
+    beside = {"notebooks", "book", "faults", "cluster"}  # about more than one module
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        folder = file.parent.relative_to(ROOT / "tests")
+        assert folder.parts[:1] in [(), *((name,) for name in beside)] or (
+            folder.parts[0] in ("invlib", "papers") and (ROOT / folder).is_dir()
+        ), file
+
+
+def test_the_library_stays_light():
+    lines = {name: len(text) for name, text, _ in modules(ROOT) if name.startswith("invlib")}
+    assert sum(lines.values()) <= LIBRARY_LINES
+    engine = [n for name, n in lines.items() if name.split("/")[1] in ENGINE]
+    assert sum(engine) <= ENGINE_LINES
+
+
+# --- names in text --------------------------------------------------------------------------------
+
+TEXTS = [
+    "README.md",
+    "Makefile",
+    "CITATION.cff",
+    "pyproject.toml",
+    "_config.yml",
+    "workflow/Snakefile",
+]
+TEXTS += [
+    f"{folder}/**/*{kind}" for folder in ("book", "workflow") for kind in (".md", ".py", ".yaml")
+]
+TEXTS += ["invlib/**/*.py", "papers/**/*.py", "notebooks/*.ipynb", "notebooks/scales/**/*.yaml"]
+
+
+def unknown_names(folder: Path) -> list[str]:
+    """Return the modules, names and files of the two packages that a text names and nobody has."""
+    found = []
+    for file in sorted(file for pattern in TEXTS for file in folder.glob(pattern)):
+        text = file.read_text(encoding="utf-8")
+        where = file.relative_to(folder).as_posix()
+        for path in re.findall(r"\b(?:invlib|papers|tests|workflow)/[\w/]+\.py\b", text):
+            if not (folder / path).is_file():
+                found.append(f"{where}: {path}")
+        for name in re.findall(r"(?<![\w/.])(?:invlib|papers)(?:\.[a-z]\w*)+(?![\w/(]*\.nc)", text):
+            package, *rest = name.split(".")
+            place = folder / package
+            while rest and (place / rest[0]).is_dir():
+                place /= rest.pop(0)
+            if rest and (place / f"{rest[0]}.py").is_file():
+                place /= f"{rest.pop(0)}.py"
+            else:
+                place /= "__init__.py"
+            if rest and not re.search(rf"\b{rest[0]}\b", place.read_text(encoding="utf-8")):
+                found.append(f"{where}: {name}")
+    return found
+
+
+def test_every_module_that_a_text_names_exists():
+    assert not unknown_names(ROOT)
+
+
+def test_a_name_that_nobody_has_is_found(copy):
+    (copy / "README.md").write_text(
+        "`invlib.metrics.cka` `invlib.metric` invlib/cka.py papers.section.Sektion invlib.train\n"
+    )
+    assert [line for line in unknown_names(copy) if line.startswith("README")] == [
+        "README.md: invlib/cka.py",
+        "README.md: invlib.metric",
+        "README.md: papers.section.Sektion",
+    ]
