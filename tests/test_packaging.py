@@ -215,8 +215,15 @@ def test_the_ten_lines_of_the_readme_run_in_an_empty_environment(empty_environme
     check = (
         "from importlib.util import find_spec\n"
         f"assert not [name for name in {absent} if find_spec(name)]\n"
-        "import invlib\n"
+        "import importlib, pkgutil, invlib\n"
         f"assert {str(ROOT)!r} not in invlib.__file__\n"
+        "for module in pkgutil.walk_packages(invlib.__path__, 'invlib.'):\n"
+        "    if not module.name.startswith('invlib.data.corruptions'):  # an extra\n"
+        "        importlib.import_module(module.name)\n"
+        "try:\n"
+        "    import invlib.data.corruptions\n"
+        "except ImportError as error:\n"
+        "    assert 'pip install \"invlib[corruptions]\"' in str(error)\n"
     )
     script.write_text(check + lines, encoding="utf-8")
     mine = environment() | {"INVLIB_CACHE": str(tmp_path / "cache")}
