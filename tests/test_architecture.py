@@ -194,6 +194,22 @@ def test_an_import_in_a_function_without_its_reason_is_found(copy):
     assert sorted(new.values()) == [False, False, True, True]
 
 
+def loads_by_name(folder: Path) -> list[str]:
+    """Return where a module is loaded whose name is put together, which no contract sees."""
+    return [
+        name
+        for name, _, tree in modules(folder)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module")
+    ]
+
+
+def test_a_section_alone_loads_modules_by_name(copy):
+    assert set(loads_by_name(ROOT)) == {"papers/section.py"}
+    plant(copy, "invlib/names.py", 'importlib.import_module("papers")')
+    assert "invlib/names.py" in loads_by_name(copy)
+
+
 def names_from_packages(folder: Path) -> list[str]:
     """Return where code takes a name from a package of its own that only hands it on.
 

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 import xarray as xr
 from numpy.typing import ArrayLike
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from invlib.data.images import ImageSet
@@ -114,9 +116,6 @@ def linear_probe(
     >>> accuracy > 0.85, regularisation in STRENGTHS
     (True, True)
     """
-    from sklearn.linear_model import RidgeClassifierCV
-    from sklearn.preprocessing import StandardScaler
-
     x, y = _checked(train_features, train_labels, pool, "train")
     x_test, y_test = _checked(test_features, test_labels, pool, "test")
     if x.shape[1] != x_test.shape[1]:

@@ -99,7 +99,7 @@ def _read_arrays(name: str, split: str, root: Path) -> Pixels:
 
 def _open(name: str, split: str, root: Path):
     """Return torchvision's data set, read from `root` without a download."""
-    from torchvision import datasets
+    from torchvision import datasets  # slow, and other data sets do without
 
     official = OFFICIAL[name]
     try:
@@ -113,7 +113,7 @@ def _open(name: str, split: str, root: Path):
 
 def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
     """Download and unpack beside the place, and move the result there when it is complete."""
-    from torchvision import datasets
+    from torchvision import datasets  # as in `_open`
 
     official = OFFICIAL[name]
     try:

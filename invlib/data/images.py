@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
+import torch
+from torch.nn.functional import interpolate
 
 from invlib.data.decoded import ImageFiles, Pixels, Source, decoded, validate
 from invlib.data.embedded import digits, shapes, street_digits
@@ -19,9 +20,6 @@ from invlib.data.sampling import check_draw, stratified
 from invlib.data.sources import find_source
 from invlib.names import choices
 from invlib.paths import datasets_root
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["ImageSet", "load_images", "stratified"]
 
@@ -139,9 +137,6 @@ class ImageSet:
         device : optional
             Where the result lives; the default is torch's default device.
         """
-        import torch
-        from torch.nn.functional import interpolate
-
         _, height, width, _ = self.images.shape
         square = min(height, width)
         top, left = (height - square) // 2, (width - square) // 2

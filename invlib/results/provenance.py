@@ -167,7 +167,7 @@ def _device_name(device: object) -> str:
         threads = loaded.get_num_threads() if loaded else os.cpu_count()
         return f"cpu: {_cpu_name()}, {threads} thread{'s' if threads != 1 else ''}"
     if re.fullmatch(r"cuda(:\d+)?", name):
-        import torch
+        import torch  # slow, and a result from a processor does without
 
         return f"cuda: {torch.cuda.get_device_name(name)}, CUDA {torch.version.cuda}"
     return name

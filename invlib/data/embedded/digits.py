@@ -26,7 +26,7 @@ def scans(split: str) -> tuple[np.ndarray, np.ndarray]:
     >>> [len(scans(split)[0]) for split in ("train", "test")]
     [1297, 500]
     """
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # slow, and other data sets do without
 
     choices("split", split, ("train", "test"))
     found = load_digits()

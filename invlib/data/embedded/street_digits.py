@@ -57,7 +57,7 @@ def photographs(split: str) -> list[np.ndarray]:
     >>> [wall.shape for split in ("train", "test") for wall in photographs(split)]
     [(427, 480, 3), (427, 480, 3), (427, 160, 3), (427, 160, 3)]
     """
-    from sklearn.datasets import load_sample_images
+    from sklearn.datasets import load_sample_images  # slow, and other data sets do without
 
     parts = []
     for photograph in load_sample_images().images:
