@@ -93,7 +93,9 @@ def test_what_the_library_imports_is_declared():
         "PIL": "pillow",
         "netCDF4": "netcdf4",
         "sklearn": "scikit-learn",
+        "cv2": "opencv-python-headless",
         "lazy_loader": "lazy-loader",
+        "skimage": "scikit-image",
     }
     imported = set()
     for file in (ROOT / "invlib").rglob("*.py"):
