@@ -5,27 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from invlib.results.schema import (
-    ACCURACY,
-    KINDS,
-    PROBES,
-    Field,
-    Kind,
-    register_coordinates,
-    register_kind,
-)
+from invlib.results.schema import ACCURACY, KINDS, PROBES, Field, Kind, register
 
 _COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
 
+# fmt: off
 # Table 1 of paper A and its appendix C.1; a start without a data set is a hole in the table.
 _TABLE = {name: replace(field, nan="any") for name, field in ACCURACY.items()} | {
     "layer_correlation": Field(
-        "self_term estimator seed",
-        "float",
-        "Pearson correlation over layers of learning with forgetting",
-        -1,
-        1,
-        nan="any",
+        "self_term estimator seed", "float",
+        "Pearson correlation over layers of learning with forgetting", -1, 1, nan="any",
     ),
 }
 
@@ -43,30 +32,20 @@ _DRIFT = {
 
 # Paper C: networks that learn tasks one after the other. Not every network learns every task, nor
 # for as many epochs; and only marked images are evaluated with squares.
-_TASKS = (
-    {
-        name: replace(_TRAINING[name], nan="any")
-        for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
-    }
-    | {name: _COMPARISON[name] for name in ("cka_ft_pt", "cka_pt_pt")}
-    | PROBES
-    | {
-        "chance": Field("", "float", "accuracy of guessing", 0, 1),
-        "ratio_accuracy": Field(
-            "", "float", "accuracy on the original test images after the second task", 0, 1
-        ),
-        "grad_cam_corner": Field(
-            "",
-            "float",
-            "share of Grad-CAM in the top left quarter of images with squares",
-            0,
-            1,
-            nan="any",
-        ),
-        "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
-        "example_images": _COMPARISON["example_images"],
-    }
-)
+_TASKS = {
+    name: replace(_TRAINING[name], nan="any")
+    for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
+} | {name: _COMPARISON[name] for name in ("cka_ft_pt", "cka_pt_pt", "example_images")} | PROBES | {
+    "chance": Field("", "float", "accuracy of guessing", 0, 1),
+    "ratio_accuracy": Field(
+        "", "float", "accuracy on the original test images after the second task", 0, 1
+    ),
+    "grad_cam_corner": Field(
+        "", "float", "share of Grad-CAM in the top left quarter of images with squares", 0, 1,
+        nan="any",
+    ),
+    "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
+}
 
 # Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
 # with nothing: NaN.
@@ -79,11 +58,8 @@ _ROBUSTNESS = {
         ("p_value", 0, "p-value of the correlation"),
         ("p_value_bonferroni", 0, "p-value after Bonferroni"),
         ("p_value_autocorrelation", 0, "p-value with the effective number of epochs"),
-        (
-            "p_value_autocorrelation_bonferroni",
-            0,
-            "p-value with the effective number of epochs, after Bonferroni",
-        ),
+        ("p_value_autocorrelation_bonferroni", 0,
+         "p-value with the effective number of epochs, after Bonferroni"),
     ]
 } | {
     "n_epochs": Field(_CORRELATED, "int", "number of epochs correlated", 0),
@@ -138,13 +114,14 @@ _COORDS = {
     "claim": Field("claim", "str", "identifier of the claim"),
 }
 
-register_coordinates(_COORDS)
-for _name, _kind in {
-    "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
-    "tasks": Kind(_TASKS, (("test_accuracy",),)),
-    "accuracy": Kind(_TABLE, (("test_accuracy",),)),
-    "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
-    "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
-    "lens": Kind(_LENS, (("learning",),)),
-}.items():
-    register_kind(_name, _kind)
+register(
+    {
+        "drift": Kind(_DRIFT | _TRAINING, (("cka_reference",),)),
+        "tasks": Kind(_TASKS, (("test_accuracy",),)),
+        "accuracy": Kind(_TABLE, (("test_accuracy",),)),
+        "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
+        "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
+        "lens": Kind(_LENS, (("learning",),)),
+    },
+    _COORDS,
+)

@@ -6,15 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "netcdf": ["open_results", "save_results"],
-        "schema": [
-            "COORDS",
-            "Field",
-            "KINDS",
-            "Kind",
-            "STACKING",
-            "register_coordinates",
-            "register_kind",
-        ],
+        "schema": ["COORDS", "Field", "KINDS", "Kind", "STACKING", "register"],
         "validation": ["ResultError", "conform", "validate"],
     },
 )

@@ -15,17 +15,9 @@ from dataclasses import dataclass, replace
 from math import inf
 
 __all__ = [
-    "ACCURACY",
-    "COORDS",
-    "Field",
-    "KINDS",
-    "Kind",
-    "PROBES",
-    "SCHEMA_VERSION",
-    "STACKING",
-    "register_coordinates",
-    "register_kind",
-]
+    "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PROBES", "SCHEMA_VERSION", "STACKING",
+    "register",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1
 
@@ -235,36 +227,22 @@ COORDS = {
 # fmt: on
 
 
-def register_kind(name: str, kind: Kind) -> None:
-    """Make a kind of result known to `save_results` and `open_results`.
+def register(kinds: Mapping[str, Kind], coordinates: Mapping[str, Field]) -> None:
+    """Make kinds of results, and coordinates that any kind may have, known by their names.
 
     Raises
     ------
     ValueError
-        If another kind has this name.
+        If something else has one of the names.
 
     Examples
     --------
-    >>> register_kind("benchmark", Kind({}))
+    >>> register({"benchmark": Kind({})}, {})
     Traceback (most recent call last):
         ...
-    ValueError: kind 'benchmark' is registered already, as something else
+    ValueError: 'benchmark' is registered already, as something else
     """
-    _register("kind", KINDS, name, kind)
-
-
-def register_coordinates(fields: Mapping[str, Field]) -> None:
-    """Make coordinates known by their names; they may be part of any kind.
-
-    Raises
-    ------
-    ValueError
-        If another coordinate has one of these names.
-    """
-    for name, field in fields.items():
-        _register("coordinate", COORDS, name, field)
-
-
-def _register(what: str, known: dict, name: str, entry: object) -> None:
-    if known.setdefault(name, entry) != entry:
-        raise ValueError(f"{what} {name!r} is registered already, as something else")
+    for known, entries in ((KINDS, kinds), (COORDS, coordinates)):
+        for name, entry in entries.items():
+            if known.setdefault(name, entry) != entry:
+                raise ValueError(f"{name!r} is registered already, as something else")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from invlib.results.schema import COORDS, KINDS, Kind, register_coordinates, register_kind
+from invlib.results.schema import COORDS, KINDS, Kind, register
 from tests.workspace import ROOT, environment
 
 CIFAR = ROOT / "data" / "results" / "cifar"
@@ -44,9 +44,8 @@ def test_the_library_alone_opens_its_own_kinds_and_names_the_owner_of_others():
 
 
 def test_a_name_is_registered_once():
-    register_kind("probes", KINDS["probes"])  # the same again is no contradiction
-    register_coordinates({"layer": COORDS["layer"]})
-    with pytest.raises(ValueError, match="kind 'probes' is registered already"):
-        register_kind("probes", Kind(None))
-    with pytest.raises(ValueError, match="coordinate 'layer' is registered already"):
-        register_coordinates({"layer": COORDS["depth"]})
+    register({"probes": KINDS["probes"]}, {"layer": COORDS["layer"]})  # again: no contradiction
+    with pytest.raises(ValueError, match="'probes' is registered already"):
+        register({"probes": Kind(None)}, {})
+    with pytest.raises(ValueError, match="'layer' is registered already"):
+        register({}, {"layer": COORDS["depth"]})
