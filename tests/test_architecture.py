@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace import ROOT, copy_project, environment
+from tests.workspace import ROOT, environment
 
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 CONTRACTS = [contract["name"] for contract in LINTER["contracts"]]
@@ -29,7 +30,11 @@ IMPORTS_IN_FUNCTIONS = 25
 @pytest.fixture
 def copy(tmp_path) -> Path:
     """A copy of the code in which a rule may be broken."""
-    return copy_project(tmp_path, "papers")
+    for package in ("invlib", "papers"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    shutil.copy2(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
 
 
 def plant(copy: Path, file: str, line: str) -> None:

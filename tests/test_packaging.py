@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import pkgutil
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -22,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 import invlib
-from tests.workspace import copy_project, environment
+from tests.workspace import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -174,9 +175,12 @@ def distributions(requirements: Iterable[str]) -> dict[str, metadata.Distributio
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from a copy of the whole project without a network."""
-    source = copy_project(
-        tmp_path_factory.mktemp("source"), "papers", "tests", "README.md", "LICENSE"
-    )
+    source = tmp_path_factory.mktemp("source")
+    for folder in ("invlib", "papers", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / file, source)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
     subprocess.run(command, cwd=source, env=environment(source), check=True, capture_output=True)
     (wheel,) = (source / "dist").iterdir()
