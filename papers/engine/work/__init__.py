@@ -1,0 +1,1 @@
+"""What computes the sections about the engine. Each is loaded when its results are asked for."""

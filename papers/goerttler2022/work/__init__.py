@@ -1,0 +1,1 @@
+"""What computes the sections for paper B. Each is loaded when its results are asked for."""

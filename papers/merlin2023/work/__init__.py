@@ -1,0 +1,1 @@
+"""What computes the sections for paper A. Each is loaded when its results are asked for."""
