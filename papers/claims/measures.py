@@ -1,0 +1,108 @@
+"""From data to claims: each gets the function that computes its number.
+
+A claim of ``data/papers/*.yaml`` names one of `papers.claims.shapes`, a number from curves, or one
+of its section's own measures: a function ``measure(ds, …)`` in the ``__all__`` of
+``papers/<paper>/claims/<section>.py``. Those that depend on the self term take ``self_term``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+
+import xarray as xr
+
+from invlib.names import nearest
+from papers.claims.claim import Claim
+from papers.claims.curves import curve_measure, curve_needs, starts_missing
+from papers.claims.data import ClaimData, claim_data, reported
+from papers.claims.shapes import SHAPES
+
+__all__ = ["claim_of", "claims_of", "obstacle"]
+
+
+def obstacle(why_not: Callable[..., str]) -> Callable[[Callable], Callable]:
+    """Mark a measure: ``why_not(ds, …)`` says why these results cannot decide its claims."""
+
+    def mark(measure: Callable) -> Callable:
+        measure.obstacle = why_not
+        return measure
+
+    return mark
+
+
+def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, ...]:
+    """Return the claims that the results of a section decide; `measures` are its own.
+
+    Raises
+    ------
+    ValueError
+        One line that names the claim: for a measure that does not exist, or that does not take
+        these arguments.
+
+    Examples
+    --------
+    >>> claims_of("finetuning_task")[1].id
+    'A-4.1-u-shape-learning'
+    """
+    return tuple(claim_of(data, measures) for data in claim_data(section))
+
+
+def claim_of(data: ClaimData, measures: ModuleType | None = None) -> Claim:
+    """Return the claim that `data` describe, with its measure."""
+    own = {name: getattr(measures, name) for name in measures.__all__} if measures else {}
+    name, arguments = data.measure, dict(data.arguments)
+    try:
+        if name not in own | SHAPES:
+            raise ValueError(f"no measure is called {name!r}{nearest(name, own | SHAPES)}")
+        _check(name, (own | SHAPES)[name], arguments)
+        needs, why_not = data.needs, None
+        if name in own:
+            measure = own[name]
+            why_not = getattr(measure, "obstacle", None) and partial(measure.obstacle, **arguments)
+        else:
+            measure = curve_measure(SHAPES[name])
+            of_curves, starts = curve_needs(**arguments)
+            layers = {"layer": reported(data.id[0])["layers"]}
+            needs = {"variables": of_curves.pop("variables")} | layers | of_curves | needs
+            why_not = (lambda ds: starts_missing(ds, *starts)) if starts else None
+    except ValueError as error:
+        raise ValueError(f"claim {data.id}: {error}") from None
+    depends = name in SHAPES or "self_term" in inspect.signature(measure).parameters
+
+    def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
+        return measure(ds, **arguments, **({"self_term": self_term} if depends else {}))
+
+    paper, section, _ = data.id.split("-", 2)
+    return Claim(
+        id=data.id,
+        paper=paper,
+        section=section,
+        figure=data.figure,
+        words=data.words,
+        number=data.number,
+        measure=number,
+        threshold=data.below if data.above is None else data.above,
+        above=data.above is not None,
+        unit=data.unit,
+        paper_value=data.paper,
+        needs={k: tuple(v) if isinstance(v, list) else v for k, v in needs.items()},
+        obstacle=why_not,
+    )
+
+
+def _check(name: str, function: Callable, arguments: dict) -> None:
+    """Refuse arguments that the measure does not take, and the lack of those it needs."""
+    parameters = inspect.signature(function).parameters
+    by_name = {key for key, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
+    of_curves = {"curves", "beside"} if name in SHAPES else set()
+    for key in arguments:
+        if key not in by_name | of_curves:
+            raise ValueError(f"{name} takes no {key!r}{nearest(key, by_name | of_curves)}")
+    needed = {key for key in by_name if parameters[key].default is inspect.Parameter.empty}
+    if name in SHAPES:
+        needed |= {"curves"}
+    if missing := needed - {"self_term"} - set(arguments):
+        raise ValueError(f"{name} needs {', '.join(sorted(missing))}")
