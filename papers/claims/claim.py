@@ -85,37 +85,37 @@ class Claim:
 
     def lacking(self, ds: xr.Dataset) -> str:
         """Return why `ds` cannot decide this claim; empty where it can."""
-        for name in self.needs.get("variables", ()):
-            if name not in ds and f"{name}_diagonal" not in ds:
-                return f"these results have no {name}"
-        for name in self.needs.get("matrices", ()):
-            if name not in ds:
-                return f"these results have no whole {name}"
-        for dim, wanted in self.needs.items():
-            if dim in ("variables", "matrices"):
-                continue
-            if dim == "dataset":
-                if "dataset" not in ds.coords or ds["dataset"].item() not in wanted:
-                    return f"the paper says this of {', '.join(wanted)} only"
-                continue
-            if dim == "epochs":
-                there = int((ds["epoch"] > 0).sum()) if "epoch" in ds.dims else 0
-                if there < wanted:
-                    return (
-                        f"these results have {there} epochs of training, the claim needs {wanted}"
-                    )
-                continue
-            found = ds[dim].values.tolist() if dim in ds.dims else []
-            if dim == "layer" and found and found != list(wanted):
-                return (
-                    f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
-                    f"{len(found)} layers, {found[0]}–{found[-1]}"
-                )
-            if missing := [str(label) for label in wanted if label not in found]:
-                return f"these results have no {dim} {', '.join(missing)}"
-            if dim == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
-                return "this network has more layers than the paper's"
-        return self.obstacle(ds) if self.obstacle else ""
+        reasons = (_lacking(ds, what, wanted) for what, wanted in self.needs.items())
+        return next(filter(None, reasons), "") or (self.obstacle(ds) if self.obstacle else "")
+
+
+def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
+    """Why `ds` does not have one of a claim's needs; empty where it does."""
+    match what:
+        case "variables":
+            missing = [name for name in wanted if not {name, f"{name}_diagonal"} & set(ds)]
+            return f"these results have no {missing[0]}" if missing else ""
+        case "matrices":
+            missing = [name for name in wanted if name not in ds]
+            return f"these results have no whole {missing[0]}" if missing else ""
+        case "dataset":
+            there = "dataset" in ds.coords and ds["dataset"].item() in wanted
+            return "" if there else f"the paper says this of {', '.join(wanted)} only"
+        case "epochs":
+            count = int((ds["epoch"] > 0).sum()) if "epoch" in ds.dims else 0
+            short = f"these results have {count} epochs of training, the claim needs {wanted}"
+            return short if count < wanted else ""
+    found = ds[what].values.tolist() if what in ds.dims else []
+    if what == "layer" and found and found != list(wanted):
+        return (
+            f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
+            f"{len(found)} layers, {found[0]}–{found[-1]}"
+        )
+    if missing := [str(label) for label in wanted if label not in found]:
+        return f"these results have no {what} {', '.join(missing)}"
+    if what == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
+        return "this network has more layers than the paper's"
+    return ""
 
 
 def check_claims(

@@ -6,10 +6,12 @@ ours or for a value of the claim's ``for``, so that a number is written once.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import string
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from invlib.names import choices, nearest
 from invlib.paths import project_root
 from papers.parameters import Name, explain, one_of
 
-__all__ = ["ClaimData", "claim_data", "datasets_shown", "reported", "sections_with_claims"]
+__all__ = ["ClaimData", "Paper", "paper_of", "reported", "sections_with_claims"]
 
 # A hundredth of the range of STIR and CKA. Less than that is no change worth a sentence: a curve
 # has to rise by more to rise at all, and no ratio has a smaller denominator, or noise over
@@ -102,12 +104,23 @@ class ClaimData(_Entry):
         return self
 
 
-class _Paper(_Entry):
+class _File(_Entry):
     paper: Annotated[str, Field(pattern="^[A-Z]$")]
     facts: dict[str, _Fact]
     choices: dict[str, _Choice] = {}
     datasets: dict[str, list[Name]]
     claims: dict[str, list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What one file says: `facts` by name; data sets shown and claims, by section (notebook)."""
+
+    file: str
+    letter: str
+    facts: Mapping[str, Any]
+    datasets: Mapping[str, list[str]]
+    claims: Mapping[str, tuple[ClaimData, ...]]
 
 
 class _Fill(string.Formatter):
@@ -149,30 +162,36 @@ def filled(value: Any, names: Mapping[str, Any]) -> Any:
     return _Fill().vformat(value, (), names)
 
 
-def read_paper(text: str, file: str) -> tuple[_Paper, dict[str, tuple[ClaimData, ...]]]:
-    """Return a paper and its claims by section, from the text of its file.
+def read_paper(text: str, file: str) -> Paper:
+    """Return what the text of a paper's file says.
 
     Raises
     ------
     ValueError
         One line: the file, the claim, what is wrong and what was probably meant.
     """
-    paper = _valid(_Paper, yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), file)
-    if wrong := set(paper.claims) ^ set(paper.datasets):
-        raise ValueError(f"{file}: {sorted(wrong)[0]} is not in both datasets and claims")
-    names = {"resolution": RESOLUTION}
-    names |= {name: one.value for name, one in (paper.facts | paper.choices).items()}
-    claims = {}
-    for section, entries in paper.claims.items():
-        claims[section] = tuple(
+    try:
+        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
+    read = _valid(_File, data, file)
+    if unpaired := read.claims.keys() ^ read.datasets.keys():
+        raise ValueError(f"{file}: {min(unpaired)} is not in both datasets and claims")
+    facts = {name: fact.value for name, fact in read.facts.items()}
+    names = {"resolution": RESOLUTION} | facts
+    names |= {name: choice.value for name, choice in read.choices.items()}
+    claims = {
+        section: tuple(
             _claim(entry, values, names, f"{file}: claim {entry.get('id', f'of {section}')}")
             for entry in entries
             for values in entry.get("for", [{}])
         )
-        for claim in claims[section]:
-            if claim.id[0] != paper.paper:
-                raise ValueError(f"{file}: claim {claim.id} is not one of paper {paper.paper}")
-    return paper, claims
+        for section, entries in read.claims.items()
+    }
+    for claim in itertools.chain(*claims.values()):
+        if claim.id[0] != read.paper:
+            raise ValueError(f"{file}: claim {claim.id} is not one of paper {read.paper}")
+    return Paper(file, read.paper, facts, read.datasets, claims)
 
 
 def _claim(entry: dict, values: dict, names: dict, where: str) -> ClaimData:
@@ -192,7 +211,7 @@ def _valid(model: type[_Entry], data: Any, where: str) -> Any:
         first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     path = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        parts = (model, _Fact, _Choice) if model is _Paper else (model,)
+        parts = (model, _Fact, _Choice) if model is _File else (model,)
         fields = [field.alias or key for one in parts for key, field in one.model_fields.items()]
         said = f"unknown field {path!r}{nearest(first['loc'][-1], fields)}"
     elif first["type"] == "missing":
@@ -203,16 +222,14 @@ def _valid(model: type[_Entry], data: Any, where: str) -> Any:
 
 
 @cache
-def _papers() -> dict[str, tuple[_Paper, dict[str, tuple[ClaimData, ...]]]]:
+def _papers() -> dict[str, Paper]:
     """Every paper by its letter, in their order."""
     files = (project_root() / "data" / "papers").glob("*.yaml")
-    read = [read_paper(file.read_text(encoding="utf-8"), file.name) for file in files]
-    return {
-        paper.paper: (paper, claims) for paper, claims in sorted(read, key=lambda p: p[0].paper)
-    }
+    papers = [read_paper(file.read_text(encoding="utf-8"), file.name) for file in files]
+    return {paper.letter: paper for paper in sorted(papers, key=lambda paper: paper.letter)}
 
 
-def reported(paper: str) -> dict[str, Any]:
+def reported(paper: str) -> Mapping[str, Any]:
     """Return what a paper reports, by name.
 
     Examples
@@ -220,8 +237,7 @@ def reported(paper: str) -> dict[str, Any]:
     >>> reported("A")["correlation_classification"]["cifar10"]
     0.97
     """
-    paper, _ = _papers()[choices("paper", paper, _papers())]
-    return {name: fact.value for name, fact in paper.facts.items()}
+    return _papers()[choices("paper", paper, _papers())].facts
 
 
 def sections_with_claims() -> tuple[str, ...]:
@@ -232,15 +248,16 @@ def sections_with_claims() -> tuple[str, ...]:
     >>> sections_with_claims()[-1]
     'collapse_and_plasticity'
     """
-    return tuple(section for _, claims in _papers().values() for section in claims)
+    return tuple(section for paper in _papers().values() for section in paper.claims)
 
 
-def claim_data(section: str) -> tuple[ClaimData, ...]:
-    """Return the claims that the results of a section decide."""
-    return next(claims[section] for _, claims in _papers().values() if section in claims)
+def paper_of(section: str) -> Paper:
+    """Return the paper that a section is about.
 
-
-def datasets_shown(section: str) -> tuple[str, ...]:
-    """Return for which data sets the paper shows what a section is about."""
-    papers = (paper for paper, _ in _papers().values())
-    return next(tuple(one.datasets[section]) for one in papers if section in one.datasets)
+    Examples
+    --------
+    >>> paper_of("dynamics").datasets["dynamics"]
+    ['cifar10', 'cifar100']
+    """
+    choices("section", section, sections_with_claims())
+    return next(paper for paper in _papers().values() if section in paper.claims)

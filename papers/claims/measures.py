@@ -8,16 +8,17 @@ of its section's own measures: a function ``measure(ds, …)`` in the ``__all__`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 
 import xarray as xr
 
 from invlib.names import nearest
+from invlib.results.schema import COORDS, KINDS
 from papers.claims.claim import Claim
 from papers.claims.curves import curve_measure, curve_needs, starts_missing
-from papers.claims.data import ClaimData, claim_data, reported
+from papers.claims.data import ClaimData, Paper, paper_of
 from papers.claims.shapes import SHAPES
 
 __all__ = ["claim_of", "claims_of", "obstacle"]
@@ -39,7 +40,7 @@ def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, 
     Raises
     ------
     ValueError
-        One line that names the claim: for a measure that does not exist, or that does not take
+        One line that names file and claim: for a measure that does not exist, or that does not take
         these arguments.
 
     Examples
@@ -47,11 +48,12 @@ def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, 
     >>> claims_of("finetuning_task")[1].id
     'A-4.1-u-shape-learning'
     """
-    return tuple(claim_of(data, measures) for data in claim_data(section))
+    paper = paper_of(section)
+    return tuple(claim_of(data, paper, measures) for data in paper.claims[section])
 
 
-def claim_of(data: ClaimData, measures: ModuleType | None = None) -> Claim:
-    """Return the claim that `data` describe, with its measure."""
+def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) -> Claim:
+    """Return the claim of `paper` that `data` describe, with its measure."""
     own = {name: getattr(measures, name) for name in measures.__all__} if measures else {}
     name, arguments = data.measure, dict(data.arguments)
     try:
@@ -65,21 +67,21 @@ def claim_of(data: ClaimData, measures: ModuleType | None = None) -> Claim:
         else:
             measure = curve_measure(SHAPES[name])
             of_curves, starts = curve_needs(**arguments)
-            layers = {"layer": reported(data.id[0])["layers"]}
+            layers = {"layer": paper.facts["layers"]} if "layers" in paper.facts else {}
             needs = {"variables": of_curves.pop("variables")} | layers | of_curves | needs
             why_not = (lambda ds: starts_missing(ds, *starts)) if starts else None
+        _check_needs(needs)
     except ValueError as error:
-        raise ValueError(f"claim {data.id}: {error}") from None
+        raise ValueError(f"{paper.file}: claim {data.id}: {error}") from None
     depends = name in SHAPES or "self_term" in inspect.signature(measure).parameters
 
     def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
         return measure(ds, **arguments, **({"self_term": self_term} if depends else {}))
 
-    paper, section, _ = data.id.split("-", 2)
     return Claim(
         id=data.id,
-        paper=paper,
-        section=section,
+        paper=paper.letter,
+        section=data.id.split("-")[1],
         figure=data.figure,
         words=data.words,
         number=data.number,
@@ -106,3 +108,13 @@ def _check(name: str, function: Callable, arguments: dict) -> None:
         needed |= {"curves"}
     if missing := needed - {"self_term"} - set(arguments):
         raise ValueError(f"{name} needs {', '.join(sorted(missing))}")
+
+
+def _check_needs(needs: Mapping[str, object]) -> None:
+    """Refuse what no results have: such a claim would never be testable."""
+    stored = {name for kind in KINDS.values() for name in kind.variables or ()}
+    named = {what: ("variables", "matrices", "epochs", *COORDS) for what in needs}
+    named |= {name: stored for name in (*needs.get("variables", ()), *needs.get("matrices", ()))}
+    for name, known in named.items():
+        if name not in known:
+            raise ValueError(f"no results have {name!r}{nearest(name, known)}")

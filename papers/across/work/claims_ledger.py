@@ -11,7 +11,7 @@ from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
 from papers.claims.claim import Claim, check_claims
-from papers.claims.data import datasets_shown, sections_with_claims
+from papers.claims.data import paper_of, sections_with_claims
 from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
 from papers.goerttler2022.claims import learning_from_random_labels, unlearning
@@ -50,7 +50,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
         testable. The data sets are those of the paper that were not run.
     """
     for section, claims in CLAIMS.items():
-        path, rest = folder / f"{section}.nc", list(datasets_shown(section))
+        path, rest = folder / f"{section}.nc", list(paper_of(section).datasets[section])
         if path.is_file():
             ds = open_results(path)
             ledgers = [check_claims(claims, one) for _, one in settings(ds)]

@@ -13,7 +13,7 @@ from papers.__main__ import main
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.work.claims_ledger import CLAIMS, judged, verdict_counts
 from papers.claims.claim import claims_table
-from papers.claims.data import datasets_shown
+from papers.claims.data import paper_of
 from papers.claims.settings import settings
 from tests.papers.claims import test_claim as task
 from tests.papers.merlin2023 import test_compression_expansion as flow
@@ -43,7 +43,9 @@ def as_the_paper() -> dict[str, xr.Dataset]:
         "compression_expansion": stacked({"cifar10": of_flow}),
         "dynamics": stacked({"cifar10": dynamics.results()}),
         "robustness": dynamics.trainings(**trainings).assign_coords(dataset="cifar10"),
-        "accuracy": stacked({name: pretraining.table(name) for name in datasets_shown("accuracy")}),
+        "accuracy": stacked(
+            {name: pretraining.table(name) for name in paper_of("accuracy").datasets["accuracy"]}
+        ),
     }
 
 
@@ -120,7 +122,9 @@ def test_a_ledger_for_each_data_set_and_recipe(saved):
 
 def test_nothing_was_run(tmp_path):
     for section, path, ledgers, rest in judged(tmp_path):
-        assert path == tmp_path / f"{section}.nc" and rest == list(datasets_shown(section))
+        assert path == tmp_path / f"{section}.nc" and rest == list(
+            paper_of(section).datasets[section]
+        )
         (one,) = ledgers
         assert set(one.verdict.values.ravel()) == {"not testable here"}
         assert set(one.reason.values) == {"not run"} and one.sizes["claim"] == len(CLAIMS[section])

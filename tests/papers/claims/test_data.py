@@ -9,7 +9,7 @@ import yaml
 
 from invlib.paths import project_root
 from papers.across.work.claims_ledger import CLAIMS, MEASURES
-from papers.claims.data import claim_data, filled, read_paper, reported
+from papers.claims.data import ClaimData, Paper, filled, paper_of, read_paper, reported
 from papers.claims.measures import claim_of
 from papers.claims.shapes import SHAPES
 from papers.merlin2023.claims import compression_expansion
@@ -32,9 +32,13 @@ PAPER = {
 }
 
 
-def read(claim: dict, **paper: object):
-    text = yaml.safe_dump(PAPER | {"claims": {"dynamics": [claim]}} | paper)
-    return read_paper(text, "test.yaml")[1]["dynamics"]
+def paper_with(claim: dict, **parts: object) -> Paper:
+    text = yaml.safe_dump(PAPER | {"claims": {"dynamics": [claim]}} | parts)
+    return read_paper(text, "test.yaml")
+
+
+def read(claim: dict, **parts: object) -> tuple[ClaimData, ...]:
+    return paper_with(claim, **parts).claims["dynamics"]
 
 
 def test_names_in_braces_are_values_alone_and_words_in_a_text():
@@ -126,28 +130,37 @@ def test_so_is_what_is_wrong_with_a_paper(change, said):
         ({"with": {"curves": [["learning", "classification"]]}}, "greatest_level needs layers"),
         ({"with": {"curves": [["lerning"]], "layers": [0]}}, "did you mean 'learning'"),
         ({"with": {"curves": [["learning", "cifr"]], "layers": [0]}}, "did you mean 'cifar'"),
+        ({"needs": {"severty": [1]}}, "no results have 'severty'; did you mean 'severity'"),
+        ({"needs": {"variables": ["cka_pt_tp"]}}, "no results have 'cka_pt_tp'; did you mean"),
         ({"measure": "mean_flow", "with": {}}, "mean_flow needs block, direction, task"),
     ],
 )
 def test_a_measure_that_does_not_exist_or_is_given_something_else(change, said):
-    (data,) = read(CLAIM | change)
-    with pytest.raises(ValueError, match=f"^claim A-4.1-small-early: .*{said}"):
-        claim_of(data, compression_expansion)
+    paper = paper_with(CLAIM | change)
+    (data,) = paper.claims["dynamics"]
+    with pytest.raises(ValueError, match=f"^test.yaml: claim A-4.1-small-early: .*{said}"):
+        claim_of(data, paper, compression_expansion)
 
 
 @pytest.mark.parametrize("section", CLAIMS)
 def test_claims_are_their_data(section):
     """Section and paper come from the id, the threshold has a direction and a reason."""
-    for data, claim in zip(claim_data(section), CLAIMS[section], strict=True):
+    for data, claim in zip(paper_of(section).claims[section], CLAIMS[section], strict=True):
         assert claim.id == data.id == f"{claim.paper}-{claim.section}-{data.id.split('-', 2)[2]}"
         assert (claim.threshold, claim.above) in ((data.above, True), (data.below, False))
         assert data.because
 
 
 def test_no_measure_is_without_a_claim():
-    named = {data.measure for section in CLAIMS for data in claim_data(section)}
+    named = {data.measure for section in CLAIMS for data in paper_of(section).claims[section]}
     own = {name for module in MEASURES.values() for name in module.__all__}
     assert named == own | set(SHAPES)
+
+
+def test_a_file_that_is_no_yaml():
+    with pytest.raises(ValueError, match="^test.yaml: .*line 2") as error:
+        read_paper("paper: A\nfacts: {a: [1}", "test.yaml")
+    assert "\n" not in str(error.value)
 
 
 def test_choices_agree_with_the_facts_they_are_about():
@@ -170,5 +183,5 @@ def test_choices_agree_with_the_facts_they_are_about():
 
 def test_no_words_are_left_unfilled():
     for section in CLAIMS:
-        for data in claim_data(section):
+        for data in paper_of(section).claims[section]:
             assert not re.search(r"[{}]", f"{data.id}{data.words}{data.number}{data.figure}")

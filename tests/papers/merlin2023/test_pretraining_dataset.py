@@ -10,7 +10,7 @@ import xarray as xr
 
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims, reported
-from papers.claims.data import datasets_shown
+from papers.claims.data import paper_of
 from tests.synthetic import (
     LAYERS,
     UNTESTABLE,
@@ -24,6 +24,7 @@ from tests.synthetic import (
     verdicts,
 )
 
+SHOWN = paper_of("accuracy").datasets["accuracy"]
 COMPARED, TABLE = CLAIMS["pretraining_dataset"], CLAIMS["accuracy"]
 STARTS = ("imagenet", "cifar100", "none")
 
@@ -254,7 +255,7 @@ IN_TABLE = {
 IN_TABLE |= {"A-B-accuracy-cifar-above-imagenet", "A-B-accuracy-scratch-above-imagenet"}
 
 
-@pytest.mark.parametrize("dataset", datasets_shown("accuracy"))
+@pytest.mark.parametrize("dataset", SHOWN)
 def test_the_papers_own_table_is_reproduced(dataset):
     """The paper's claims of each data set: six of the two that it pretrains on, one of the rest."""
     of_cifar = dataset.startswith("cifar")
@@ -306,7 +307,7 @@ def test_every_data_set_of_the_paper_is_called_as_the_library_calls_it():
     from invlib.data.downloads import OFFICIAL
 
     named = {dataset for claim in TABLE for dataset in claim.paper_value}
-    assert named == set(datasets_shown("accuracy")) <= set(OFFICIAL)
+    assert named == set(SHOWN) <= set(OFFICIAL)
 
 
 def test_the_papers_values_are_of_its_appendix():
