@@ -54,19 +54,24 @@ def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataAr
 
 
 def curve_needs(
-    *, curves: Iterable[Curve], beside: Iterable[Curve] = (), **_: object
+    layers: Sequence[int], curves: Sequence[Curve]
 ) -> tuple[dict[str, list], list[str]]:
-    """Return what results must have for these curves, and the starts that they are of.
+    """Return what results must have for these curves over `layers`, and of which starts they are.
+
+    Raises
+    ------
+    ValueError
+        For a quantity, task or start that does not exist.
 
     Examples
     --------
-    >>> curve_needs(curves=[["forgetting", "cifar"]])
-    ({'variables': ['stir_pt_pt', 'stir_ft_pt'], 'dataset': ['cifar10', 'cifar100']}, ['cifar'])
+    >>> needs, starts = curve_needs([0, 1], [["forgetting", "cifar"]])
+    >>> needs["variables"], needs["dataset"], starts
+    (['stir_pt_pt', 'stir_ft_pt'], ['cifar10', 'cifar100'], ['cifar'])
     """
-    curves = [*curves, *beside]
     names = [name for quantity, *_ in curves for name in VARIABLES[_known(quantity, VARIABLES)]]
     labels = list(dict.fromkeys(_known(label, TASKS + STARTS) for _, *of in curves for label in of))
-    needs = {"variables": list(dict.fromkeys(names))}
+    needs = {"variables": list(dict.fromkeys(names)), "layer": list(layers)}
     if tasks := [label for label in labels if label in TASKS]:
         needs["task"] = tasks
     if CIFAR in labels:

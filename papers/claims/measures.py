@@ -60,20 +60,19 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
         if name not in own | SHAPES:
             raise ValueError(f"no measure is called {name!r}{nearest(name, own | SHAPES)}")
         _check(name, (own | SHAPES)[name], arguments)
-        needs, why_not = data.needs, None
         if name in own:
-            measure = own[name]
+            measure, needs = own[name], data.needs
             why_not = getattr(measure, "obstacle", None) and partial(measure.obstacle, **arguments)
         else:
             measure = curve_measure(SHAPES[name])
-            of_curves, starts = curve_needs(**arguments)
-            layers = {"layer": paper.facts["layers"]} if "layers" in paper.facts else {}
-            needs = {"variables": of_curves.pop("variables")} | layers | of_curves | needs
+            curves = [*arguments["curves"], *arguments.get("beside", ())]
+            needs, starts = curve_needs(paper.facts["layers"], curves)
+            needs |= data.needs
             why_not = (lambda ds: starts_missing(ds, *starts)) if starts else None
         _check_needs(needs)
     except ValueError as error:
         raise ValueError(f"{paper.file}: claim {data.id}: {error}") from None
-    depends = name in SHAPES or "self_term" in inspect.signature(measure).parameters
+    depends = "self_term" in inspect.signature(measure).parameters
 
     def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
         return measure(ds, **arguments, **({"self_term": self_term} if depends else {}))
@@ -95,19 +94,24 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
     )
 
 
-def _check(name: str, function: Callable, arguments: dict) -> None:
-    """Refuse arguments that the measure does not take, and the lack of those it needs."""
-    parameters = inspect.signature(function).parameters
-    by_name = {key for key, one in parameters.items() if one.kind is one.KEYWORD_ONLY}
-    of_curves = {"curves", "beside"} if name in SHAPES else set()
-    for key in arguments:
-        if key not in by_name | of_curves:
-            raise ValueError(f"{name} takes no {key!r}{nearest(key, by_name | of_curves)}")
-    needed = {key for key in by_name if parameters[key].default is inspect.Parameter.empty}
+def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> None:
+    """Refuse arguments that a measure does not take, and the lack of those it needs."""
+    signature, keywords = inspect.signature(measure), dict(arguments)
+    known = {key for key, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
     if name in SHAPES:
-        needed |= {"curves"}
-    if missing := needed - {"self_term"} - set(arguments):
-        raise ValueError(f"{name} needs {', '.join(sorted(missing))}")
+        known.add("curves")
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{name} takes no {key!r}{nearest(key, known)}")
+    positional = keywords.pop("curves", ()) if name in SHAPES else ["ds"]
+    if not positional:
+        raise ValueError(f"{name} is given no curves")
+    if "self_term" in known:
+        keywords["self_term"] = ""
+    try:
+        signature.bind(*positional, **keywords)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _check_needs(needs: Mapping[str, object]) -> None:

@@ -26,7 +26,10 @@ CLAIM = {
 }
 PAPER = {
     "paper": "A",
-    "facts": {"seen": {"value": {"cifar10": 0.9}, "place": "Section 4", "about": "a number"}},
+    "facts": {
+        "seen": {"value": {"cifar10": 0.9}, "place": "Section 4", "about": "a number"},
+        "layers": {"value": [0, 1, 2, 3], "place": "Section 3", "about": "of the network"},
+    },
     "choices": {"early": {"value": [0, 3], "because": "before the valley"}},
     "datasets": {"dynamics": ["cifar10"]},
 }
@@ -126,13 +129,20 @@ def test_so_is_what_is_wrong_with_a_paper(change, said):
         ({"measure": "greatest_levl"}, "no measure is called.*did you mean 'greatest_level'"),
         ({"measure": "mean_flwo"}, "no measure is called.*did you mean 'mean_flow'"),
         ({"with": CLAIM["with"] | {"layer": [1, 2]}}, "takes no 'layer'; did you mean 'layers'"),
-        ({"with": {"layers": [0, 1]}}, "greatest_level needs curves"),
-        ({"with": {"curves": [["learning", "classification"]]}}, "greatest_level needs layers"),
+        (
+            {"measure": "valley_depth", "with": {"left": [0], "floor": [1], "right": [2]}},
+            "no curves",
+        ),
+        (
+            {"with": {"curves": [["learning", "classification"]]}},
+            "greatest_level: missing.*'layers'",
+        ),
+        ({"with": {"curves": [["learning"]] * 2, "layers": [0]}, "measure": "early_peak"}, "many"),
         ({"with": {"curves": [["lerning"]], "layers": [0]}}, "did you mean 'learning'"),
         ({"with": {"curves": [["learning", "cifr"]], "layers": [0]}}, "did you mean 'cifar'"),
         ({"needs": {"severty": [1]}}, "no results have 'severty'; did you mean 'severity'"),
         ({"needs": {"variables": ["cka_pt_tp"]}}, "no results have 'cka_pt_tp'; did you mean"),
-        ({"measure": "mean_flow", "with": {}}, "mean_flow needs block, direction, task"),
+        ({"measure": "mean_flow", "with": {}}, "mean_flow: missing a required.*'task'"),
     ],
 )
 def test_a_measure_that_does_not_exist_or_is_given_something_else(change, said):
