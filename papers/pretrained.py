@@ -18,9 +18,9 @@ class Pretrained(Section):
     """
 
     model: Name = "vit_nano_patch8_32"
-    img_size: Positive | None = Field(None, description="the model's own")
+    img_size: Positive | None = Field(None, description="None: the model's own")
     weights: Name | None = Field(
-        None, description='train the pretrained model here, as follows; "timm": from the hub'
+        None, description='None: trained here, as follows; "timm": from the hub'
     )
 
     pretraining_dataset: Name = "shapes"

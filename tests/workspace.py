@@ -64,7 +64,8 @@ CELLS = (
 # papers/sections.py with this section alone
 _SECTIONS = (ROOT / "papers" / "sections.py").read_text()
 REGISTRY = (
-    'from papers.toy import Toy\n\nSECTIONS = {"toy": Toy}\n\n\ndef runs_of'
+    "from __future__ import annotations\n\nfrom papers.toy import Toy\n\n"
+    'SECTIONS = {"toy": Toy}\n\n\ndef runs_of'
 ) + _SECTIONS.partition("def runs_of")[2]
 
 SCALE = "scale: smoke\nseeds: [0, 1]\nepochs: 2\n"

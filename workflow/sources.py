@@ -9,8 +9,8 @@ def code() -> list[str]:
 
 
 def facts() -> list[str]:
-    """What the papers report."""
-    return [*existing("data/paper.yaml"), *_files("data/papers", "*.yaml")]
+    """What the papers report and claim."""
+    return _files("data/papers", "*.yaml")
 
 
 def book() -> list[str]:

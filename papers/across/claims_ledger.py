@@ -1,5 +1,6 @@
 """The claims ledger: which sections' results it judges."""
 
+from papers.claims.data import sections_with_claims
 from papers.section import Section
 
 
@@ -14,16 +15,4 @@ class ClaimsLedger(Section):
 
     name = "claims_ledger"
     notes = {"scale": "whose run is judged, beside the reference results", "seeds": "not used here"}
-    # the sections that have claims; a test holds them to the claims there are
-    uses = (
-        "finetuning_task",
-        "pretraining_dataset",
-        "compression_expansion",
-        "dynamics",
-        "robustness",
-        "accuracy",
-        "learning_from_random_labels",
-        "unlearning",
-        "feature_erosion",
-        "collapse_and_plasticity",
-    )
+    uses = sections_with_claims()

@@ -3,7 +3,6 @@
 A `Claim` names one number that decides it; `check_claims` computes that number for every seed,
 under both CKA estimators and both self terms, and counts in how many seeds the claim holds. Beside
 it stands an interval: how much hangs on which images were drawn. No verdict is typed by hand.
-Importing this module imports neither torch nor xarray.
 """
 
 from __future__ import annotations
@@ -12,20 +11,19 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-import yaml
+import numpy as np
+import xarray as xr
 
+from invlib.metrics.invariance import SELF_TERMS
+from invlib.metrics.jackknife import interval, left_one_out
 from invlib.names import choices
-from invlib.paths import project_root
+from invlib.results.schema import STACKING
+from invlib.results.validation import conform
+from papers.claims.data import reported
 from papers.claims.tables import UNTESTABLE, claims_html, claims_table, claims_text
 
-if TYPE_CHECKING:
-    import xarray as xr
-
 __all__ = ["Claim", "check_claims", "claims_html", "claims_table", "claims_text", "reported"]
-
-SELF_TERMS = ("measured", "one")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +52,8 @@ class Claim:
     needs : mapping
         ``"variables"``: names of which `measure` reads the diagonal (`metrics.invariance.diagonal`)
         and which may be stored as no more than that; ``"matrices"``: names of which it reads the
-        whole; any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
+        whole; ``"dataset"``: those that the paper says this of; ``"epochs"``: how many, after 0;
+        any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
         exactly these, in a network that ends there: another network's layers are not the paper's.
     obstacle : callable, optional
         ``obstacle(ds) -> str``: why these results cannot decide the claim although they have what
@@ -72,7 +71,7 @@ class Claim:
     above: bool = True
     unit: str = "1"
     paper_value: float | Mapping[str, float] = math.nan
-    needs: Mapping[str, tuple] = field(default_factory=dict)
+    needs: Mapping[str, tuple | int] = field(default_factory=dict)
     obstacle: Callable[[xr.Dataset], str] | None = None
 
     def __post_init__(self) -> None:
@@ -86,26 +85,37 @@ class Claim:
 
     def lacking(self, ds: xr.Dataset) -> str:
         """Return why `ds` cannot decide this claim; empty where it can."""
-        for name in self.needs.get("variables", ()):
-            if name not in ds and f"{name}_diagonal" not in ds:
-                return f"these results have no {name}"
-        for name in self.needs.get("matrices", ()):
-            if name not in ds:
-                return f"these results have no whole {name}"
-        for dim, wanted in self.needs.items():
-            if dim in ("variables", "matrices"):
-                continue
-            found = ds[dim].values.tolist() if dim in ds.dims else []
-            if dim == "layer" and found and found != list(wanted):
-                return (
-                    f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
-                    f"{len(found)} layers, {found[0]}–{found[-1]}"
-                )
-            if missing := [str(label) for label in wanted if label not in found]:
-                return f"these results have no {dim} {', '.join(missing)}"
-            if dim == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
-                return "this network has more layers than the paper's"
-        return self.obstacle(ds) if self.obstacle else ""
+        reasons = (_lacking(ds, what, wanted) for what, wanted in self.needs.items())
+        return next(filter(None, reasons), "") or (self.obstacle(ds) if self.obstacle else "")
+
+
+def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
+    """Why `ds` does not have one of a claim's needs; empty where it does."""
+    match what:
+        case "variables":
+            missing = [name for name in wanted if not {name, f"{name}_diagonal"} & set(ds)]
+            return f"these results have no {missing[0]}" if missing else ""
+        case "matrices":
+            missing = [name for name in wanted if name not in ds]
+            return f"these results have no whole {missing[0]}" if missing else ""
+        case "dataset":
+            there = "dataset" in ds.coords and ds["dataset"].item() in wanted
+            return "" if there else f"the paper says this of {', '.join(wanted)} only"
+        case "epochs":
+            count = int((ds["epoch"] > 0).sum()) if "epoch" in ds.dims else 0
+            short = f"these results have {count} epochs of training, the claim needs {wanted}"
+            return short if count < wanted else ""
+    found = ds[what].values.tolist() if what in ds.dims else []
+    if what == "layer" and found and found != list(wanted):
+        return (
+            f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
+            f"{len(found)} layers, {found[0]}–{found[-1]}"
+        )
+    if missing := [str(label) for label in wanted if label not in found]:
+        return f"these results have no {what} {', '.join(missing)}"
+    if what == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
+        return "this network has more layers than the paper's"
+    return ""
 
 
 def check_claims(
@@ -116,7 +126,7 @@ def check_claims(
     Parameters
     ----------
     claims
-        Those of ``papers.across.claims_ledger.CLAIMS[section]``, for one.
+        Those of ``papers.across.work.claims_ledger.CLAIMS[section]``, for one.
     ds : Dataset
         Dims estimator and seed, and those that the claims select from, such as task. One data set:
         ``ds.sel(dataset="cifar10")``.
@@ -142,7 +152,6 @@ def check_claims(
 
     Examples
     --------
-    >>> import xarray as xr
     >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
     ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
     >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
@@ -150,13 +159,6 @@ def check_claims(
     >>> check_claims([claim], ds).verdict.sel(claim="A-0-high", self_term="one").values.tolist()
     ['reproduced', 'mixed']
     """
-    import numpy as np
-    import xarray as xr
-
-    from invlib.metrics.jackknife import interval, left_one_out
-    from invlib.results.schema import STACKING
-    from invlib.results.validation import conform
-
     claims = list(claims)
     terms = [choices("self_terms", term, SELF_TERMS) for term in self_terms]
     ids = [claim.id for claim in claims]
@@ -211,20 +213,6 @@ def check_claims(
     text = [{name: getattr(claim, name) for name in said} for claim in claims]
     out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
     return conform(out)
-
-
-def reported(paper: str) -> dict[str, Any]:
-    """Return what ``data/paper.yaml`` says a paper reports, by name.
-
-    Examples
-    --------
-    >>> reported("A")["correlation_classification"]["cifar10"]
-    0.97
-    """
-    text = (project_root() / "data" / "paper.yaml").read_text(encoding="utf-8")
-    papers = yaml.safe_load(text)
-    facts = papers[choices("paper", paper, papers)]["facts"]
-    return {name: fact["value"] for name, fact in facts.items()}
 
 
 def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:

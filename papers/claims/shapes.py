@@ -1,41 +1,41 @@
 """Numbers from curves over the layers: what a claim about the shape of a figure comes down to.
 
-Every curve is a DataArray with dim layer; what comes back has lost it. Imports no xarray.
+`SHAPES` are the names that a claim in ``data/papers/*.yaml`` may use. Every curve is a DataArray
+with dim layer; what comes back has lost it. Layers are given as a list, from its first to its last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
-from typing import TYPE_CHECKING
 
 import numpy as np
+import xarray as xr
 
-if TYPE_CHECKING:
-    import xarray as xr
+from papers.claims.data import RESOLUTION
 
-__all__ = ["early_peak", "gain", "loss_since_best"]
-
-# A hundredth of the range of STIR and CKA. Less than that is no change worth a sentence: a curve
-# has to rise by more to rise at all, and no ratio has a smaller denominator, or noise over
-# noise could be a finding. As a denominator it only ever makes a claim harder to reproduce.
-RESOLUTION = 0.01
-
-
-def level(curve: xr.DataArray, layers: Iterable[int]) -> xr.DataArray:
-    """Return the mean over `layers`."""
-    return curve.sel(layer=list(layers)).mean("layer")
-
-
-def rise(curve: xr.DataArray, first: int, last: int) -> xr.DataArray:
-    """Return by how much the curve is higher at `last` than at `first`."""
-    return curve.sel(layer=last, drop=True) - curve.sel(layer=first, drop=True)
+__all__ = [
+    "SHAPES",
+    "early_peak_of",
+    "gain",
+    "greatest",
+    "least",
+    "level",
+    "loss_since_best",
+    "pearson",
+    "ratio",
+]
 
 
-def span(curve: xr.DataArray, first: int, last: int) -> xr.DataArray:
-    """Return highest minus lowest, from `first` to `last`; a bump in between is not flat."""
-    part = curve.sel(layer=slice(first, last))
-    return part.max("layer") - part.min("layer")
+def level(curve: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
+    """Return the mean over `layers`, from the first to the last.
+
+    Examples
+    --------
+    >>> float(level(xr.DataArray([0.0, 0.5, 1.5, 4.0], {"layer": range(4)}), [1, 2]))
+    1.0
+    """
+    return curve.sel(layer=list(range(layers[0], layers[-1] + 1))).mean("layer")
 
 
 def ratio(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
@@ -49,21 +49,14 @@ def ratio(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     return a / np.maximum(b, RESOLUTION)
 
 
-def least(*numbers: xr.DataArray) -> xr.DataArray:
+def least(numbers: Iterable[xr.DataArray]) -> xr.DataArray:
     """Return the smallest of several numbers."""
     return reduce(np.minimum, numbers)
 
 
-def greatest(*numbers: xr.DataArray) -> xr.DataArray:
+def greatest(numbers: Iterable[xr.DataArray]) -> xr.DataArray:
     """Return the largest of several numbers."""
     return reduce(np.maximum, numbers)
-
-
-def valley_depth(
-    curve: xr.DataArray, left: Iterable[int], floor: Iterable[int], right: Iterable[int]
-) -> xr.DataArray:
-    """Return how far the lower of the two sides lies above the floor between them."""
-    return least(level(curve, left), level(curve, right)) - level(curve, floor)
 
 
 def onset(curve: xr.DataArray) -> xr.DataArray:
@@ -71,38 +64,25 @@ def onset(curve: xr.DataArray) -> xr.DataArray:
 
     Examples
     --------
-    >>> import xarray as xr
     >>> curves = [[0.3, 0.1, 0.2], [0.3, 0.2, 0.1]]
     >>> onset(xr.DataArray(curves, {"seed": [0, 1], "layer": [0, 1, 2]})).values
     array([1., 2.])
     """
     lowest = curve.idxmin("layer")
     after = curve.where(curve["layer"] >= lowest).max("layer")
-    return lowest.where(after - curve.min("layer") > RESOLUTION, curve["layer"].values[-1])
+    rises = (after - curve.min("layer") > RESOLUTION) | lowest.isnull()
+    return lowest.where(rises, curve["layer"].values[-1])
 
 
-def least_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return the smallest a - b of any layer."""
-    return (a - b).min("layer")
-
-
-def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return Pearson's correlation over layers; NaN where a curve is constant."""
-    a, b = a - a.mean("layer"), b - b.mean("layer")
-    norm = np.sqrt((a**2).sum("layer") * (b**2).sum("layer"))
-    return (a * b).sum("layer") / norm.where(norm > 1e-12)  # what rounding leaves of a constant
-
-
-def early_peak(series: xr.DataArray) -> xr.DataArray:
+def early_peak_of(series: xr.DataArray) -> xr.DataArray:
     """Return how far the highest value of the first half of training lies above the last value.
 
     Epoch 0, before any step, is no peak. Positive: there was an early peak and it has gone.
 
     Examples
     --------
-    >>> import xarray as xr
     >>> peaked = xr.DataArray([0.0, 0.4, 0.3, 0.25, 0.2], {"epoch": range(5)})
-    >>> round(float(early_peak(peaked)), 2), round(float(early_peak(-peaked)), 2)
+    >>> round(float(early_peak_of(peaked)), 2), round(float(early_peak_of(-peaked)), 2)
     (0.2, -0.1)
     """
     epochs = series["epoch"].values
@@ -115,13 +95,11 @@ def gain(series: xr.DataArray) -> xr.DataArray:
 
     Examples
     --------
-    >>> import xarray as xr
     >>> float(gain(xr.DataArray([0.0, 0.5, 0.75], {"epoch": range(3)})))
     0.25
     """
-    return series.isel(epoch=-1, drop=True) - series.sel(epoch=slice(1, None)).isel(
-        epoch=0, drop=True
-    )
+    trained = series.sel(epoch=slice(1, None))
+    return series.isel(epoch=-1, drop=True) - trained.isel(epoch=0, drop=True)
 
 
 def loss_since_best(series: xr.DataArray) -> xr.DataArray:
@@ -129,8 +107,131 @@ def loss_since_best(series: xr.DataArray) -> xr.DataArray:
 
     Examples
     --------
-    >>> import xarray as xr
     >>> float(loss_since_best(xr.DataArray([0.0, 0.75, 0.5], {"epoch": range(3)})))
     0.25
     """
     return series.max("epoch", skipna=False) - series.isel(epoch=-1, drop=True)
+
+
+# --- what a claim may name ------------------------------------------------------------------------
+
+
+def lowest(*curves: xr.DataArray) -> xr.DataArray:
+    """Return the smallest value of any curve at any layer."""
+    return least(curve.min("layer") for curve in curves)
+
+
+def least_level(*curves: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
+    """Return the mean over `layers` of the curve where that is smallest."""
+    return least(level(curve, layers) for curve in curves)
+
+
+def greatest_level(*curves: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
+    """Return the mean over `layers` of the curve where that is largest."""
+    return greatest(level(curve, layers) for curve in curves)
+
+
+def level_ratio(
+    *curves: xr.DataArray,
+    of: Sequence[int],
+    to: Sequence[int],
+    beside: Sequence[xr.DataArray] = (),
+) -> xr.DataArray:
+    """Return the least mean over `of` over the greatest mean over `to` of the curves `beside`.
+
+    Without `beside`, of the same curves.
+    """
+    return ratio(least_level(*curves, layers=of), greatest_level(*(beside or curves), layers=to))
+
+
+def level_difference(
+    *curves: xr.DataArray,
+    of: Sequence[int],
+    to: Sequence[int],
+    beside: Sequence[xr.DataArray] = (),
+) -> xr.DataArray:
+    """Return the least mean over `of` minus the greatest mean over `to` of the curves `beside`.
+
+    Without `beside`, of the same curves.
+    """
+    return least_level(*curves, layers=of) - greatest_level(*(beside or curves), layers=to)
+
+
+def least_difference(
+    *curves: xr.DataArray, beside: Sequence[xr.DataArray], layers: Sequence[int] = ()
+) -> xr.DataArray:
+    """Return the smallest difference to any curve `beside` at any of `layers`; without, of all."""
+    difference = least(curves) - greatest(beside)
+    return (difference.sel(layer=slice(layers[0], layers[-1])) if layers else difference).min(
+        "layer"
+    )
+
+
+def valley_depth(
+    curve: xr.DataArray, *, left: Sequence[int], floor: Sequence[int], right: Sequence[int]
+) -> xr.DataArray:
+    """Return how far the lower of the two sides lies above the floor between them."""
+    return least([level(curve, left), level(curve, right)]) - level(curve, floor)
+
+
+def rise_beside_flat(
+    rising: xr.DataArray, flat: xr.DataArray, *, layers: Sequence[int]
+) -> xr.DataArray:
+    """Return by how much `rising` rises over `layers`, over the range of `flat` there.
+
+    The range is highest minus lowest: a bump in between is not flat.
+    """
+    first, last = (rising.sel(layer=layers[i], drop=True) for i in (0, -1))
+    part = flat.sel(layer=slice(layers[0], layers[-1]))
+    return ratio(last - first, part.max("layer") - part.min("layer"))
+
+
+def fall_beside_flat(
+    falling: xr.DataArray, flat: xr.DataArray, *, layers: Sequence[int]
+) -> xr.DataArray:
+    """Return by how much `falling` falls over `layers`, over the range of `flat` there."""
+    return rise_beside_flat(-falling, flat, layers=layers)
+
+
+def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Return how many layers later `a` begins to rise than `b` (`onset`)."""
+    return onset(a) - onset(b)
+
+
+def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Return Pearson's correlation over layers; NaN where a curve is constant."""
+    a, b = a - a.mean("layer"), b - b.mean("layer")
+    norm = np.sqrt((a**2).sum("layer") * (b**2).sum("layer"))
+    return (a * b).sum("layer") / norm.where(norm > 1e-12)  # what rounding leaves of a constant
+
+
+def pearson_difference(
+    a: xr.DataArray, b: xr.DataArray, *, beside: Sequence[xr.DataArray]
+) -> xr.DataArray:
+    """Return the correlation of `a` with `b` minus that of the two `beside`."""
+    return pearson(a, b) - pearson(*beside)
+
+
+def early_peak(curve: xr.DataArray, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return `early_peak_of` the mean over `layers`, by epoch."""
+    return early_peak_of(level(curve, layers))
+
+
+SHAPES = {
+    shape.__name__: shape
+    for shape in (
+        lowest,
+        least_level,
+        greatest_level,
+        level_ratio,
+        level_difference,
+        least_difference,
+        valley_depth,
+        rise_beside_flat,
+        fall_beside_flat,
+        onset_difference,
+        pearson,
+        pearson_difference,
+        early_peak,
+    )
+}

@@ -9,11 +9,9 @@ import re
 import textwrap
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
+import pandas as pd
+import xarray as xr
 
 __all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text"]
 
@@ -40,7 +38,6 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     Examples
     --------
     >>> from papers.claims.claim import Claim, check_claims
-    >>> import xarray as xr
     >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
     ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
     >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
@@ -54,8 +51,6 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
 
 def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
     """The table, its verdicts as `cell` writes them."""
-    import pandas as pd
-
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
     rows = {}
     for id in ds["claim"].values.tolist():
@@ -86,7 +81,6 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
     The compact table has the interval on a small second line, and one cell where its last columns
     agree.
     """
-    import pandas as pd
 
     def cell(one: xr.Dataset) -> str:
         text, bracket = html.escape(_cell(one)), _bracket(one)

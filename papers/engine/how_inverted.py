@@ -29,7 +29,7 @@ class HowInverted(MerlinSection):
     )
     race_n: Positive = 2
     race_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
-        None, description="all layers"
+        None, description="None: all layers"
     )
     measured: Recipes = Field(
         ("ngd:20", "fast:20", "ngd:80"), description="the last is the yardstick"

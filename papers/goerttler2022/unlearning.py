@@ -49,7 +49,7 @@ class Unlearning(GoerttlerSection):
 
     labels_pretraining_n: Positive = Field(600, description="images of `labels_dataset`")
     labels_pretraining_epochs: Positive = 4
-    labels_finetuning_n: Positive = Field(100, description="of every fine-tuning")
+    labels_finetuning_n: Positive = Field(100, description="images of every fine-tuning")
     labels_finetuning_epochs: Positive = 45
     cross_domain: Name = Field("street_digits", description="a data set with as many classes")
     label_shift: Positive = Field(1, description="s of eq. 3")

@@ -19,19 +19,18 @@ from papers.pretrained import Pretrained
 class FeatureErosion(SquaresSection, Pretrained):
     """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
 
-       The pretrained model is that of paper A's pages, so that it is trained once.
-    `erosion_models` are trained from
-       scratch. Where `erosion_pretrained` is null, the pretrained model is left out.
+    `erosion_models` are trained from scratch. The pretrained model is that of paper A's pages, so
+    that it is trained once; where `erosion_pretrained` is null, it is left out.
 
-       Examples
-       --------
-       >>> section = FeatureErosion.from_parameters({})
-       >>> for name in section.runs():
-       ...     print(name)
-       vgg11_bn_cifar_w8 on street_digits, seed 0: original
-       vgg11_bn_cifar_w8 on street_digits, seed 0: squares
-       vit_nano_patch8_32 on digits, seed 0: original
-       vit_nano_patch8_32 on digits, seed 0: squares
+    Examples
+    --------
+    >>> section = FeatureErosion.from_parameters({})
+    >>> for name in section.runs():
+    ...     print(name)
+    vgg11_bn_cifar_w8 on street_digits, seed 0: original
+    vgg11_bn_cifar_w8 on street_digits, seed 0: squares
+    vit_nano_patch8_32 on digits, seed 0: original
+    vit_nano_patch8_32 on digits, seed 0: squares
     """
 
     name = "feature_erosion"

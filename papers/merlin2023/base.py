@@ -15,8 +15,8 @@ RECIPES = ("adam", "fast", "ngd")
 class MerlinSection(Pretrained):
     """What every section of paper A is run with.
 
-    Fine-tuned is to all pairs of `datasets` and `tasks`. Of the recipes ``"fast"`` gets furthest
-    in 50 iterations.
+    The model is fine-tuned to all pairs of `datasets` and `tasks`. Of the recipes ``"fast"`` gets
+    furthest in 50 iterations.
     """
 
     compared = {
@@ -35,12 +35,12 @@ class MerlinSection(Pretrained):
     n: Positive = Field(16, description="images per seed")
     iterations: Positive = 20
     recipe: one_of(*RECIPES) = Field("fast", description='"ngd" is the recipe of the paper')
-    step: PositiveFloat | None = Field(None, description="the recipe's own")
+    step: PositiveFloat | None = Field(None, description="None: the recipe's own")
     subspace_k: Positive = Field(10, description="directions of the subspace similarity")
 
     datasets: Names = ("digits",)
     tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = ("classification", "reconstruction")
-    finetuning_n: Positive | None = Field(None, description="all training images")
+    finetuning_n: Positive | None = Field(None, description="None: all training images")
     finetuning_test_n: Positive | None = None
     finetuning_epochs: Natural = 12
     finetuning_optimizer: one_of(*OPTIMIZERS) = "adamw"

@@ -22,7 +22,7 @@ class Dynamics(MerlinSection):
     name = "dynamics"
 
     corrupted_n: Positive = Field(200, description="test images for each severity")
-    every: Positive = Field(3, description="look at every third epoch")
+    every: Positive = Field(3, description="epochs from one look at the model to the next")
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tuning to each data set, of which every epoch is kept."""

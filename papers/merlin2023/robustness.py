@@ -44,7 +44,7 @@ class Robustness(Dynamics):
         description="optimiser:learning rate[:augmentation]",
     )
     trainings_epochs: Positive = 6
-    trainings_n: Positive | None = Field(400, description="null: as `finetuning_n`")
+    trainings_n: Positive | None = Field(400, description="None: as `finetuning_n`")
 
     @property
     def own_trainings(self) -> bool:

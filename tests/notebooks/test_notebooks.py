@@ -34,8 +34,7 @@ def python(cell: nbformat.NotebookNode) -> ast.Module:
 def project(tmp_path_factory) -> Path:
     """A copy to run notebooks in, so that nothing is left in the project."""
     folder = copy_project(tmp_path_factory.mktemp("project"), "notebooks")
-    (folder / "data").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "data" / "paper.yaml", folder / "data")
+    shutil.copytree(ROOT / "data" / "papers", folder / "data" / "papers")
     if (ROOT / "data" / "results").is_dir():
         shutil.copytree(ROOT / "data" / "results", folder / "data" / "results")
     return folder

@@ -11,46 +11,32 @@ from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
 from papers.claims.claim import Claim, check_claims
+from papers.claims.data import paper_of, sections_with_claims
+from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
-from papers.goerttler2022.claims.learning_from_random_labels import LEARNING_FROM_RANDOM_LABELS
-from papers.goerttler2022.claims.unlearning import UNLEARNING
-from papers.masarczyk2023.claims.collapse_and_plasticity import COLLAPSE_AND_PLASTICITY
-from papers.masarczyk2023.claims.feature_erosion import FEATURE_EROSION
-from papers.merlin2023.claims.accuracy import ACCURACY
-from papers.merlin2023.claims.compression_expansion import COMPRESSION_EXPANSION
-from papers.merlin2023.claims.dynamics import DYNAMICS
-from papers.merlin2023.claims.finetuning_task import FINETUNING_TASK
-from papers.merlin2023.claims.pretraining_dataset import PRETRAINING_DATASET
-from papers.merlin2023.claims.robustness import ROBUSTNESS, SPREAD
+from papers.goerttler2022.claims import learning_from_random_labels, unlearning
+from papers.masarczyk2023.claims import collapse_and_plasticity, feature_erosion
+from papers.merlin2023.claims import accuracy, compression_expansion, dynamics, robustness
 from papers.work import written
 
 __all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
 
-CLAIMS: Mapping[str, tuple[Claim, ...]] = {
-    "finetuning_task": FINETUNING_TASK,
-    "pretraining_dataset": PRETRAINING_DATASET,
-    "compression_expansion": COMPRESSION_EXPANSION,
-    "dynamics": DYNAMICS + SPREAD,
-    "robustness": ROBUSTNESS,
-    "accuracy": ACCURACY,
-    "learning_from_random_labels": LEARNING_FROM_RANDOM_LABELS,
-    "unlearning": UNLEARNING,
-    "feature_erosion": FEATURE_EROSION,
-    "collapse_and_plasticity": COLLAPSE_AND_PLASTICITY,
+# The measures of each section whose claims name some that are no `papers.claims.shapes`.
+MEASURES = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        compression_expansion,
+        dynamics,
+        robustness,
+        accuracy,
+        learning_from_random_labels,
+        unlearning,
+        feature_erosion,
+        collapse_and_plasticity,
+    )
 }
-
-# Which data sets the paper shows the section's figures for.
-DATASETS: Mapping[str, tuple[str, ...]] = {
-    "finetuning_task": ("cifar10", "cifar100", "eurosat", "oxford_pets"),
-    "pretraining_dataset": ("cifar10", "cifar100"),
-    "compression_expansion": ("cifar10", "cifar100"),
-    "dynamics": ("cifar10", "cifar100"),
-    "robustness": ("cifar10",),
-    "accuracy": ("cifar10", "cifar100", "eurosat", "oxford_pets"),
-    "learning_from_random_labels": ("cifar10",),
-    "unlearning": ("cifar10",),
-    "feature_erosion": ("cifar10", "imagenet10"),
-    "collapse_and_plasticity": ("cifar10",),
+CLAIMS: Mapping[str, tuple[Claim, ...]] = {
+    section: claims_of(section, MEASURES.get(section)) for section in sections_with_claims()
 }
 
 
@@ -64,7 +50,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
         testable. The data sets are those of the paper that were not run.
     """
     for section, claims in CLAIMS.items():
-        path, rest = folder / f"{section}.nc", list(DATASETS[section])
+        path, rest = folder / f"{section}.nc", list(paper_of(section).datasets[section])
         if path.is_file():
             ds = open_results(path)
             ledgers = [check_claims(claims, one) for _, one in settings(ds)]

@@ -1,85 +1,88 @@
-"""What section 3 of paper B (Goerttler & Obermayer 2022) claims about labels without structure.
-
-The paper gives curves and words, no numbers: every threshold is ours, its reason beside it.
-"Change" is 1 - CKA. There is one number for each repeat of the training, and verdicts count these.
-"""
+"""Measures of section 3 of paper B: networks trained from a random start. "Change" is 1 - CKA."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from papers.claims.claim import Claim, reported
-from papers.claims.shapes import RESOLUTION, level
+import xarray as xr
 
-if TYPE_CHECKING:
-    import xarray as xr
+from papers.claims.data import reported
+from papers.claims.shapes import level
 
 __all__ = [
-    "BLOCKS",
-    "EARLY",
-    "LEARNING_FROM_RANDOM_LABELS",
-    "RANDOM",
-    "SLIGHT",
-    "TRUE",
-    "label_claim",
-    "least_step",
-    "whole",
+    "change_with_few_images",
+    "change_with_more_images",
+    "kept_early_minus_late",
+    "kept_more",
+    "kept_more_early",
+    "last_layer_beyond_blocks",
+    "loss_rise",
+    "random_minus_true_fit",
+    "accuracy_above_chance",
+    "fall_of_test_accuracy",
 ]
 
-PAPER = reported("B")
-LAYERS = tuple(PAPER["layers"])
-BLOCKS, LOGITS = LAYERS[:-1], LAYERS[-1]
-# "Early" and "late" without a number: the halves of the network, the layer in the middle left out.
-EARLY, LATE = LAYERS[:2], LAYERS[-2:]
-TRUE, RANDOM = PAPER["randomness"]
-CHANCE = 1 / PAPER["classes"]
-
-SLIGHT = 0.1  # of CKA: less is "hardly any" change, as "almost 0" of CKA divergence in paper A
+TRUE, RANDOM = reported("B")["randomness"]  # d of labels as they are, and without structure
 
 
-def label_claim(
-    id: str,
-    figure: str,
-    words: str,
-    number: str,
-    measure: Callable[[xr.Dataset], xr.DataArray],
-    threshold: float,
-    variable: str = "cka_reference",
-    *,
-    unit: str = "CKA",
-    above: bool = True,
-    **needs: tuple,
-) -> Claim:
-    """Return a claim whose number no self term enters."""
-    if variable.startswith("cka"):
-        needs["layer"] = LAYERS
-    return Claim(
-        id=id,
-        paper="B",
-        section=id.split("-")[1],
-        figure=figure,
-        words=words,
-        number=number,
-        measure=lambda ds, self_term: measure(ds),
-        threshold=threshold,
-        above=above,
-        unit=unit,
-        needs={"variables": (variable,)} | needs,
-    )
+def least_step(curve: xr.DataArray) -> xr.DataArray:
+    """Return the smallest rise from one randomness to the next; NaN where there is but one."""
+    return curve.diff("randomness").min("randomness")
 
 
-def least_step(curve: xr.DataArray, dim: str = "randomness") -> xr.DataArray:
-    """Return the smallest rise from one value of `dim` to the next; NaN where there is but one."""
-    return curve.diff(dim).min(dim)
+def kept_early_minus_late(
+    ds: xr.Dataset, *, early: Sequence[int], late: Sequence[int]
+) -> xr.DataArray:
+    """Return CKA with the start after training, mean of `early` layers minus that of `late`."""
+    kept = ds["cka_reference_trajectory"].isel(epoch=-1, drop=True)
+    return level(kept, early) - level(kept, late)
 
 
-def whole(curve: xr.DataArray) -> xr.DataArray:
-    """Mean over all layers."""
-    return level(curve, LAYERS)
+def loss_rise(ds: xr.Dataset) -> xr.DataArray:
+    """Return the smallest rise of mean training loss from one randomness to the next."""
+    return least_step(ds["train_loss"].mean("epoch"))
 
 
-# --- section 3: training from a random start ------------------------------------------------------
+def random_minus_true_fit(ds: xr.Dataset) -> xr.DataArray:
+    """Return final training accuracy on random labels minus on true ones."""
+    return _final(ds, "train_accuracy", RANDOM) - _final(ds, "train_accuracy", TRUE)
+
+
+def fall_of_test_accuracy(ds: xr.Dataset) -> xr.DataArray:
+    """Return the smallest fall of final test accuracy from one randomness to the next."""
+    return least_step(-ds["test_accuracy"].isel(epoch=-1, drop=True))
+
+
+def accuracy_above_chance(ds: xr.Dataset, *, classes: int) -> xr.DataArray:
+    """Return final test accuracy with random labels minus that of guessing."""
+    return _final(ds, "test_accuracy", RANDOM) - 1 / classes
+
+
+def kept_more(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return mean CKA with the start, random labels minus true ones."""
+    return level(_by_randomness(ds), layers)
+
+
+def kept_more_early(ds: xr.Dataset, *, early: Sequence[int], late: Sequence[int]) -> xr.DataArray:
+    """Return that difference, mean of `early` layers minus that of `late`."""
+    return level(_by_randomness(ds), early) - level(_by_randomness(ds), late)
+
+
+def last_layer_beyond_blocks(ds: xr.Dataset, *, blocks: Sequence[int], last: int) -> xr.DataArray:
+    """Return CKA of the block that random labels change most, minus that of the last layer."""
+    kept = ds["cka_reference"].sel(randomness=RANDOM, drop=True)
+    return _blocks(kept, blocks).min("layer") - kept.sel(layer=last, drop=True)
+
+
+def change_with_few_images(ds: xr.Dataset, *, blocks: Sequence[int]) -> xr.DataArray:
+    """Return the change of the block that changes most on the fewest random labels."""
+    return _memorised(ds, 0, blocks).max("layer")
+
+
+def change_with_more_images(ds: xr.Dataset, *, blocks: Sequence[int]) -> xr.DataArray:
+    """Return the mean change of the blocks on the most images minus on the fewest."""
+    most, fewest = (_memorised(ds, which, blocks).mean("layer") for which in (-1, 0))
+    return (most - fewest).where(ds.sizes["n_train"] > 1)
 
 
 def _by_randomness(ds: xr.Dataset) -> xr.DataArray:
@@ -92,127 +95,10 @@ def _final(ds: xr.Dataset, name: str, randomness: int) -> xr.DataArray:
     return ds[name].isel(epoch=-1, drop=True).sel(randomness=randomness, drop=True)
 
 
-def _memorised(ds: xr.Dataset, which: int) -> xr.DataArray:
+def _blocks(curve: xr.DataArray, blocks: Sequence[int]) -> xr.DataArray:
+    return curve.sel(layer=slice(blocks[0], blocks[-1]))
+
+
+def _memorised(ds: xr.Dataset, which: int, blocks: Sequence[int]) -> xr.DataArray:
     """Change of the blocks at completely random labels, on the fewest (0) or most (-1) images."""
-    cka = ds["cka_reference_memorised"]
-    return 1 - cka.isel(n_train=which, drop=True).sel(layer=list(BLOCKS))
-
-
-def _more_images(ds: xr.Dataset) -> xr.DataArray:
-    more = _memorised(ds, -1).mean("layer") - _memorised(ds, 0).mean("layer")
-    return more.where(ds.sizes["n_train"] > 1)
-
-
-def _random_labels() -> Iterable[Claim]:
-    both = {"randomness": (TRUE, RANDOM)}
-    yield label_claim(
-        "B-3-early-layers-change-less",
-        "1",
-        "In training from a random start, early layers change less than late ones.",
-        "CKA with the start after training: mean of blocks 1 and 2 minus that of block 4 and "
-        "logits",
-        lambda ds: (
-            level(ds["cka_reference_trajectory"].isel(epoch=-1, drop=True), EARLY)
-            - level(ds["cka_reference_trajectory"].isel(epoch=-1, drop=True), LATE)
-        ),
-        RESOLUTION,  # the paper does not say by how much; less than that is no difference
-        "cka_reference_trajectory",
-    )
-    yield label_claim(
-        "B-3.2-loss-falls-slower",
-        "2a",
-        "The more random the labels, the slower the loss falls.",
-        "mean training loss over all epochs: smallest rise from one randomness to the next",
-        lambda ds: least_step(ds["train_loss"].mean("epoch")),
-        0.0,  # any: a curve that lies higher throughout
-        "train_loss",
-        unit="nats",
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-same-training-accuracy",
-        "2b",
-        "Trained long enough, a network fits random labels almost as well as true ones.",
-        "training accuracy after the last epoch, completely random minus true labels",
-        lambda ds: _final(ds, "train_accuracy", RANDOM) - _final(ds, "train_accuracy", TRUE),
-        -0.05,  # "almost as high": within five points in a hundred
-        "train_accuracy",
-        unit="accuracy",
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-test-accuracy-falls",
-        "2c",
-        "The more random the labels, the lower test accuracy.",
-        "test accuracy after the last epoch: smallest fall from one randomness to the next",
-        lambda ds: least_step(-ds["test_accuracy"].isel(epoch=-1, drop=True)),
-        0.0,  # the best that is possible, 1/(d + 1), falls with every d
-        "test_accuracy",
-        unit="accuracy",
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-nothing-learnt-without-structure",
-        "2c",
-        "With completely random labels test accuracy is what guessing gives.",
-        "test accuracy after the last epoch minus one in ten",
-        lambda ds: _final(ds, "test_accuracy", RANDOM) - CHANCE,
-        CHANCE / 2,  # far from any learning; chance alone moves 200 test images by 0.02
-        "test_accuracy",
-        unit="accuracy",
-        above=False,
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-less-structure-less-change",
-        "3a",
-        "With less structure in the labels, representations change less.",
-        "mean CKA with the start over all layers, completely random minus true labels",
-        lambda ds: whole(_by_randomness(ds)),
-        RESOLUTION,
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-especially-early",
-        "3a",
-        "That holds above all in the early layers.",
-        "the same difference: mean of blocks 1 and 2 minus that of block 4 and logits",
-        lambda ds: level(_by_randomness(ds), EARLY) - level(_by_randomness(ds), LATE),
-        0.0,  # "especially": larger there
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-memorised-in-the-last-layer",
-        "3a",
-        "Random labels are memorised mainly in the last layer.",
-        "completely random labels: CKA with the start of the block that changed most, minus that "
-        "of the logits",
-        lambda ds: (
-            ds["cka_reference"].sel(randomness=RANDOM, layer=list(BLOCKS), drop=True).min("layer")
-            - ds["cka_reference"].sel(randomness=RANDOM, layer=LOGITS, drop=True)
-        ),
-        RESOLUTION,  # "mainly": it changes more than every other
-        **both,
-    )
-    yield label_claim(
-        "B-3.2-few-images-only-the-last-layer",
-        "3b",
-        "To memorise a few random labels nothing but the last layer has to change.",
-        "largest change of any block on the fewest images",
-        lambda ds: _memorised(ds, 0).max("layer"),
-        SLIGHT,
-        "cka_reference_memorised",
-        above=False,
-    )
-    yield label_claim(
-        "B-3.2-more-images-earlier-layers",
-        "3b",
-        "The more random labels there are, the more earlier layers change.",
-        "mean change of the blocks, on the most images minus on the fewest",
-        _more_images,
-        RESOLUTION,
-        "cka_reference_memorised",
-    )
-
-
-LEARNING_FROM_RANDOM_LABELS = tuple(_random_labels())
+    return 1 - _blocks(ds["cka_reference_memorised"].isel(n_train=which, drop=True), blocks)

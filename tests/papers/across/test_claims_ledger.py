@@ -11,8 +11,9 @@ import invlib.paths
 from invlib.results.netcdf import open_results, save_results
 from papers.__main__ import main
 from papers.across.claims_ledger import ClaimsLedger
-from papers.across.work.claims_ledger import CLAIMS, DATASETS, judged, verdict_counts
+from papers.across.work.claims_ledger import CLAIMS, judged, verdict_counts
 from papers.claims.claim import claims_table
+from papers.claims.data import paper_of
 from papers.claims.settings import settings
 from tests.papers.claims import test_claim as task
 from tests.papers.merlin2023 import test_compression_expansion as flow
@@ -42,7 +43,9 @@ def as_the_paper() -> dict[str, xr.Dataset]:
         "compression_expansion": stacked({"cifar10": of_flow}),
         "dynamics": stacked({"cifar10": dynamics.results()}),
         "robustness": dynamics.trainings(**trainings).assign_coords(dataset="cifar10"),
-        "accuracy": stacked({name: pretraining.table(name) for name in DATASETS["accuracy"]}),
+        "accuracy": stacked(
+            {name: pretraining.table(name) for name in paper_of("accuracy").datasets["accuracy"]}
+        ),
     }
 
 
@@ -64,15 +67,12 @@ def saved(tmp_path_factory):
 
 def test_every_claim_has_a_name_of_its_own():
     assert len({claim.id for claim in ALL}) == len(ALL) >= 40
-    assert set(DATASETS) == set(CLAIMS) == set(ClaimsLedger.uses)
+    assert tuple(CLAIMS) == ClaimsLedger.uses
 
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
 def test_a_claim_says_what_its_number_is(claim):
-    place = "T1" if claim.figure == "Table 1" else claim.section
-    if claim.paper == "C":  # which has one section of results, so its claims go by figure
-        place = claim.figure[0] if claim.figure else "D"
-    assert claim.id.startswith(f"{claim.paper}-{place}-")
+    assert claim.id.startswith(f"{claim.paper}-{claim.section}-")
     assert claim.words.endswith(".") and not claim.number.endswith(".")
     assert claim.unit in {
         "STIR", "CKA", "ratio", "layers", "correlation", "share", "accuracy", "p", "nats", "depth"
@@ -122,7 +122,9 @@ def test_a_ledger_for_each_data_set_and_recipe(saved):
 
 def test_nothing_was_run(tmp_path):
     for section, path, ledgers, rest in judged(tmp_path):
-        assert path == tmp_path / f"{section}.nc" and rest == list(DATASETS[section])
+        assert path == tmp_path / f"{section}.nc" and rest == list(
+            paper_of(section).datasets[section]
+        )
         (one,) = ledgers
         assert set(one.verdict.values.ravel()) == {"not testable here"}
         assert set(one.reason.values) == {"not run"} and one.sizes["claim"] == len(CLAIMS[section])
@@ -148,7 +150,7 @@ def test_the_joined_ledger(project):
     assert ds["verdict"].values.tolist() == [verdict for _, verdict in expected]
     assert "A-4.3-compression-classification @ cifar10 @ ngd:50" in ds["claim"]
     assert "A-4.4-sgd-trainings-agree @ cifar10" in ds["claim"]
-    assert ds["reason"].sel(claim="A-T1-imagenet") == "not run"
+    assert ds["reason"].sel(claim="A-B-accuracy-imagenet") == "not run"
     table = claims_table(ds)
     assert not table.map(lambda cell: "nan" in str(cell).lower().split("(")[-1][:3]).any().any()
     texts = json.loads(ds.attrs["claims"])

@@ -8,14 +8,15 @@ import xarray as xr
 
 from invlib.results.netcdf import provenance, validate
 from invlib.results.validation import conform
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.settings import settings
-from papers.goerttler2022.claims.learning_from_random_labels import LEARNING_FROM_RANDOM_LABELS
-from papers.goerttler2022.claims.unlearning import UNLEARNING
 from papers.goerttler2022.unlearning import CROSS, SAME, SCRATCH, SHIFTED
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 
+LEARNING_FROM_RANDOM_LABELS = CLAIMS["learning_from_random_labels"]
+UNLEARNING = CLAIMS["unlearning"]
 LAYERS = np.arange(1, 6)
 DEGREES = [0, 4, 9]
 SEEDS = 2

@@ -1,0 +1,124 @@
+"""From data to claims: each gets the function that computes its number.
+
+A claim of ``data/papers/*.yaml`` names one of `papers.claims.shapes`, a number from curves, or one
+of its section's own measures: a function ``measure(ds, …)`` in the ``__all__`` of
+``papers/<paper>/claims/<section>.py``. Those that depend on the self term take ``self_term``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import ModuleType
+
+import xarray as xr
+
+from invlib.names import nearest
+from invlib.results.schema import COORDS, KINDS
+from papers.claims.claim import Claim
+from papers.claims.curves import curve_measure, curve_needs, starts_missing
+from papers.claims.data import ClaimData, Paper, paper_of
+from papers.claims.shapes import SHAPES
+
+__all__ = ["claim_of", "claims_of", "obstacle"]
+
+
+def obstacle(why_not: Callable[..., str]) -> Callable[[Callable], Callable]:
+    """Mark a measure: ``why_not(ds, …)`` says why these results cannot decide its claims."""
+
+    def mark(measure: Callable) -> Callable:
+        measure.obstacle = why_not
+        return measure
+
+    return mark
+
+
+def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, ...]:
+    """Return the claims that the results of a section decide; `measures` are its own.
+
+    Raises
+    ------
+    ValueError
+        One line that names file and claim: for a measure that does not exist, or that does not take
+        these arguments.
+
+    Examples
+    --------
+    >>> claims_of("finetuning_task")[1].id
+    'A-4.1-u-shape-learning'
+    """
+    paper = paper_of(section)
+    return tuple(claim_of(data, paper, measures) for data in paper.claims[section])
+
+
+def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) -> Claim:
+    """Return the claim of `paper` that `data` describe, with its measure."""
+    own = {name: getattr(measures, name) for name in measures.__all__} if measures else {}
+    name, arguments = data.measure, dict(data.arguments)
+    try:
+        if name not in own | SHAPES:
+            raise ValueError(f"no measure is called {name!r}{nearest(name, own | SHAPES)}")
+        _check(name, (own | SHAPES)[name], arguments)
+        if name in own:
+            measure, needs = own[name], data.needs
+            why_not = getattr(measure, "obstacle", None) and partial(measure.obstacle, **arguments)
+        else:
+            measure = curve_measure(SHAPES[name])
+            curves = [*arguments["curves"], *arguments.get("beside", ())]
+            needs, starts = curve_needs(paper.facts["layers"], curves)
+            needs |= data.needs
+            why_not = (lambda ds: starts_missing(ds, *starts)) if starts else None
+        _check_needs(needs)
+    except ValueError as error:
+        raise ValueError(f"{paper.file}: claim {data.id}: {error}") from None
+    depends = "self_term" in inspect.signature(measure).parameters
+
+    def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
+        return measure(ds, **arguments, **({"self_term": self_term} if depends else {}))
+
+    return Claim(
+        id=data.id,
+        paper=paper.letter,
+        section=data.id.split("-")[1],
+        figure=data.figure,
+        words=data.words,
+        number=data.number,
+        measure=number,
+        threshold=data.below if data.above is None else data.above,
+        above=data.above is not None,
+        unit=data.unit,
+        paper_value=data.paper,
+        needs={k: tuple(v) if isinstance(v, list) else v for k, v in needs.items()},
+        obstacle=why_not,
+    )
+
+
+def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> None:
+    """Refuse arguments that a measure does not take, and the lack of those it needs."""
+    signature, keywords = inspect.signature(measure), dict(arguments)
+    known = {key for key, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+    if name in SHAPES:
+        known.add("curves")
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{name} takes no {key!r}{nearest(key, known)}")
+    positional = keywords.pop("curves", ()) if name in SHAPES else ["ds"]
+    if not positional:
+        raise ValueError(f"{name} is given no curves")
+    if "self_term" in known:
+        keywords["self_term"] = ""
+    try:
+        signature.bind(*positional, **keywords)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _check_needs(needs: Mapping[str, object]) -> None:
+    """Refuse what no results have: such a claim would never be testable."""
+    stored = {name for kind in KINDS.values() for name in kind.variables or ()}
+    named = {what: ("variables", "matrices", "epochs", *COORDS) for what in needs}
+    named |= {name: stored for name in (*needs.get("variables", ()), *needs.get("matrices", ()))}
+    for name, known in named.items():
+        if name not in known:
+            raise ValueError(f"no results have {name!r}{nearest(name, known)}")
