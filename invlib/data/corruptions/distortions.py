@@ -12,10 +12,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
-from scipy.ndimage import correlate1d, gaussian_filter
+from scipy import ndimage
+from scipy.ndimage import gaussian_filter, map_coordinates
+from skimage.color import hsv2rgb, rgb2hsv
 
 __all__ = [
     "brightness",
@@ -59,6 +62,11 @@ def _draw(rngs: Rngs, draw: Callable[[Generator], np.ndarray]) -> np.ndarray:
     return np.stack([draw(rng) for rng in rngs])
 
 
+def _each(x: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return `change` of each image, stacked."""
+    return np.stack([change(image) for image in x])
+
+
 # --- noise ---------------------------------------------------------------------------------------
 
 
@@ -95,19 +103,10 @@ def gaussian_blur(x: np.ndarray, rngs: Rngs, sigma: float) -> np.ndarray:
 
 def defocus_blur(x: np.ndarray, rngs: Rngs, radius: float, sigma: float) -> np.ndarray:
     """Convolve with a disc, its edge softened by a 3 x 3 Gaussian; the border is mirrored."""
-    reach = int(radius) + 1  # the softened disc is zero beyond
-    offsets = np.arange(-reach, reach + 1)
-    disc = (np.hypot(*np.meshgrid(offsets, offsets)) <= radius).astype(float)
-    edge = np.exp(-(np.arange(-1, 2) ** 2) / (2 * sigma**2))
-    disc = correlate1d(correlate1d(disc, edge, 0, mode="constant"), edge, 1, mode="constant")
-    disc /= disc.sum()
-
-    size = x.shape[1]
-    padded = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)), "reflect")
-    out = np.zeros_like(x)
-    for (row, column), weight in np.ndenumerate(disc):
-        out += weight * padded[:, row : row + size, column : column + size]
-    return out
+    offsets = np.arange(-8, 9)
+    disc = (np.hypot(*np.meshgrid(offsets, offsets)) <= radius).astype(np.float32)
+    disc = cv2.GaussianBlur(disc / disc.sum(), (3, 3), sigma)
+    return _each(x, lambda image: cv2.filter2D(image, -1, disc))
 
 
 def glass_blur(x: np.ndarray, rngs: Rngs, sigma: float, iterations: int) -> np.ndarray:
@@ -165,28 +164,25 @@ def zoom_blur(x: np.ndarray, rngs: Rngs, stop: float) -> np.ndarray:
     """Average the image with itself enlarged by 1, 1.01, … up to `stop`."""
     # not np.linspace: whether `stop` itself is in is decided by rounding, as in the original
     factors = np.arange(1, stop, 0.01)
-    planes = np.moveaxis(x, 3, 1).astype(np.float32)  # (N, 3, H, H)
-    total = planes + sum(zoom(planes, factor) for factor in factors)
-    return np.moveaxis(total, 1, 3).astype(float) / (len(factors) + 1)
+    x = x.astype(np.float32)
+    return (x + sum(zoom(x, factor) for factor in factors)) / (len(factors) + 1)
 
 
-def zoom(planes: np.ndarray, factor: float) -> np.ndarray:
-    """Return the middle of planes (…, H, H), enlarged linearly to the same size.
-
-    Cut out, enlarge and trim are one linear map of the rows, and the same one of the columns.
+def zoom(x: np.ndarray, factor: float) -> np.ndarray:
+    """Return the middle of images (N, H, H) or (N, H, H, C), enlarged linearly to the same size.
 
     Examples
     --------
-    >>> zoom(np.arange(16.0).reshape(4, 4), 2)[0].round(2).tolist()
+    >>> zoom(np.arange(16.0).reshape(1, 4, 4), 2)[0, 0].round(2).tolist()
     [5.0, 5.33, 5.67, 6.0]
     """
-    size = planes.shape[-1]
+    size = x.shape[1]
     cut = int(np.ceil(size / factor))
-    large = round(cut * factor)
-    spot = np.arange(size) + (large - size) // 2  # of `large`
-    at = (size - cut) // 2 + spot * ((cut - 1) / (large - 1))
-    weights = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(size))).astype(planes.dtype)
-    return weights @ planes @ weights.T
+    top = (size - cut) // 2
+    middle = x[:, top : top + cut, top : top + cut]
+    large = ndimage.zoom(middle, (1, factor, factor, 1)[: x.ndim], order=1)
+    trim = (large.shape[1] - size) // 2
+    return large[:, trim : trim + size, trim : trim + size]
 
 
 # --- digital -------------------------------------------------------------------------------------
@@ -194,20 +190,14 @@ def zoom(planes: np.ndarray, factor: float) -> np.ndarray:
 
 def brightness(x: np.ndarray, rngs: Rngs, more: float) -> np.ndarray:
     """Add to the value V = max(R, G, B) of HSV, up to 1; black becomes grey."""
-    value = x.max(axis=3, keepdims=True)
-    brighter = np.minimum(value + more, 1)
-    # hue and saturation stay where the channels keep their ratios
-    return np.where(value > 0, x * brighter / np.where(value > 0, value, 1), brighter)
+    hue, saturation, value = np.moveaxis(rgb2hsv(x), 3, 0)
+    return hsv2rgb(np.stack([hue, saturation, (value + more).clip(0, 1)], 3))
 
 
 def saturate(x: np.ndarray, rngs: Rngs, factor: float, more: float) -> np.ndarray:
     """S ← clip(factor · S + more, 0, 1) of HSV; grey, whose hue is 0, turns red where more > 0."""
-    value, low = x.max(axis=3, keepdims=True), x.min(axis=3, keepdims=True)
-    spread = value - low
-    grey = spread == 0
-    depth = np.where(grey, [0, 1, 1], (value - x) / np.where(grey, 1, spread))  # by hue alone
-    saturation = (factor * spread / np.where(value > 0, value, 1) + more).clip(0, 1)
-    return value * (1 - saturation * depth)
+    hue, saturation, value = np.moveaxis(rgb2hsv(x), 3, 0)
+    return hsv2rgb(np.stack([hue, (factor * saturation + more).clip(0, 1), value], 3))
 
 
 def contrast(x: np.ndarray, rngs: Rngs, factor: float) -> np.ndarray:
@@ -259,31 +249,19 @@ def elastic_transform(
     back = np.linalg.solve(np.concatenate([end, ones], 2), start)  # (N, 3, 2): [x y 1] @ back
     rows, columns = np.mgrid[:size, :size].astype(float)
     source = np.stack([columns, rows, np.ones((size, size))], -1) @ back[:, None]  # (N, H, H, 2)
-    x = _bilinear(x, source[..., 1], source[..., 0], twice_border=False)
+    x = _at(x, source[..., 1], source[..., 0], "mirror")
 
     fields = _draw(rngs, lambda rng: rng.uniform(-1, 1, (2, size, size)))  # to the right, down
     blur = (0, 0, sigma * size, sigma * size)
     fields = gaussian_filter(fields, blur, mode="reflect", truncate=3) * (strength * size)
-    return _bilinear(x, rows + fields[:, 1], columns + fields[:, 0], twice_border=True)
+    return _at(x, rows + fields[:, 1], columns + fields[:, 0], "reflect")
 
 
-def _bilinear(
-    x: np.ndarray, rows: np.ndarray, columns: np.ndarray, *, twice_border: bool
-) -> np.ndarray:
-    """Return images (N, H, H, 3) at places (N, H, H), mirrored beyond the border.
+def _at(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, border: str) -> np.ndarray:
+    """Return images (N, H, H, 3) at places (N, H, H), linearly; `border` as SciPy's `mode`.
 
-    `twice_border` says whether the outermost pixels are repeated (b a | a b) or not (b | a b).
+    SciPy's, and not OpenCV's `warpAffine`: what that rounds places to depends on its version.
     """
-    size = x.shape[1]
-    image = np.arange(len(x))[:, None, None]
-
-    def mirrored(i: np.ndarray) -> np.ndarray:
-        i = np.mod(i, 2 * size - (0 if twice_border else 2))
-        return np.where(i < size, i, 2 * size - (1 if twice_border else 2) - i)
-
-    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
-    (top, bottom), (left, right_of) = ([mirrored(i), mirrored(i + 1)] for i in (top, left))
-    upper = (1 - right) * x[image, top, left] + right * x[image, top, right_of]
-    lower = (1 - right) * x[image, bottom, left] + right * x[image, bottom, right_of]
-    return (1 - down) * upper + down * lower
+    image, channel = np.arange(len(x))[:, None, None, None], np.arange(3)
+    places = np.broadcast_arrays(image, rows[..., None], columns[..., None], channel)
+    return map_coordinates(x, places, order=1, mode=border)

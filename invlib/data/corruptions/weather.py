@@ -1,13 +1,13 @@
 """Weather of CIFAR-10-C, and spatter, on a batch of images at a time.
 
-The same conventions as in `distortions`. What the authors' generator asks of OpenCV (edges,
-distances, equalised histograms) is written out here in NumPy.
+The same conventions as in `distortions`.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from scipy.ndimage import correlate, correlate1d, gaussian_filter, label
+from scipy.ndimage import gaussian_filter
 
 from invlib.data.corruptions.distortions import Rngs, _draw, drag, to_bytes, zoom
 
@@ -131,106 +131,15 @@ def spatter(
         cover[cover < 0.8] = 0
         return x * (1 - cover[..., None]) + cover[..., None] * _BROWN
     liquid = to_bytes(liquid)
-    light = liquid * _relief(liquid)
+    light = liquid * np.stack([_relief(drops) for drops in liquid])
     brightest = light.max(axis=(1, 2), keepdims=True)
     light = amount * light / np.maximum(brightest, 1)  # 0 where an image stayed dry
     return x + light[..., None] * _TURQUOISE
 
 
 def _relief(liquid: np.ndarray) -> np.ndarray:
-    """Return how bright drops look, lit from one side: uint8 (N, H, H) to float."""
-    depth = _distance(_canny(liquid, 50, 150)).clip(max=20)  # to the nearest edge of a drop
-    depth = _equalised((_box(depth) + 1e-9).astype(int))
-    light = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
-    lit = correlate(depth, light[None], mode="mirror").clip(0, 255)
-    return np.rint(_box(lit.astype(float)))
-
-
-def _box(x: np.ndarray) -> np.ndarray:
-    """Return means over 3 x 3 pixels."""
-    for axis in (1, 2):
-        x = correlate1d(x, np.ones(3), axis, mode="mirror")
-    return x / 9
-
-
-def _canny(image: np.ndarray, low: int, high: int) -> np.ndarray:
-    """Return the edges of uint8 images (N, H, H) as booleans: Canny's, with OpenCV's ties.
-
-    An edge is a maximum of |∂x| + |∂y| (Sobel) across itself that exceeds `low`, and is connected
-    to one that exceeds `high`.
-    """
-    dx, dy = (
-        correlate1d(
-            correlate1d(image.astype(int), [-1, 0, 1], axis, mode="nearest"),
-            [1, 2, 1], 3 - axis, mode="nearest",
-        )
-        for axis in (2, 1)
-    )  # fmt: skip
-    size = abs(dx) + abs(dy)
-    padded = np.pad(size, ((0, 0), (1, 1), (1, 1)))
-
-    def beside(down: int, right: int) -> np.ndarray:
-        rows, columns = padded.shape[1:]
-        return padded[:, 1 + down : rows - 1 + down, 1 + right : columns - 1 + right]
-
-    tangent = np.sqrt(2) - 1  # of 22.5°; its inverse is that of 67.5°
-    flat, steep = abs(dy) < tangent * abs(dx), abs(dy) * tangent > abs(dx)
-    falling = (dx < 0) != (dy < 0)
-    across = np.select(
-        [flat, steep, falling],
-        [
-            (size > beside(0, -1)) & (size >= beside(0, 1)),
-            (size > beside(-1, 0)) & (size >= beside(1, 0)),
-            (size > beside(-1, 1)) & (size > beside(1, -1)),
-        ],
-        (size > beside(-1, -1)) & (size > beside(1, 1)),
-    )
-    weak = across & (size > low)
-    neighbours = np.zeros((3, 3, 3), bool)
-    neighbours[1] = True  # never from one image to the next
-    lines, count = label(weak, neighbours)
-    strong = np.zeros(count + 1, bool)
-    strong[lines[size > high]] = True
-    strong[0] = False
-    return strong[lines]
-
-
-def _distance(edges: np.ndarray, far: float = 20.0) -> np.ndarray:
-    """Return the distance to the nearest edge (N, H, H), or `far` where there is none so near.
-
-    Chamfer distance: the shortest way in steps to one of 16 neighbours, of OpenCV's lengths.
-    """
-    lengths = {(0, 1): 1.0, (1, 1): 1.4, (1, 2): 2.1969}
-    steps = [
-        (dy, dx, lengths[tuple(sorted((abs(dy), abs(dx))))])
-        for dy in range(-2, 3)
-        for dx in range(-2, 3)
-        if tuple(sorted((abs(dy), abs(dx)))) in lengths
-    ]
-    height, width = edges.shape[1:]
-    distance = np.where(edges, 0.0, far)
-    while True:
-        padded = np.pad(distance, ((0, 0), (2, 2), (2, 2)), constant_values=far)
-        shorter = distance
-        for dy, dx, length in steps:
-            here = padded[:, 2 + dy : 2 + dy + height, 2 + dx : 2 + dx + width]
-            shorter = np.minimum(shorter, here + length)
-        if np.array_equal(shorter, distance):
-            return distance
-        distance = shorter
-
-
-def _equalised(image: np.ndarray) -> np.ndarray:
-    """Return integer images (N, H, H) in [0, 255] with equalised histograms.
-
-    A level v becomes 255 (C(v) − C(lowest)) / (1 − C(lowest)), C the share of pixels up to v; an
-    image of one level stays as it is.
-    """
-    n, pixels = len(image), image[0].size
-    flat = image.reshape(n, -1)
-    counts = np.bincount((flat + 256 * np.arange(n)[:, None]).ravel(), minlength=256 * n)
-    below = counts.reshape(n, 256).cumsum(axis=1)
-    lowest = np.take_along_axis(below, flat.min(axis=1, keepdims=True), 1)
-    levels = np.rint(255 * (below - lowest) / np.maximum(pixels - lowest, 1)).astype(int)
-    out = np.take_along_axis(levels, flat, 1)
-    return np.where(lowest == pixels, flat, out).reshape(image.shape)
+    """Return how bright drops look, lit from one side: uint8 (H, H) to float."""
+    depth = cv2.distanceTransform(255 - cv2.Canny(liquid, 50, 150), cv2.DIST_L2, 5)
+    depth = cv2.equalizeHist(cv2.blur(depth.clip(max=20), (3, 3)).astype(np.uint8))
+    light = np.array([[-2.0, -1, 0], [-1, 1, 1], [0, 1, 2]])
+    return cv2.blur(cv2.filter2D(depth, cv2.CV_8U, light), (3, 3)).astype(float)

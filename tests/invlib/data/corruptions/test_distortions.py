@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from scipy import integrate, ndimage
+from scipy import integrate
 from scipy.stats import norm
 
 from invlib.data.corruptions import corrupted_sets as corruptions
 from invlib.data.corruptions import weather
 from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, EXTRA, corrupt
-from tests.published_corruptions import PUBLISHED, pictures, shortest_ways
+from tests.published_corruptions import PUBLISHED, pictures
 
 ALL = CORRUPTIONS + EXTRA
 PLAIN = {"defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression"}
@@ -74,18 +74,6 @@ def test_frost_adds_ice_between_its_two_colours_and_no_two_images_share_it():
             np.stack([np.zeros((32, 32, 3)), np.ones((32, 32, 3))]), rngs, keep, add
         )
         np.testing.assert_allclose(b - a, keep)
-
-
-def test_distance_is_nearly_euclidean():
-    rng = np.random.default_rng(0)
-    edges = rng.random((4, 24, 24)) < 0.01
-    edges[3] = False
-    found = weather._distance(edges)
-    for one, mask in zip(found[:3], edges[:3], strict=True):
-        true = ndimage.distance_transform_edt(~mask).clip(max=20)
-        np.testing.assert_allclose(one, true, rtol=0.03)
-        np.testing.assert_allclose(one, np.minimum(shortest_ways(mask), 20))
-    assert (found[3] == 20).all()
 
 
 # --- a batch, a severity, a seed -----------------------------------------------------------------
