@@ -13,6 +13,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "standard_error",
         ],
         "matrices": ["cka_matrices", "flow_matrix"],
-        "pictures": ["corruption_grid", "image_rows", "inversion_grid"],
+        "pictures": ["image_rows", "inversion_grid"],
     },
 )

@@ -1,19 +1,19 @@
-"""Figures from Datasets, one function per kind of figure. Each returns a Matplotlib Figure."""
+"""Lines of quantities by layer, epoch or depth. Each function returns a Matplotlib Figure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots.style import STYLE, colour_of, marker_of
+from invlib.plots.panels import counted, in_rows, legend, line, panels
+from invlib.plots.style import colour_of, look_of, marker_of
 
 __all__ = ["depth_curves", "epoch_curves", "error_curves", "layer_curves", "standard_error"]
 
@@ -47,53 +47,22 @@ def layer_curves(
     >>> len(layer_curves({"this run": {"learning": toy, "forgetting": toy}}).axes)
     2
     """
-    width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(
-            len(rows),
-            width,
-            figsize=(3.4 * width, 2.7 * len(rows) + 0.4),
-            squeeze=False,
-            sharey=sharey,
-            layout="constrained",
-        )
-        styles: dict[str, int] = {}
-        for row, (title, panels) in zip(axes, rows.items(), strict=True):
-            for ax in row[len(panels) :]:
-                ax.remove()
-            for ax, (name, values) in zip(row, panels.items(), strict=False):
-                ax.set_title(name)
-                if zero:
-                    ax.axhline(0, color="0.6", linewidth=0.8)
-                groups = values[hue].values if hue in values.dims else [None]
-                for group in groups:
-                    one = values if group is None else values.sel({hue: group})
-                    style = -1 if group is None else styles.setdefault(str(group), len(styles))
-                    _curve(ax, one, style)
-                ax.set_xlabel("layer")
-                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            row[0].set_ylabel(title)
-        handles = [
-            Line2D([], [], color=colour_of(i), marker=marker_of(i), markersize=5, label=label)
-            for label, i in styles.items()
-        ]
-        if handles:
-            fig.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
-    plt.close(fig)  # the notebook shows what the cell returns, once
+    looks: dict[str, dict] = {}
+    with panels(rows, size=(3.4, 2.7), margin=(0, 0.4), sharey=sharey) as (fig, drawn):
+        for ax, values in chain(*drawn):
+            if zero:
+                ax.axhline(0, color="0.6", linewidth=0.8)
+            for group in values[hue].values if hue in values.dims else [None]:
+                if group is None:
+                    one, look = values, look_of(-1)
+                else:
+                    one = values.sel({hue: group})
+                    look = looks.setdefault(str(group), look_of(len(looks)))
+                line(ax, one, "layer", dots=True, **look)
+            counted(ax, "layer")
+        if looks:
+            legend(fig, looks, min(4, len(looks)))
     return fig
-
-
-def _curve(ax: Axes, values: xr.DataArray, i: int) -> None:
-    x = values["layer"].values
-    if "seed" in values.dims:
-        values = values.transpose("seed", "layer")
-        ax.fill_between(
-            x, values.min("seed"), values.max("seed"), color=colour_of(i), alpha=0.15, lw=0
-        )
-        for seed in values.values:
-            ax.plot(x, seed, ".", color=colour_of(i), alpha=0.45, markersize=3.5)
-        values = values.mean("seed")
-    ax.plot(x, values, color=colour_of(i), marker=marker_of(i), markersize=4, linewidth=1.5)
 
 
 def standard_error(values: xr.DataArray) -> xr.DataArray:
@@ -118,8 +87,8 @@ def error_curves(
 ) -> Figure:
     """Draw quantities by `x`, a line for each value of `hue`: mean and standard error over `seed`.
 
-    A row of panels for each run, a column for each quantity; layers go by their names. What `hue`
-    counts runs from dark to bright, names have colours of their own. NaN throughout: no line.
+    A row of panels for each run, a column for each quantity; layers go by their names. Numbers of
+    `hue` run from dark to bright, names have colours of their own. NaN throughout: no line.
 
     Parameters
     ----------
@@ -134,36 +103,21 @@ def error_curves(
     >>> len(error_curves({"this run": {"CKA": toy}}, hue="d").axes)
     1
     """
-    width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(
-            len(rows),
-            width,
-            figsize=(max(3.5 * width, 5), 2.8 * len(rows) + 0.5),
-            squeeze=False,
-            sharey=sharey,
-            layout="constrained",
-        )
-        for row, (title, panels) in zip(axes, rows.items(), strict=True):
-            for ax in row[len(panels) :]:
-                ax.remove()
-            styles = _styles(panels.values(), hue)
-            for ax, (name, values) in zip(row, panels.items(), strict=False):
-                ax.set_title(name)
-                for label, style in zip(_names(values, hue), values[hue].values, strict=True):
-                    _line(ax, values.sel({hue: style}), x, styles[label])
-                _ticks(ax, values, x)
-            row[0].set_ylabel(title)
-            handles = [Line2D([], [], **style, label=name) for name, style in styles.items()]
+    with panels(rows, size=(3.5, 2.8), margin=(0, 0.5), least=5, sharey=sharey) as (fig, drawn):
+        for row in drawn:
+            looks = _looks([values for _, values in row], hue)
+            for ax, values in row:
+                for name, group in zip(_names(values, hue), values[hue].values, strict=True):
+                    one = values.sel({hue: group})
+                    if one.notnull().any():
+                        line(ax, one, x, error=standard_error(one), **looks[name])
+                if x == "layer":
+                    ax.set_xticks(values[x].values, _names(values, x), rotation=30, ha="right")
+                else:
+                    counted(ax, x.replace("_", " "))
             # Each run has its own values of `hue`: a legend a row, at its right.
-            row[len(panels) - 1].legend(
-                handles=handles,
-                title=hue.replace("_", " "),
-                loc="center left",
-                bbox_to_anchor=(1, 0.5),
-                fontsize="small",
-            )
-    plt.close(fig)  # the notebook shows what the cell returns, once
+            title, right = hue.replace("_", " "), dict(loc="center left", bbox_to_anchor=(1, 0.5))
+            legend(row[-1][0], looks, title=title, fontsize="small", **right)
     return fig
 
 
@@ -172,37 +126,15 @@ def _names(values: xr.DataArray, dim: str) -> list[str]:
     return [str(name) for name in (values[dim] if names is None else names).values]
 
 
-def _styles(panels, hue: str) -> dict[str, dict]:
-    """Colour and marker by label, in the order the labels first appear."""
-    labels = dict.fromkeys(name for values in panels for name in _names(values, hue))
-    counts = all(values[hue].dtype.kind in "fiu" for values in panels)
+def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
+    """Return colour and marker by label, in the order the labels first appear."""
+    labels = dict.fromkeys(name for values in row for name in _names(values, hue))
+    numbers = all(values[hue].dtype.kind in "fiu" for values in row)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.88, len(labels)))  # no pale yellow
     return {
-        label: dict(color=tuple(shades[i]) if counts else colour_of(i), marker=marker_of(i))
+        label: dict(color=tuple(shades[i]) if numbers else colour_of(i), marker=marker_of(i))
         for i, label in enumerate(labels)
     }
-
-
-def _line(ax: Axes, values: xr.DataArray, x: str, style: dict) -> None:
-    if values.isnull().all():
-        return
-    mean, error = values.mean("seed"), standard_error(values)
-    where = values[x].values
-    many = len(where) > 12  # bars and markers would hide the line
-    ax.plot(where, mean, linewidth=1.5, markersize=0 if many else 4, **style)
-    if many:
-        low, high = mean - error, mean + error
-        ax.fill_between(where, low, high, color=style["color"], alpha=0.2, lw=0)
-    elif error.notnull().any():
-        ax.errorbar(where, mean, error, fmt="none", ecolor=style["color"], capsize=2, linewidth=1)
-
-
-def _ticks(ax: Axes, values: xr.DataArray, x: str) -> None:
-    if x == "layer":
-        ax.set_xticks(values[x].values, _names(values, x), rotation=30, ha="right")
-    else:
-        ax.set_xlabel(x.replace("_", " "))
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def epoch_curves(
@@ -224,45 +156,30 @@ def epoch_curves(
     >>> len(epoch_curves({"this run": {"learning": toy}}).axes)  # and its colour bar
     2
     """
-    width = max(len(panels) for panels in rows.values())
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(
-            len(rows),
-            width,
-            figsize=(3.4 * width + 0.6, 2.8 * len(rows) + 0.2),
-            squeeze=False,
-            sharey=sharey,
-            layout="constrained",
-        )
-        for row, (title, panels) in zip(axes, rows.items(), strict=True):
-            last = max(int(values["layer"].max()) for values in panels.values())
+    with panels(rows, size=(3.4, 2.8), margin=(0.6, 0.2), sharey=sharey) as (fig, drawn):
+        for row in drawn:
+            last = max(int(values["layer"].max()) for _, values in row)
             colours = plt.cm.ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
-            for ax in row[len(panels) :]:
-                ax.remove()
-            for ax, (name, values) in zip(row, panels.items(), strict=False):
+            for ax, values in row:
                 values = values.mean("seed") if "seed" in values.dims else values
                 for layer in values["layer"].values:
-                    one = values.sel(layer=layer)
-                    colour = colours.to_rgba(layer)
-                    ax.plot(one["epoch"], one, color=colour, marker=".", linewidth=1.3)
-                ax.set(title=name, xlabel="epoch")
-                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            row[0].set_ylabel(title)
-            bar = fig.colorbar(colours, ax=list(row[: len(panels)]), label="layer", pad=0.01)
+                    look = dict(color=colours.to_rgba(layer), marker=".", linewidth=1.3)
+                    line(ax, values.sel(layer=layer), "epoch", markersize=6, **look)
+                counted(ax, "epoch")
+            bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
             bar.ax.set_ylim(0, last)
             bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    plt.close(fig)
     return fig
 
 
 def depth_curves(
-    panels: Mapping[str, xr.DataArray], depth: xr.DataArray, *, columns: int = 3
+    quantities: Mapping[str, xr.DataArray], depth: xr.DataArray, *, columns: int = 3
 ) -> Figure:
     """Draw quantities against depth in [0, 1], a line a case; with a dim `when`, dashed is before.
 
     Parameters
     ----------
-    panels
+    quantities
         ``{panel title: DataArray}``, dims case, place and perhaps seed (mean drawn, range as a
         band) and when.
     depth
@@ -276,39 +193,17 @@ def depth_curves(
     >>> len(depth_curves({"learning": toy}, toy).axes)
     1
     """
-    rows = -(-len(panels) // columns)
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(
-            rows,
-            columns,
-            figsize=(3.6 * columns, 2.9 * rows + 0.5),
-            squeeze=False,
-            layout="constrained",
-        )
-        for ax in axes.flat[len(panels) :]:
-            ax.remove()
-        cases = depth["case"].values.tolist()
-        for ax, (title, values) in zip(axes.flat, panels.items(), strict=False):
-            for i, case in enumerate(cases):
-                x, one = depth.sel(case=case), values.sel(case=case)
-                if "seed" in one.dims:
-                    low, high = one.min("seed"), one.max("seed")
-                    ax.fill_between(x, low, high, color=colour_of(i), alpha=0.15, lw=0)
-                    one = one.mean("seed")
+    looks = {case: look_of(i) for i, case in enumerate(depth["case"].values.tolist())}
+    with panels(in_rows(quantities, columns), size=(3.6, 2.9), margin=(0, 0.5)) as (fig, drawn):
+        for ax, values in chain(*drawn):
+            for case, look in looks.items():
+                one = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
                 for when in one["when"].values if "when" in one.dims else [None]:
-                    line = one if when is None else one.sel(when=when)
+                    this = one if when is None else one.sel(when=when)
                     style = ":" if when == "before" else "-"
-                    look = dict(
-                        color=colour_of(i), marker=marker_of(i), markersize=4, linewidth=1.4
-                    )
-                    ax.plot(x, line, linestyle=style, **look)
-            ax.set(title=title, xlabel="depth in the network")
-        handles = [
-            Line2D([], [], color=colour_of(i), marker=marker_of(i), markersize=5, label=case)
-            for i, case in enumerate(cases)
-        ]
-        if any("when" in values.dims for values in panels.values()):
-            handles.append(Line2D([], [], color="0.4", linestyle=":", label="before"))
-        fig.legend(handles=handles, loc="outside lower center", ncols=3)
-    plt.close(fig)
+                    line(ax, this, "depth", linestyle=style, linewidth=1.4, **look)
+            ax.set_xlabel("depth in the network")
+        if any("when" in values.dims for values in quantities.values()):
+            looks = looks | {"before": dict(color="0.4", linestyle=":")}
+        legend(fig, looks, 3)
     return fig

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.style import STYLE
+from invlib.plots.panels import panels
 
 __all__ = ["cka_matrices", "flow_matrix"]
 
 
-def cka_matrices(panels: Mapping[str, xr.DataArray]) -> Figure:
+def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
     """Draw CKA of every layer after the first task with every layer after the second, 0 to 1.
 
     Parameters
     ----------
-    panels
+    matrices
         ``{title: DataArray}``, dims ref_layer, layer, and perhaps seed, over which the mean is
         drawn.
 
@@ -29,27 +28,12 @@ def cka_matrices(panels: Mapping[str, xr.DataArray]) -> Figure:
     >>> len(cka_matrices({"debiased": toy}).axes)  # and its colour bar
     2
     """
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(
-            1,
-            len(panels),
-            figsize=(3.8 * len(panels) + 0.7, 3.7),
-            squeeze=False,
-            layout="constrained",
-        )
-        for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
-            values = values.mean("seed") if "seed" in values.dims else values
-            image = ax.imshow(values.transpose("ref_layer", "layer"), cmap="magma", vmin=0, vmax=1)
-            ax.set_xticks(np.arange(values.sizes["layer"]), values["layer"].values)
-            ax.set_yticks(np.arange(values.sizes["ref_layer"]), values["ref_layer"].values)
-            ax.tick_params(labelsize="small")
-            ax.set(title=title, xlabel="layer after squares", ylabel="layer after the first task")
-        fig.colorbar(image, ax=axes[0].tolist(), shrink=0.85, label="CKA")
-    plt.close(fig)
-    return fig
+    words = dict(xlabel="layer after squares", ylabel="layer after the first task")
+    frame = dict(size=(3.8, 3.7), margin=(0.7, 0))
+    return _side_by_side(matrices, frame, words, "CKA", cmap="magma", vmin=0, vmax=1)
 
 
-def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = None) -> Figure:
+def flow_matrix(matrices: Mapping[str, xr.DataArray], *, limit: float | None = None) -> Figure:
     """Draw Invariance Flow Matrices side by side, on one colour scale centred at 0.
 
     Rows are pretrained layers i, columns fine-tuned layers j. Below the diagonal, positive (red)
@@ -61,24 +45,32 @@ def flow_matrix(panels: Mapping[str, xr.DataArray], *, limit: float | None = Non
     >>> len(flow_matrix({"classification": toy}).axes)  # and its colour bar
     2
     """
-    panels = {k: v.mean("seed") if "seed" in v.dims else v for k, v in panels.items()}
-    limit = limit or max(float(np.abs(v).max()) for v in panels.values()) or 1.0
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(
-            1,
-            len(panels),
-            figsize=(4.1 * len(panels) + 0.8, 3.9),
-            squeeze=False,
-            layout="constrained",
-        )
-        for ax, (title, values) in zip(axes[0], panels.items(), strict=True):
-            values = values.transpose("ref_layer", "layer")
-            image = ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, origin="upper")
-            ticks = np.arange(values.sizes["layer"])
-            ax.set_xticks(ticks, values["layer"].values, fontsize="small")
-            ax.set_yticks(ticks, values["ref_layer"].values, fontsize="small")
-            ax.set(title=title, xlabel="fine-tuned layer $j$", ylabel="pretrained layer $i$")
-            ax.plot([-0.5, len(ticks) - 0.5], [-0.5, len(ticks) - 0.5], color="0.6", linewidth=0.8)
-        fig.colorbar(image, ax=axes[0].tolist(), shrink=0.85, label="invariance flow $M(i, j)$")
-    plt.close(fig)
+    matrices = {title: _mean(matrix) for title, matrix in matrices.items()}
+    limit = limit or max(float(np.abs(m).max()) for m in matrices.values()) or 1.0
+    words = dict(xlabel="fine-tuned layer $j$", ylabel="pretrained layer $i$")
+    frame = dict(size=(4.1, 3.9), margin=(0.8, 0))
+    colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit)
+    fig = _side_by_side(matrices, frame, words, "invariance flow $M(i, j)$", **colours)
+    for ax, matrix in zip(fig.axes, matrices.values(), strict=False):
+        ends = [-0.5, matrix.sizes["layer"] - 0.5]
+        ax.plot(ends, ends, color="0.6", linewidth=0.8)
+    return fig
+
+
+def _mean(matrix: xr.DataArray) -> xr.DataArray:
+    return matrix.mean("seed") if "seed" in matrix.dims else matrix
+
+
+def _side_by_side(
+    matrices: Mapping[str, xr.DataArray], frame: dict, words: dict, scale: str, **colours: object
+) -> Figure:
+    """Draw matrices in a row with one colour bar, which `scale` names."""
+    with panels([matrices], lines=False, **frame) as (fig, [row]):
+        for ax, matrix in row:
+            matrix = _mean(matrix).transpose("ref_layer", "layer")
+            image = ax.imshow(matrix, origin="upper", **colours)
+            for axis, dim in ((ax.xaxis, "layer"), (ax.yaxis, "ref_layer")):
+                axis.set_ticks(range(matrix.sizes[dim]), matrix[dim].values, fontsize="small")
+            ax.set(**words)
+        fig.colorbar(image, ax=[ax for ax, _ in row], shrink=0.85, label=scale)
     return fig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "STYLE", "colour_of", "marker_of"]
+__all__ = ["COLOURS", "STYLE", "colour_of", "look_of", "marker_of"]
 
 # Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -35,3 +35,14 @@ def colour_of(i: int) -> str:
 def marker_of(i: int) -> str:
     """Return the marker of the `i`-th group."""
     return _MARKERS[i % len(_MARKERS)]
+
+
+def look_of(i: int) -> dict[str, str]:
+    """Return colour and marker of the `i`-th group, as options of a line.
+
+    Examples
+    --------
+    >>> look_of(1)
+    {'color': '#D55E00', 'marker': 's'}
+    """
+    return dict(color=colour_of(i), marker=marker_of(i))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
-import matplotlib.pyplot as plt
-import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invlib.plots.style import COLOURS, STYLE, colour_of, marker_of
+from invlib.plots.panels import grid, in_rows, line, name_row, panels, picture
+from invlib.plots.style import COLOURS, colour_of, look_of
 
 __all__ = ["bars", "lines", "loss_race", "recipe_grid"]
 
@@ -32,22 +31,20 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
     >>> len(bars({"this run": {"time": toy}}).axes)
     1
     """
-    height = max(v.size for panels in rows.values() for v in panels.values())
-    with plt.rc_context(STYLE):
-        fig, axes = _grid(rows, 0.34 * height + 0.9)
-        for ax, values in _panels(axes, rows):
+    most = max(values.size for entries in rows.values() for values in entries.values())
+    with _panels(rows, 0.34 * most + 0.9) as (fig, drawn):
+        for ax, values in chain(*drawn):
             values = values.dropna(values.dims[0])
             names = [str(name) for name in values[values.dims[0]].values]
-            drawn = ax.barh(names, values, color=[colour_of(i) for i in range(len(names))])
-            said = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
-            ax.bar_label(drawn, said, fontsize="small")
+            bar = ax.barh(names, values, color=[colour_of(i) for i in range(len(names))])
+            numbers = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
+            ax.bar_label(bar, numbers, fontsize="small")
             ax.invert_yaxis()
             if log:
                 ax.set_xscale("log")
             ax.margins(x=0.25)
             ax.grid(axis="y", visible=False)
             ax.set_xlabel(_label(values))
-    plt.close(fig)
     return fig
 
 
@@ -68,39 +65,29 @@ def lines(
     >>> len(lines({"this run": {"cost": toy}}, x="share", proportional=True).axes)
     1
     """
-    with plt.rc_context(STYLE):
-        fig, axes = _grid(rows, 2.9)
-        for ax, values in _panels(axes, rows):
+    with _panels(rows, 2.9) as (fig, drawn):
+        for ax, values in chain(*drawn):
             if proportional:
                 ax.plot([0, 1], [0, 1], ":", color="0.5", label="proportional")
-            groups = values[hue].values if hue else [None]
-            for i, group in enumerate(groups):
-                one = values if group is None else values.sel({hue: group})
-                style = dict(color=colour_of(i), marker=marker_of(i), markersize=5, linewidth=1.5)
-                ax.plot(values[x].values, one, label=group and str(group), **style)
+            groups = values.transpose(hue, x) if hue else [values]
+            for i, one in enumerate(groups):
+                label = str(one[hue].values) if hue else None
+                line(ax, one, x, markersize=5, label=label, **look_of(i))
             ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=_label(values))
             ax.set(xlim=(0, None), ylim=(0, 1.08 * float(values.max())))
             if hue:
                 ax.legend(fontsize="small")
-    plt.close(fig)
     return fig
 
 
-def _grid(rows: Mapping[str, Mapping], height: float) -> tuple[Figure, np.ndarray]:
-    width = max(len(panels) for panels in rows.values())
-    size = (max(4.4 * width, 6), height * len(rows) + 0.3)
-    return plt.subplots(len(rows), width, figsize=size, squeeze=False, layout="constrained")
-
-
-def _panels(axes: np.ndarray, rows: Mapping[str, Mapping[str, xr.DataArray]]):
-    """Yield (axes, values) for every panel, titled; axes that are not needed are removed."""
-    for row, (title, panels) in zip(axes, rows.items(), strict=True):
-        for ax in row[len(panels) :]:
-            ax.remove()
-        for i, (ax, (name, values)) in enumerate(zip(row, panels.items(), strict=False)):
-            ax: Axes
-            ax.set_title(name if i or len(rows) == 1 else f"{title}\n{name}")
-            yield ax, values
+def _panels(rows: Mapping[str, Mapping[str, xr.DataArray]], height: float):
+    """Open a figure whose rows are named above their first panel: names of bars are at the left."""
+    named = []
+    for title, entries in rows.items():
+        first, *others = entries
+        above = first if len(rows) == 1 else f"{title}\n{first}"
+        named.append(dict(zip([above, *others], entries.values(), strict=True)))
+    return panels(named, size=(4.4, height), margin=(0, 0.3), least=6)
 
 
 def _label(values: xr.DataArray) -> str:
@@ -117,41 +104,20 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
     loss, best = ds["race_loss"], ds["race_best"]
     layers = list(loss["race_layer"].values) if layers is None else layers
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
-    columns = min(4, len(layers))
-    lines = -(-len(layers) // columns)
-    with plt.rc_context(STYLE):
-        fig, axes = plt.subplots(
-            lines,
-            columns,
-            figsize=(3.0 * columns, 2.4 * lines + 0.6),
-            squeeze=False,
-            sharex=True,
-            layout="constrained",
-        )
-        for ax in axes.flat[len(layers) :]:
-            ax.remove()
-        for ax, layer in zip(axes.flat, layers, strict=False):
-            ax.set_title(f"layer {layer}")
-            ax.axhline(
-                best.sel(race_layer=layer).isel(recipe=-1), color="0.3", ls="--", linewidth=1
-            )
-            for i, recipe in enumerate(loss["recipe"].values):
-                one = loss.sel(recipe=recipe, race_layer=layer)
-                ax.plot(
-                    one["evaluation"],
-                    one,
-                    color=colour_of(i),
-                    linewidth=1.4,
-                    label=recipe,
-                    linestyle="-" if i < len(COLOURS) else ":",
-                )
+    rows = in_rows({f"layer {layer}": layer for layer in layers}, 4)
+    with panels(rows, size=(3.0, 2.4), margin=(0, 0.6), sharex=True) as (fig, drawn):
+        for ax, layer in chain(*drawn):
+            end = best.sel(race_layer=layer).isel(recipe=-1)
+            ax.axhline(end, color="0.3", ls="--", linewidth=1)
+            for i, one in enumerate(loss.sel(race_layer=layer).transpose("recipe", ...)):
+                look = dict(color=colour_of(i), linestyle="-" if i < len(COLOURS) else ":")
+                line(ax, one, "evaluation", linewidth=1.4, label=str(one.recipe.values), **look)
             ax.set(xlim=(0, budget), yscale="log")
-        for ax in axes[-1, : 1 + (len(layers) - 1) % columns]:
+        for ax, _ in drawn[-1]:
             ax.set_xlabel("gradient evaluations")
         fig.supylabel("relative distance", fontsize="medium")
-        handles, labels = axes.flat[0].get_legend_handles_labels()
+        handles, labels = fig.axes[0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
-    plt.close(fig)
     return fig
 
 
@@ -160,23 +126,14 @@ def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = 
     pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
     layers = list(pictures["race_layer"].values) if layers is None else layers
     recipes = pictures["recipe"].values
-    with plt.rc_context(STYLE | {"axes.grid": False}):
-        fig, axes = plt.subplots(
-            len(recipes),
-            len(layers),
-            squeeze=False,
-            layout="constrained",
-            figsize=(1.05 * len(layers) + 1.1, 1.2 * len(recipes) + 0.3),
-        )
+    counts = [len(layers)] * len(recipes)
+    with grid(counts, size=(1.05, 1.2), margin=(1.1, 0.3), lines=False) as (fig, axes):
         for row, recipe in zip(axes, recipes, strict=True):
+            name_row(row, recipe)
             for ax, layer in zip(row, layers, strict=True):
-                ax.imshow(pictures.sel(recipe=recipe, race_layer=layer), interpolation="nearest")
-                ax.set(xticks=[], yticks=[])
-                ax.spines[:].set_visible(False)
-                left = float(best.sel(recipe=recipe, race_layer=layer))
-                ax.set_xlabel(f"{left:.2f}", fontsize="x-small", labelpad=1)
-            row[0].set_ylabel(recipe, rotation=0, ha="right", va="center", fontsize="small")
+                cell = dict(recipe=recipe, race_layer=layer)
+                picture(ax, pictures.sel(cell))
+                ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="x-small", labelpad=1)
         for ax, layer in zip(axes[0], layers, strict=True):
             ax.set_title(f"layer {layer}", fontsize="small")
-    plt.close(fig)
     return fig

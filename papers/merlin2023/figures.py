@@ -1,26 +1,72 @@
-"""Figures of the robustness section: the scan, its growth over epochs, and what it is made of."""
+"""Figures of robustness: corrupted images, accuracy, and the scan of correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, cycle, product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from invlib.plots.style import STYLE, colour_of, marker_of
+from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, SEVERITIES, corrupt
+from invlib.plots.panels import counted, grid, in_rows, legend, line, name_row, panels, picture
+from invlib.plots.style import colour_of, look_of, marker_of
 from papers.merlin2023.correlation import correlate, critical_correlation
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES
 
-__all__ = ["accuracy_by_severity", "correlation_curves", "scan_overview", "spread_and_accuracy"]
+__all__ = [
+    "accuracy_by_severity",
+    "correlation_curves",
+    "corruption_grid",
+    "scan_overview",
+    "spread_and_accuracy",
+]
 
 LEVEL = 0.05
+PAPER = dict(color="0.3", linestyle="--", linewidth=1)  # a value that the paper reports
 _SEVERITIES = plt.get_cmap("YlOrRd")
 _EPOCHS = plt.get_cmap("viridis")
+
+
+def corruption_grid(
+    image: np.ndarray,
+    *,
+    corruptions: Sequence[str] = CORRUPTIONS,
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    columns: int = 2,
+) -> Figure:
+    """Show one image under every corruption and severity, a row a corruption.
+
+    Parameters
+    ----------
+    image : uint8 array (H, H, 3)
+    columns : int
+        How many corruptions stand side by side.
+
+    Examples
+    --------
+    >>> from invlib import load_images
+    >>> image = load_images("digits", "test").images[0]
+    >>> len(corruption_grid(image, corruptions=["fog", "snow", "frost"], severities=[1, 5]).axes)
+    6
+    """
+    down, width = -(-len(corruptions) // columns), len(severities)
+    rows = [corruptions[i::down] for i in range(down)]
+    counts = [width * len(names) for names in rows]
+    margin = (1.35 * columns, 0.3)
+    with grid(counts, size=(0.62, 0.66), margin=margin, lines=False) as (fig, axes):
+        for row, names in zip(axes, rows, strict=True):
+            for ax, (name, severity) in zip(row, product(names, severities), strict=True):
+                picture(ax, corrupt(image[None], name, severity, seed=seed)[0])
+            for first, name in zip(row[::width], names, strict=True):
+                name_row([first], name.replace("_", " "))
+        for ax, severity in zip(axes[0], cycle(severities), strict=False):
+            ax.set_title(f"{severity}", fontsize="small")
+    return fig
 
 
 def scan_overview(
@@ -42,12 +88,10 @@ def scan_overview(
     """
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
-    with plt.rc_context(STYLE):
-        width = 5.6 if len(scans) == 1 else 4.6
-        fig, axes = _panels(len(scans), width=width, height=0.72 * len(rows) + 1.5, sharey=True)
-        for ax, (title, scan) in zip(axes, scans.items(), strict=True):
+    size = (5.6 if len(scans) == 1 else 4.6, 0.72 * len(rows) + 1.5)
+    with panels([scans], size=size, margin=(1, 0), sharey=True) as (fig, [drawn]):
+        for ax, scan in drawn:
             _no_more_than(scan["correlation"], {"hypothesis"})
-            ax.set_title(title)
             for row, name in enumerate(rows):
                 one = scan.isel(hypothesis=scan["quantity"].values == name)
                 if one.sizes["hypothesis"]:
@@ -58,20 +102,18 @@ def scan_overview(
             ax.grid(axis="y", visible=False)
             ax.set_yticks(range(len(rows)), rows)
             ax.tick_params(axis="y", length=0)
-        handles = [_dot(colour_of(i), name, marker_of(i)) for i, name in enumerate(AGGREGATES)]
-        handles += [
-            plt.Rectangle((0, 0), 1, 1, color="0.92", label="not significant (Bonferroni)"),
-            _dot("0.35", "filled: significant, effective epochs"),
-            _dot("black", mark, size=9, markerfacecolor="none", markeredgewidth=1.4),
-        ]
-        columns = 4 if len(scans) > 1 else 3
-        fig.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize="small")
-    plt.close(fig)  # the notebook shows what the cell returns, once
+        looks = {name: dict(look_of(i), linestyle="") for i, name in enumerate(AGGREGATES)}
+        looks |= {
+            "not significant (Bonferroni)": dict(color="0.92", lw=7),
+            "filled: significant, effective epochs": _dot("0.35"),
+            mark: _dot("black", markersize=9, markerfacecolor="none", markeredgewidth=1.4),
+        }
+        legend(fig, looks, 4 if len(scans) > 1 else 3, fontsize="small")
     return fig
 
 
 def correlation_curves(
-    panels: Mapping[str, Mapping[str, xr.DataArray]], *, reference: float | None = None
+    curves: Mapping[str, Mapping[str, xr.DataArray]], *, reference: float | None = None
 ) -> Figure:
     """Draw the correlation up to each epoch (figure 14): a line for each entry of a panel.
 
@@ -79,7 +121,7 @@ def correlation_curves(
 
     Parameters
     ----------
-    panels
+    curves
         ``{panel title: {label: DataArray}}``, dims epoch and perhaps seed, as
         ``papers.merlin2023.correlation.correlation_up_to(...).correlation`` returns them.
     reference
@@ -91,31 +133,22 @@ def correlation_curves(
     >>> len(correlation_curves({"this run": {"from epoch 0": toy}}).axes)
     1
     """
-    with plt.rc_context(STYLE):
-        fig, axes = _panels(len(panels), width=4.6, height=3.4, sharey=True)
-        styles: dict[str, int] = {}
-        for ax, (title, curves) in zip(axes, panels.items(), strict=True):
-            ax.set_title(title)
+    looks: dict[str, dict] = {}
+    with panels([curves], size=(4.6, 3.4), margin=(1, 0), sharey=True) as (fig, [drawn]):
+        for ax, by_label in drawn:
             ax.axhline(0, color="0.6", linewidth=0.8)
             if reference is not None:
-                ax.axhline(reference, color="0.3", linestyle="--", linewidth=1)
-            for label, values in curves.items():
+                ax.axhline(reference, **PAPER)
+            for label, values in by_label.items():
                 _no_more_than(values, {"epoch", "seed"})
-                colour = colour_of(styles.setdefault(label, len(styles)))
-                if "seed" in values.dims:
-                    band = values.min("seed"), values.max("seed")
-                    ax.fill_between(values["epoch"], *band, color=colour, alpha=0.15, lw=0)
-                    values = values.mean("seed")
-                ax.plot(values["epoch"], values, color=colour, linewidth=1.8)
-            ax.set(xlabel="last epoch $n$ that takes part", ylim=(-1.04, 1.04))
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("correlation up to epoch $n$")
-        handles = [Line2D([], [], color=colour_of(i), label=label) for label, i in styles.items()]
+                look = looks.setdefault(label, dict(color=colour_of(len(looks))))
+                line(ax, values, "epoch", linewidth=1.8, **look)
+            counted(ax, "last epoch $n$ that takes part")
+            ax.set_ylim(-1.04, 1.04)
+        drawn[0][0].set_ylabel("correlation up to epoch $n$")
         if reference is not None:
-            label = f"the paper, all epochs: {reference:g}"
-            handles.append(Line2D([], [], color="0.3", ls="--", lw=1, label=label))
-        fig.legend(handles=handles, loc="outside lower center", ncols=3, fontsize="small")
-    plt.close(fig)
+            looks[f"the paper, all epochs: {reference:g}"] = PAPER
+        legend(fig, looks, 3, fontsize="small")
     return fig
 
 
@@ -145,35 +178,34 @@ def spread_and_accuracy(
     for values in (spread, accuracy):
         _no_more_than(values, {hue, "epoch"})
     spread, accuracy = xr.broadcast(*xr.align(spread, accuracy, join="inner"))
-    runs = spread[hue].values if hue in spread.dims else [None]
+    runs = {str(run): {hue: run} for run in spread[hue].values} if hue in spread.dims else {"": {}}
     epochs = spread["epoch"].values
     norm = plt.Normalize(epochs.min(), epochs.max())
-    with plt.rc_context(STYLE):
-        fig, axes = _panels(len(runs), width=3.4, height=3.1, columns=3, sharex=share, sharey=share)
-        for ax, run in zip(axes, runs, strict=True):
-            x, y = (v if run is None else v.sel({hue: run}) for v in (spread, accuracy))
+    frame = dict(size=(3.4, 3.1), margin=(1, 0), sharex=share, sharey=share)
+    with panels(in_rows(runs, 3), **frame) as (fig, drawn):
+        for ax, run in chain(*drawn):
+            x, y = spread.sel(run), accuracy.sel(run)
             ax.plot(x, y, color="0.75", linewidth=0.9, zorder=2)
             ax.scatter(x, y, c=epochs, cmap=_EPOCHS, norm=norm, s=22, lw=0, zorder=3)
             ax.plot(*x[:1], *y[:1], "o", ms=8, mfc="none", mec="0.25", zorder=4)
-            ax.set(title="" if run is None else str(run), xlabel=_words(spread))
+            ax.set_xlabel(_words(spread))
             ax.text(0.03, 0.97, _said(x, y), transform=ax.transAxes, va="top", fontsize="small")
             ax.margins(x=0.07, y=0.16)
-        for ax in axes[::3]:
-            ax.set_ylabel(_words(accuracy))
+        for row in drawn:
+            row[0][0].set_ylabel(_words(accuracy))
         colours = plt.cm.ScalarMappable(norm, _EPOCHS)
-        fig.colorbar(colours, ax=axes, shrink=0.85, label="epoch")
-    plt.close(fig)
+        fig.colorbar(colours, ax=fig.axes, shrink=0.85, label="epoch")
     return fig
 
 
-def accuracy_by_severity(panels: Mapping[str, xr.DataArray]) -> Figure:
+def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
     """Draw the test accuracy by epoch, a line a severity, clean dotted (figures 5c and 13).
 
     A dot marks the best epoch of each severity.
 
     Parameters
     ----------
-    panels
+    accuracies
         ``{panel title: DataArray}``, dims epoch, severity and perhaps corruption (averaged).
 
     Examples
@@ -182,33 +214,25 @@ def accuracy_by_severity(panels: Mapping[str, xr.DataArray]) -> Figure:
     >>> len(accuracy_by_severity({"CIFAR-10-C": toy}).axes)
     1
     """
-    with plt.rc_context(STYLE):
-        fig, axes = _panels(len(panels), width=4.6, height=3.6, sharey=True)
-        severities: set[int] = set()
-        for ax, (title, values) in zip(axes, panels.items(), strict=True):
+    looks: dict[int, dict] = {}
+    with panels([accuracies], size=(4.6, 3.6), margin=(1, 0), sharey=True) as (fig, [drawn]):
+        for ax, values in drawn:
             values = values.mean("corruption") if "corruption" in values.dims else values
             _no_more_than(values, {"epoch", "severity"})
-            ax.set_title(title)
             for severity in values["severity"].values.tolist():
                 one = values.sel(severity=severity).dropna("epoch")
                 if not one.size:
                     continue
-                severities.add(severity)
-                colour = _shade(severity)
-                dashes = ":" if severity == 0 else "-"
-                ax.plot(one["epoch"], one, color=colour, linestyle=dashes, linewidth=1.6)
+                colour = _SEVERITIES(0.3 + 0.13 * severity) if severity else "0.35"
+                looks[severity] = dict(color=colour, linestyle="-" if severity else ":")
+                line(ax, one, "epoch", linewidth=1.6, **looks[severity])
                 best = one.isel(epoch=int(one.argmax("epoch")))
                 ax.plot(best["epoch"], best, "o", color=colour, ms=5.5, mec="white", zorder=3)
-            ax.set_xlabel("epoch")
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("test accuracy")
-        handles = [
-            Line2D([], [], color=_shade(s), ls="-" if s else ":", label=str(s) if s else "clean")
-            for s in sorted(severities)
-        ]
-        handles.append(_dot("0.35", "best epoch"))
-        fig.legend(handles=handles, loc="outside right center", title="severity", fontsize="small")
-    plt.close(fig)
+            counted(ax, "epoch")
+        drawn[0][0].set_ylabel("test accuracy")
+        named = {str(severity or "clean"): looks[severity] for severity in sorted(looks)}
+        named["best epoch"] = _dot("0.35")
+        legend(fig, named, loc="outside right center", title="severity", fontsize="small")
     return fig
 
 
@@ -229,33 +253,14 @@ def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
         ax.scatter(one["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
 
 
-def _panels(
-    count: int, *, width: float, height: float, columns: int | None = None, **share
-) -> tuple[Figure, np.ndarray]:
-    """A figure of `count` panels, at most `columns` side by side."""
-    across = min(count, columns or count)
-    down = -(-count // across)
-    size = (width * across + 1.0, height * down)
-    fig, axes = plt.subplots(
-        down, across, figsize=size, squeeze=False, layout="constrained", **share
-    )
-    for ax in axes.flat[count:]:
-        ax.remove()
-    return fig, axes.flat[:count]
-
-
 def _no_more_than(values: xr.DataArray, dims: set[str]) -> None:
     more = [dim for dim in values.dims if dim not in dims]
     if more:
         raise ValueError(f"choose one of {more[0]!r} first: only {sorted(dims)} can be drawn")
 
 
-def _dot(colour: str, label: str, marker: str = "o", *, size: float = 5, **style) -> Line2D:
-    return Line2D([], [], color=colour, marker=marker, ms=size, ls="", label=label, **style)
-
-
-def _shade(severity: int) -> str | tuple[float, ...]:
-    return _SEVERITIES(0.3 + 0.13 * severity) if severity else "0.35"
+def _dot(colour: str, **style: object) -> dict[str, object]:
+    return dict(color=colour, marker="o", linestyle="", **style)
 
 
 def _words(values: xr.DataArray) -> str:

@@ -1,14 +1,13 @@
 """Figures: the right panels, one colour for one thing, and the reader's numbers in them."""
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from invlib import plots
-from papers.engine import figures
+from invlib.plots.panels import grid, line
 
 mpl.use("agg")
 
@@ -77,19 +76,23 @@ def test_the_grid_shows_the_distance_left_below_each_layer():
     assert [ax.get_xlabel() for ax in fig.axes[-2:]] == ["0.25", "0.50"]
 
 
-@pytest.mark.parametrize("draw", [figures.loss_race, figures.recipe_grid])
-def test_the_race_is_drawn_for_every_layer(draw):
-    ds = xr.Dataset(
-        {
-            "race_loss": (("recipe", "race_layer", "evaluation"), np.full((2, 3, 4), 0.5)),
-            "race_best": (("recipe", "race_layer"), np.full((2, 3), 0.4)),
-            "race_images": (
-                ("recipe", "race_layer", "example", "y", "x", "channel"),
-                np.zeros((2, 3, 1, 4, 4, 3), "uint8"),
-            ),
-        },
-        dict(recipe=["fast:2", "ngd:3"], race_layer=[0, 1, 2], evaluation=range(4)),
-    )
-    fig = draw(ds)
-    assert isinstance(fig, Figure)
-    assert sum("layer" in ax.get_title() for ax in fig.axes) == 3
+def test_a_figure_is_shown_once_and_leaves_the_readers_settings_alone():
+    before = dict(mpl.rcParams)
+    plots.layer_curves({"run": {"p": curves(layer=[0, 1])}})
+    assert dict(mpl.rcParams) == before and not plt.get_fignums()
+
+
+def test_a_line_has_the_range_of_the_seeds_or_the_error_of_their_mean():
+    values = curves(seed=[0, 1, 2], layer=[0, 1])
+    error = plots.standard_error(values)
+    with grid([3], size=(2, 2)) as (_, [axes]):
+        line(axes[0], values, "layer", dots=True, color="k")
+        line(axes[1], values, "layer", error=error, color="k")
+        many = curves(seed=[0, 1], layer=range(13))
+        line(axes[2], many, "layer", error=plots.standard_error(many), color="k")
+    (band,) = axes[0].collections
+    assert band.get_datalim(axes[0].transData).intervaly.tolist() == [0.0, 0.5]
+    assert [len(one.get_xdata()) for one in axes[0].lines] == [2] * 4  # three seeds and the mean
+    bars = axes[1].collections[0].get_segments()
+    np.testing.assert_allclose([bar[1, 1] - bar[0, 1] for bar in bars], 2 * error)
+    assert len(axes[2].lines) == len(axes[2].collections) == 1

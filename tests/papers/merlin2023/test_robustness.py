@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
+from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, corrupt
 from invlib.metrics.invariance import forgetting, learning
 from invlib.results.validation import ResultError, validate
 from papers.merlin2023 import figures as plots
@@ -27,6 +28,7 @@ from papers.merlin2023.robustness_scan import (
     mean_corrupted_accuracy,
     quantity,
 )
+from tests.published_corruptions import pictures
 
 mpl.use("agg")
 
@@ -459,3 +461,17 @@ def test_a_panel_for_each_run(ds):
     spread = forgetting_spread(both).sel(estimator="debiased")
     fig = plots.spread_and_accuracy(spread, mean_corrupted_accuracy(ds))
     assert [ax.get_title() for ax in fig.axes[:2]] == ["sgd", "adam"]
+
+
+def test_the_grid_shows_every_corruption_at_every_severity():
+    image, names, severities = pictures(3)[0], CORRUPTIONS[:5], (0, 4)
+    fig = plots.corruption_grid(image, corruptions=names, severities=severities, seed=2)
+    assert [ax.get_title() for ax in fig.axes[:4]] == ["0", "4"] * 2
+    assert len(fig.axes) == 5 * 2
+    for first, severe in zip(fig.axes[::2], fig.axes[1::2], strict=True):
+        name = first.get_ylabel().replace(" ", "_")
+        for ax, severity in zip((first, severe), severities, strict=True):
+            expected = corrupt(image[None], name, severity, seed=2)[0]
+            np.testing.assert_array_equal(ax.images[0].get_array(), expected)
+    left, right = ([ax.get_ylabel() for ax in fig.axes[i::4]] for i in (0, 2))
+    assert left + right == [name.replace("_", " ") for name in names]

@@ -1,8 +1,10 @@
-"""Corrupted sets: how images are spread over types, the official files, and the figure."""
+"""Corrupted sets: how images are spread over types, the official files."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from invlib.data.corruptions.corrupted_sets import (
     CORRUPTIONS,
@@ -12,7 +14,6 @@ from invlib.data.corruptions.corrupted_sets import (
     corrupted_sets,
 )
 from invlib.data.images import ImageSet
-from invlib.plots.pictures import corruption_grid
 from tests.published_corruptions import pictures
 
 ALL = CORRUPTIONS + EXTRA
@@ -110,14 +111,21 @@ def test_what_is_no_set_is_refused_by_name(change, message, tmp_path):
         corrupted_sets(image_set(), **{"n": 10, "root": tmp_path} | change)
 
 
-def test_the_grid_shows_every_type_at_every_severity():
-    image = pictures(1 + 2)[0]
-    fig = corruption_grid(image, corruptions=ALL[:5], severities=(0, 4), seed=2)
-    assert isinstance(fig, Figure)
-    shown = [ax for ax in fig.axes if ax.images]
-    assert len(shown) == 5 * 2
-    assert [ax.get_ylabel() for ax in shown[::2]] == [name.replace("_", " ") for name in ALL[:5]]
-    for ax, severity in zip(shown[:2], (0, 4), strict=True):
-        expected = corrupt(image[None], ALL[0], severity, seed=2)[0]
-        np.testing.assert_array_equal(ax.images[0].get_array(), expected)
-        assert ax.get_title() == str(severity)
+@pytest.mark.parametrize(
+    "missing,words",
+    [("cv2", "OpenCV"), ("skimage", "scikit-image"), ("cv2,skimage", "OpenCV and ")],
+)
+def test_without_its_extra_the_room_says_how_to_get_it(missing, words):
+    """And the figures of the library do not need it."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys("{missing}".split(",")))
+from invlib.plots import image_rows, inversion_grid, layer_curves
+try:
+    import invlib.data.corruptions.corrupted_sets
+except ImportError as error:
+    print(error)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (line,) = out.stdout.splitlines()
+    assert words in line and line.endswith('pip install "invlib[corruptions]"')
