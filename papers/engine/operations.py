@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from invlib.inversion.invert import invert
 from invlib.models.staged import StagedModel
@@ -21,7 +23,6 @@ from invlib.models.staged import StagedModel
 __all__ = [
     "OPERATIONS",
     "clock",
-    "flop",
     "gemm_seconds",
     "inversion_flop",
     "noise",
@@ -69,52 +70,36 @@ def products(model: StagedModel) -> tuple[list[list[tuple[int, int]]], list[int]
     return shapes, [patches] + [patches + net.num_prefix_tokens] * len(net.blocks)
 
 
-def flop(model: StagedModel, layers: Iterable[int], *, backward: bool, gemm: bool = False) -> int:
-    r"""Return the floating-point operations of one pass of one image at each of `layers`.
-
-    A block on t tokens of width d takes :math:`12 d^2 \cdot t \cdot 2` for its matrix products
-    (hidden width 4d) and :math:`2 \cdot 2 t^2 d` for attention; the patch embedding takes
-    :math:`2 \cdot P \cdot 3p^2 \cdot d`. Layer k costs the embedding and k blocks. The gradient
-    with respect to the pixels takes the products once more (no weight has a gradient), those within
-    attention twice, since both of their factors depend on the pixels. `gemm` leaves attention out.
-
-    Examples
-    --------
-    >>> from invlib import load_model
-    >>> model = load_model("vit_pico_patch8_32")
-    >>> one = 2 * 17 * 12 * 32**2 + 2 * 2 * 17**2 * 32
-    >>> flop(model, [3], backward=False) == 2 * 16 * 192 * 32 + 3 * one
-    True
-    """
-    shapes, tokens = products(model)
-    total = 0
-    for k in layers:
-        for stage in range(k + 1):
-            total += sum(2 * tokens[stage] * a * b for a, b in shapes[stage])
-            if stage and not gemm:
-                total += (2 if backward else 1) * 4 * tokens[stage] ** 2 * model.net.embed_dim
-    return total
-
-
 def inversion_flop(
     model: StagedModel, layers: Iterable[int], steps: int, *, gemm: bool = False
 ) -> int:
-    """Return the floating-point operations of inverting one image at `layers`.
+    r"""Return the floating-point operations of inverting one image at `layers`.
 
-    All layers go back `steps` times and forward as often: not for the first gradient, where one
-    pass serves all, but once more for what the last step has left. Another single pass is X's own.
+    PyTorch counts them in inversions of one step and of two; every further step is one more like
+    the second. Attention runs as plain batched products here, because faster kernels compute some
+    of it twice. `gemm` leaves attention out.
+
+    A block on t tokens of width d takes :math:`24 d^2 t` for its matrix products and
+    :math:`4 t^2 d` for attention. The gradient with respect to the pixels takes the products once
+    more (no weight has a gradient), and attention twice, since both factors depend on the pixels.
 
     Examples
     --------
     >>> from invlib import load_model
     >>> model = load_model("vit_pico_patch8_32")
-    >>> one = flop(model, [3], backward=False, gemm=True)
-    >>> inversion_flop(model, [3], 10, gemm=True) == (2 * 10 + 2) * one
+    >>> embedding, block = 2 * 16 * 192 * 32, 24 * 32**2 * 17
+    >>> inversion_flop(model, [3], 10, gemm=True) == (2 * 10 + 2) * (embedding + 3 * block)
     True
     """
-    layers = list(layers)
-    all_layers = sum(flop(model, layers, backward=back, gemm=gemm) for back in (False, True))
-    return steps * all_layers + 2 * flop(model, [max(layers)], backward=False, gemm=gemm)
+    image, layers = noise(model, 1), list(layers)
+    counts = []
+    for few in (1, 2):
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            invert(model, image, layers=layers, iterations=few, chunk=1, progress=False)
+        by_operator = counter.get_flop_counts()["Global"]
+        attention = by_operator.get(torch.ops.aten.bmm, 0)
+        counts.append(counter.get_total_flops() - gemm * attention)
+    return counts[0] + (steps - 1) * (counts[1] - counts[0])
 
 
 @torch.no_grad()
