@@ -12,6 +12,7 @@ from functools import reduce
 import numpy as np
 import xarray as xr
 
+from papers.claims import correlation
 from papers.claims.data import RESOLUTION
 
 __all__ = [
@@ -200,9 +201,7 @@ def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
 
 def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     """Return Pearson's correlation over layers; NaN where a curve is constant."""
-    a, b = a - a.mean("layer"), b - b.mean("layer")
-    norm = np.sqrt((a**2).sum("layer") * (b**2).sum("layer"))
-    return (a * b).sum("layer") / norm.where(norm > 1e-12)  # what rounding leaves of a constant
+    return xr.apply_ufunc(correlation.pearson, a, b, input_core_dims=[["layer"], ["layer"]])
 
 
 def pearson_difference(

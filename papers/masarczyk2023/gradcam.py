@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from captum.attr import LayerGradCam
 from torch import Tensor, nn
 
 from invlib.models.staged import StagedModel, check_layers
@@ -73,8 +74,6 @@ def grad_cam(
     >>> heat.shape, bool((heat >= 0).all() and (heat <= 1).all())
     (torch.Size([2, 32, 32]), True)
     """
-    from captum.attr import LayerGradCam
-
     layer = map_layer(model) if layer is None else check_layers(model, [layer])[0]
     stage = model.stages[layer]
     if not layer or not isinstance(stage, nn.Module):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, SEVERITIES, corrupt
 from invlib.plots.panels import counted, grid, in_rows, legend, line, name_row, panels, picture
 from invlib.plots.style import colour_of, look_of, marker_of
-from papers.merlin2023.correlation import correlate, critical_correlation
+from papers.claims.correlation import correlate, critical_correlation
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES
 
 __all__ = [
@@ -123,7 +123,7 @@ def correlation_curves(
     ----------
     curves
         ``{panel title: {label: DataArray}}``, dims epoch and perhaps seed, as
-        ``papers.merlin2023.correlation.correlation_up_to(...).correlation`` returns them.
+        ``papers.claims.correlation.correlation_up_to(...).correlation`` returns them.
     reference
         A value drawn as a dashed line: what the paper reports.
 

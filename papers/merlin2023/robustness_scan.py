@@ -15,7 +15,7 @@ import xarray as xr
 from invlib.metrics.invariance import cka_divergence, diagonal, forgetting, learning
 from invlib.names import choices, unknown
 from invlib.results.validation import conform
-from papers.merlin2023.correlation import correlate
+from papers.claims.correlation import correlate
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES, Hypothesis, hypotheses
 
 __all__ = [
@@ -166,7 +166,7 @@ def correlation_scan(
     -------
     Dataset
         Of kind ``robustness``, over `hypothesis` with coordinates `quantity`, `layers`,
-        `aggregate`: what `papers.merlin2023.correlation.correlate` returns, and both p-values after
+        `aggregate`: what `papers.claims.correlation.correlate` returns, and both p-values after
         Bonferroni, p times `n_hypotheses`: those of the same family in this scan, as in the paper.
         Subspace similarity has no `estimator` and repeats along it.
 

@@ -104,6 +104,7 @@ def gaussian_blur(x: np.ndarray, rngs: Rngs, sigma: float) -> np.ndarray:
 def defocus_blur(x: np.ndarray, rngs: Rngs, radius: float, sigma: float) -> np.ndarray:
     """Convolve with a disc, its edge softened by a 3 x 3 Gaussian; the border is mirrored."""
     offsets = np.arange(-8, 9)
+    # single precision, as in the original: values between two levels are rounded as published
     disc = (np.hypot(*np.meshgrid(offsets, offsets)) <= radius).astype(np.float32)
     disc = cv2.GaussianBlur(disc / disc.sum(), (3, 3), sigma)
     return _each(x, lambda image: cv2.filter2D(image, -1, disc))
@@ -230,7 +231,7 @@ def jpeg_compression(x: np.ndarray, rngs: Rngs, quality: int) -> np.ndarray:
 
 
 def _with_pillow(x: np.ndarray, once: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    return np.stack([np.asarray(once(Image.fromarray(one))) for one in to_bytes(x)]) / 255
+    return _each(to_bytes(x), lambda image: np.asarray(once(Image.fromarray(image)))) / 255
 
 
 def elastic_transform(

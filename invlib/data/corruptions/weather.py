@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from invlib.data.corruptions.distortions import Rngs, _draw, drag, to_bytes, zoom
+from invlib.data.corruptions.distortions import Rngs, _draw, _each, drag, to_bytes, zoom
 
 __all__ = ["fog", "frost", "snow", "spatter"]
 
@@ -131,7 +131,7 @@ def spatter(
         cover[cover < 0.8] = 0
         return x * (1 - cover[..., None]) + cover[..., None] * _BROWN
     liquid = to_bytes(liquid)
-    light = liquid * np.stack([_relief(drops) for drops in liquid])
+    light = liquid * _each(liquid, _relief)
     brightest = light.max(axis=(1, 2), keepdims=True)
     light = amount * light / np.maximum(brightest, 1)  # 0 where an image stayed dry
     return x + light[..., None] * _TURQUOISE

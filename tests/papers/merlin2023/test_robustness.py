@@ -11,8 +11,7 @@ from scipy import stats
 from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, corrupt
 from invlib.metrics.invariance import forgetting, learning
 from invlib.results.validation import ResultError, validate
-from papers.merlin2023 import figures as plots
-from papers.merlin2023.correlation import (
+from papers.claims.correlation import (
     correlate,
     correlation_up_to,
     critical_correlation,
@@ -20,6 +19,7 @@ from papers.merlin2023.correlation import (
     p_value,
     pearson,
 )
+from papers.merlin2023 import figures as plots
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES, Hypothesis, hypotheses
 from papers.merlin2023.robustness_scan import (
     aggregate,

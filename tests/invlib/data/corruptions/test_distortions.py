@@ -2,10 +2,12 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, ndimage
 from scipy.stats import norm
+from skimage import color
 
 from invlib.data.corruptions import corrupted_sets as corruptions
 from invlib.data.corruptions import weather
@@ -29,6 +31,54 @@ def test_a_batch_is_what_the_published_construction_gives_one_by_one(constructio
             levels = 255 * construction(image / 255, rng, c).clip(0, 1)
             off = (one < np.floor(levels - 1e-3)) | (one > np.floor(levels + 1e-3))
             assert off.sum() == 0, severity
+
+
+def generators_defocus_blur(x, radius, alias):
+    y, z = np.meshgrid(np.arange(-8, 9), np.arange(-8, 9))
+    disc = np.array(y**2 + z**2 <= radius**2, dtype=np.float32)
+    disc /= np.sum(disc)
+    disc = cv2.GaussianBlur(disc, ksize=(3, 3), sigmaX=alias)
+    return np.stack([cv2.filter2D(x[:, :, d], -1, disc) for d in range(3)], axis=-1)
+
+
+def generators_zoom_blur(x, stop):
+    x, factors = x.astype(np.float32), np.arange(1, stop, 0.01)
+    out = np.zeros_like(x)
+    for factor in factors:
+        cut = int(np.ceil(len(x) / factor))
+        top = (len(x) - cut) // 2
+        large = ndimage.zoom(x[top : top + cut, top : top + cut], (factor, factor, 1), order=1)
+        trim = (len(large) - len(x)) // 2
+        out += large[trim : trim + len(x), trim : trim + len(x)]
+    return (x + out) / (len(factors) + 1)
+
+
+def generators_brightness(x, c):
+    x = color.rgb2hsv(x)
+    x[:, :, 2] = np.clip(x[:, :, 2] + c, 0, 1)
+    return color.hsv2rgb(x)
+
+
+def generators_saturate(x, factor, more):
+    x = color.rgb2hsv(x)
+    x[:, :, 1] = np.clip(x[:, :, 1] * factor + more, 0, 1)
+    return color.hsv2rgb(x)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [generators_defocus_blur, generators_zoom_blur, generators_brightness, generators_saturate],
+)
+@pytest.mark.parametrize("severity", range(1, 6))
+def test_with_the_generators_own_calls_every_byte_is_the_same(lines, severity):
+    """Where many values lie on a level: there the rounding of the libraries decides."""
+    name, images = lines.__name__.removeprefix("generators_"), pictures(12)
+    c = corruptions._PUBLISHED[name][1][severity - 1]
+    c = c if isinstance(c, tuple) else (c,)
+    expected = [
+        (np.clip(lines(image / 255.0, *c), 0, 1) * 255).astype(np.uint8) for image in images
+    ]
+    np.testing.assert_array_equal(corrupt(images, name, severity), expected)
 
 
 @pytest.mark.parametrize("severity,c", list(enumerate((0.04, 0.06, 0.08, 0.09, 0.10), 1)))
