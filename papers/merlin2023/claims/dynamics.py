@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import xarray as xr
 
 from invlib.names import choices
-from papers.claims.shapes import early_peak_of, gain, least, loss_since_best
 from papers.claims.correlation import correlate
+from papers.claims.shapes import early_peak_of, gain, least, loss_since_best
 from papers.merlin2023.robustness_scan import (
     correlation_scan,
     forgetting_spread,
