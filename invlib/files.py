@@ -1,13 +1,96 @@
-"""What a file or folder says: a digest of its content, whatever its place."""
+"""Files: written whole or not at all, locked by one process at a time, and told apart by content."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-__all__ = ["content"]
+from filelock import FileLock, Timeout
+
+__all__ = ["atomic", "content", "copy", "lock"]
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a place beside `path` for a new file or folder, which becomes `path` when it is whole.
+
+    Whoever reads `path` meanwhile, or after a crash or a power cut, finds the old one or the new
+    one. Where the block fails, nothing of the new one stays. A folder replaces no other folder.
+
+    Raises
+    ------
+    OSError
+        If the file system refuses; what was there stays as it was.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "log.txt")
+    ...     with atomic(path) as unfinished:
+    ...         _ = unfinished.write_text("all of it")
+    ...     path.read_text(), [file.name for file in Path(folder).iterdir()]
+    ('all of it', ['log.txt'])
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield unfinished
+        for file in unfinished.iterdir() if unfinished.is_dir() else [unfinished]:
+            _flush(file)  # or a power cut could leave the name without the bytes
+        os.replace(unfinished, path)
+    finally:  # gone already if all went well
+        if unfinished.is_dir():
+            shutil.rmtree(unfinished)
+        unfinished.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # some systems cannot flush a folder; the file is whole
+        _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file to `target`, whole or not at all; folders are made as needed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as unfinished:
+        shutil.copyfile(source, unfinished)
+
+
+def lock(path: Path) -> AbstractContextManager:
+    """Lock the file `path`, once no other process holds it; leaving the context frees it.
+
+    The operating system frees it as well when its holder dies, however it dies.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, lock(Path(folder, "new", ".lock")) as held:
+    ...     held.is_locked
+    True
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(path)
+    try:
+        return held.acquire(blocking=False)
+    except Timeout:
+        logger.info("another process holds %s: waiting for it", path)
+        return held.acquire()
 
 
 def content(path: Path) -> str:

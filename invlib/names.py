@@ -1,11 +1,42 @@
-"""Errors that say what was wrong, what was allowed, and what was probably meant."""
+"""Words that several rooms share, and errors that say which were allowed and probably meant.
+
+Importing this module imports nothing but the standard library: the workflow asks it for words.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["TASKS", "choices", "nearest", "unknown"]
+__all__ = [
+    "AUGMENTATIONS",
+    "ESTIMATORS",
+    "JACKKNIFES",
+    "OPTIMIZERS",
+    "RECIPES",
+    "SCHEDULES",
+    "SELF_TERMS",
+    "STARTS",
+    "TASKS",
+    "choices",
+    "nearest",
+    "unknown",
+]
+
+# What is measured.
+ESTIMATORS = ("biased", "debiased")  # of CKA
+SELF_TERMS = ("measured", "one")  # the first term of learning and forgetting for i = j
+JACKKNIFES = ("diagonal", "matrix")  # of each matrix of STIR, what is kept with an image left out
+
+# How an image is inverted.
+RECIPES = ("adam", "fast", "ngd")
+STARTS = ("noise", "same-noise", "white", "black", "images")
+
+# How a model is trained.
+TASKS = ("classification", "reconstruction")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine")
+AUGMENTATIONS = ("crop", "merlin", "none")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:
@@ -55,6 +86,3 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
         names = ", ".join(map(repr, allowed))
         raise ValueError(f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}")
     return value
-
-
-TASKS = ("classification", "reconstruction")

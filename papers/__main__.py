@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
+from invlib.files import copy
 from invlib.paths import project_root, results_root, runs_root
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import rewrite
@@ -76,10 +76,7 @@ def bench_command(arguments: argparse.Namespace) -> int:
         print(f"{line:70}  {value}")
     print(f"\n{os.path.relpath(section.output)}: {ds.attrs['wall_time_s']:.0f} s")
     if arguments.keep:
-        section.reference.parent.mkdir(parents=True, exist_ok=True)
-        part = section.reference.with_suffix(".part")
-        shutil.copyfile(section.output, part)
-        os.replace(part, section.reference)
+        copy(section.output, section.reference)
         print(f"kept as {os.path.relpath(section.reference)}")
     return 0
 

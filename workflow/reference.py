@@ -7,9 +7,9 @@ Copies data/runs/<scale>/*.nc to data/results/<scale>/, which is committed. Only
 import argparse
 import json
 import os
-import shutil
 
 from invlib import cka_divergence, forgetting, learning, plots
+from invlib.files import copy
 from invlib.paths import results_root, runs_root
 from invlib.results.netcdf import open_results
 from papers.section import REFERENCE_SCALE
@@ -17,18 +17,14 @@ from papers.sections import SECTIONS
 
 
 def keep(scale: str, only: list[str]) -> None:
-    target = results_root(scale)
-    target.mkdir(parents=True, exist_ok=True)
     for section in only or SECTIONS:
         source = runs_root(scale) / f"{section}.nc"
         ds = open_results(source)  # refuses a file that is none of ours, or torn
         if ds.attrs["kind"] == "claims":  # verdicts are computed from the others, each time
             continue
-        copy = target / source.name
-        part = copy.with_suffix(".part")
-        shutil.copyfile(source, part)
-        os.replace(part, copy)
-        print(f"{os.path.relpath(copy)}: {copy.stat().st_size / 1024:.0f} KiB")
+        target = results_root(scale) / source.name
+        copy(source, target)
+        print(f"{os.path.relpath(target)}: {target.stat().st_size / 1024:.0f} KiB")
 
 
 def picture(scale: str) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from invlib.files import atomic, lock
 from invlib.paths import cache_root
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
@@ -107,14 +106,13 @@ def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     if (found := _open(entry)) is not None:
         return found
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f".{entry.name}.lock").acquire()
+        held = lock(root / f".{entry.name}.lock")
     except OSError as error:
         raise OSError(
             f"decoded images cannot be kept in {root} ({error}); "
             "let INVLIB_CACHE name a folder that can be written"
         ) from error
-    with lock:
+    with held:
         if (found := _open(entry)) is None:
             shutil.rmtree(entry, ignore_errors=True)  # damaged from outside
             _write(entry, source.read())
@@ -181,16 +179,13 @@ def _open(entry: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
 
 
 def _write(entry: Path, pixels: Pixels) -> None:
-    """Write an entry beside its place and move it there when it is complete."""
-    with tempfile.TemporaryDirectory(dir=entry.parent, prefix=f".{entry.name}-") as folder:
-        made = Path(folder, "entry")  # inside, for `folder` itself only its owner may read
-        made.mkdir()
-        with open(made / "images.npy", "wb") as file:
+    with atomic(entry) as folder:
+        folder.mkdir()
+        with open(folder / "images.npy", "wb") as file:
             _write_blocks(file, pixels)
-        np.save(made / "labels.npy", np.asarray(pixels.labels, np.int64))
+        np.save(folder / "labels.npy", np.asarray(pixels.labels, np.int64))
         text = json.dumps(list(pixels.class_names), ensure_ascii=False)
-        (made / "classes.json").write_text(text, encoding="utf-8")
-        made.rename(entry)
+        (folder / "classes.json").write_text(text, encoding="utf-8")
 
 
 def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
@@ -199,8 +194,6 @@ def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
     np.lib.format.write_array_header_1_0(file, header)
     for block in pixels.blocks:
         file.write(np.ascontiguousarray(block, np.uint8).data)
-    file.flush()
-    os.fsync(file.fileno())  # or a power cut could leave the right size without the pixels
 
 
 def _decode_files(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:

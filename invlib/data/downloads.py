@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from invlib.data.decoded import ImageFiles, Pixels, Source, file_stamp
+from invlib.files import lock
 
 __all__ = ["OFFICIAL", "Official", "official_source"]
 
@@ -117,9 +117,8 @@ def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
 
     official = OFFICIAL[name]
     try:
-        root.mkdir(parents=True, exist_ok=True)
         with (
-            FileLock(root / f".{name}.lock"),
+            lock(root / f".{name}.lock"),
             tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as folder,
         ):
             missing = [file for file in files if not file.exists()]  # another process may be done

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from invlib.files import atomic, lock
 from invlib.inversion.invert import Inversion, invert
 from invlib.models.staged import StagedModel, check_layers
 from invlib.paths import cache_root
@@ -46,22 +45,14 @@ def cached_invert(
     if cache is False:
         return invert(model, images, **arguments)
     folder = cache_root() / "inversions" if cache is True else Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"
     layers = tuple(check_layers(model, arguments.get("layers")))
-    with FileLock(path.with_suffix(".lock")):
+    with lock(path.with_suffix(".lock")):
         if (found := _read(path, model, layers)) is None:
             found = invert(model, images, **arguments)
-            partial = path.with_suffix(f".{os.getpid()}.tmp")
             tensors = dict(images=found.images, loss=found.loss, best=found.best)
-            try:
-                save_file(
-                    {name: tensor.contiguous() for name, tensor in tensors.items()},
-                    partial,
-                )
-                os.replace(partial, path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with atomic(path) as unfinished:
+                save_file({name: x.contiguous() for name, x in tensors.items()}, unfinished)
     return found
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
-import secrets
 from pathlib import Path
 
 import xarray as xr
 
+from invlib.files import atomic
 from invlib.names import nearest
 from invlib.results.provenance import provenance
 from invlib.results.validation import ResultError, conform, validate
@@ -51,15 +50,8 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     except ResultError as error:
         raise ResultError(f"{path} was not written: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
+    with atomic(path) as unfinished:
         ds.to_netcdf(unfinished, engine=_engine(), format="NETCDF4", encoding=_encoding(ds))
-        _flush(unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)  # gone already if all went well
-    with contextlib.suppress(OSError):  # some systems cannot flush a folder; the file is whole
-        _flush(path.parent)
     return path
 
 
@@ -122,11 +114,3 @@ def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:
             if array.ndim:
                 encoding[name] |= {"zlib": True, "complevel": 4, "fletcher32": True}
     return encoding
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

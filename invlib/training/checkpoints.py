@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import xarray as xr
 from safetensors.torch import load_file
 from safetensors.torch import save as to_safetensors
 
+from invlib.files import atomic
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.results.netcdf import open_results
@@ -136,10 +136,5 @@ class Trained:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all, also if the power fails."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    with atomic(path) as unfinished:
+        unfinished.write_bytes(content)

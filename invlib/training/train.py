@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import xarray as xr
-from filelock import FileLock, Timeout
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
@@ -27,6 +26,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from tqdm.auto import tqdm
 
 from invlib.data.images import ImageSet
+from invlib.files import lock
 from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
@@ -104,19 +104,9 @@ def train(
     if run.parent is not None:
         start = train(run.parent, root=root, device=device, progress=progress).checkpoint()
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    trained.path.mkdir(parents=True, exist_ok=True)
-    # The operating system frees the lock when its holder dies, however it dies.
-    lock = FileLock(trained.path / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        logger.info("another process trains run %s: waiting for it", run.id)
-        lock.acquire()
-    try:
+    with lock(trained.path / ".lock"):
         if not trained.complete:
             _Training(trained, start, device).go(progress)
-    finally:
-        lock.release()
     return trained
 
 

@@ -109,10 +109,10 @@ def story(keep, root):
     ):
         kills["at_random"] += 1
     assert attempt(run, root / "at_random")
-    # Two calls write run.json and four store an epoch: whoever dies later than that has moved on,
+    # Three calls write run.json and six store an epoch: whoever dies later than that has moved on,
     # and the chain of attempts ends.
     while not attempt(
-        run, root / "around_writes", die_at_write=(RANDOM.randint(2, 9), RANDOM.random() < 0.5)
+        run, root / "around_writes", die_at_write=(RANDOM.randint(3, 14), RANDOM.random() < 0.5)
     ):
         kills["around_writes"] += 1
         assert kills["around_writes"] < 50, "no progress"

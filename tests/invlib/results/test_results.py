@@ -15,6 +15,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import invlib.files
 import invlib.results.netcdf
 import invlib.results.provenance
 from invlib.results.netcdf import (
@@ -488,8 +489,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(where, error, tmp_path, 
 
     target = {
         "write": (xr.Dataset, "to_netcdf"),
-        "flush": (invlib.results.netcdf.os, "fsync"),
-        "replace": (invlib.results.netcdf.os, "replace"),
+        "flush": (invlib.files.os, "fsync"),
+        "replace": (invlib.files.os, "replace"),
     }[where]
     monkeypatch.setattr(*target, fail)
     with pytest.raises(type(error)):
@@ -501,12 +502,12 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(where, error, tmp_path, 
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = save_results(training(), tmp_path / "log.nc")
     script = (
-        "import os, sys, signal, invlib.results.netcdf as r\n"
+        "import os, sys, signal, invlib.files, invlib.results.netcdf as r\n"
         "ds = r.open_results(sys.argv[1])\n"
-        "r.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "invlib.files.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
         "r.save_results(ds.assign_attrs(device='another'), sys.argv[1])\n"
     )
-    sources = Path(invlib.results.netcdf.__file__).parents[1]
+    sources = Path(invlib.results.netcdf.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", script, str(path)], cwd=sources)
     assert done.returncode == -9
     xr.testing.assert_identical(open_results(path), conform(training()))
