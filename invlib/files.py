@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked by one process at a time, and told apart by content."""
+"""Files: written whole or not at all, locked by one process at a time, told apart by content."""
 
 from __future__ import annotations
 

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 
-from invlib.names import choices
+from invlib.fields import Name, Natural, Positive, PositiveFloat, explain, one_of
+from invlib.names import RECIPES, STARTS, choices
 from invlib.paths import project_root
 
-__all__ = ["ParameterError", "RULES", "explain", "load_scale", "one_of"]
+__all__ = [
+    "Name",
+    "Names",
+    "Natural",
+    "ParameterError",
+    "Positive",
+    "PositiveFloat",
+    "RULES",
+    "Recipes",
+    "Seeds",
+    "Several",
+    "explain",
+    "load_scale",
+    "one_of",
+    "split",
+]
 
 
 class ParameterError(ValueError):
@@ -76,28 +91,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return parameters
 
 
-def one_of(*allowed: str) -> Any:
-    """Return the type of a text parameter with these values, for the annotation of a field."""
-
-    def check(value: str, info: ValidationInfo) -> str:
-        return choices(info.field_name, value, allowed)
-
-    return Annotated[str, AfterValidator(check)]
-
-
 def _distinct(values: tuple) -> tuple:
     if len(set(values)) != len(values):
         raise ValueError("the same value twice")
     return values
 
-
-Natural = Annotated[int, Field(ge=0)]
-
-Positive = Annotated[int, Field(ge=1)]
-
-PositiveFloat = Annotated[float, Field(gt=0)]
-
-Name = Annotated[str, Field(min_length=1)]
 
 Several = (Field(min_length=1), AfterValidator(_distinct))  # what a list must be, at least
 
@@ -121,8 +119,8 @@ def _may_be_parameter(name: str, value: Any) -> bool:
     return not isinstance(value, types.ModuleType) and not callable(value) and _is_plain(value)
 
 
-# Names only: parameters are checked without torch. A test holds them to the rules there are.
-RULES = ("adam", "fast", "lbfgs", "momentum", "ngd", "raw_fast", "scaled_ngd", "short_adam")
+# The library's and those that are raced against them. A test holds them to the rules there are.
+RULES = (*RECIPES, "lbfgs", "momentum", "raw_fast", "scaled_ngd", "short_adam")
 
 
 def split(recipe: str) -> tuple[str, int, str]:
@@ -131,8 +129,7 @@ def split(recipe: str) -> tuple[str, int, str]:
     choices("recipe", rule, RULES)
     if not evaluations.isdigit() or int(evaluations) < 1:
         raise ValueError(f"recipe={recipe!r}: write rule:evaluations, such as 'fast:50'")
-    inits = ("noise", "same-noise", "white", "black", "images")
-    return rule, int(evaluations), choices("start", init or "noise", inits)
+    return rule, int(evaluations), choices("start", init or "noise", STARTS)
 
 
 def _check(recipes: tuple[str, ...]) -> tuple[str, ...]:
@@ -142,45 +139,3 @@ def _check(recipes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Recipes = Annotated[tuple[Name, ...], *Several, AfterValidator(_check)]
-
-_WANTED = {
-    "bool": "true or false",
-    "dict": "a mapping",
-    "float": "a number",
-    "int": "a whole number",
-    "list": "a list",
-    "string": "text",
-    "tuple": "a list",
-}
-
-
-def explain(error: Mapping[str, Any]) -> str:
-    """One line for one of pydantic's errors."""
-    name, *rest = error["loc"] or ("parameters",)
-    name = str(name) + "".join(f"[{i}]" for i in rest if isinstance(i, int))
-    value, kind = error["input"], error["type"]
-    if kind == "value_error":
-        said = str(error["ctx"]["error"])
-        return said if said.startswith(f"{error['loc'][0]}=") else f"{name}={value!r}: {said}"
-    wanted = _WANTED.get(kind.removesuffix("_type"))
-    if kind == "int_from_float":
-        wanted = _WANTED["int"]
-    if wanted is None:
-        return f"{name}={value!r}: {error['msg'].lower()}"
-    text = f"{name}={value!r} is {_kind(value)} where {wanted} is wanted"
-    if wanted == "a list" and isinstance(value, str):
-        example = value if value.startswith("[") else f"[{value}]"
-        return f"{text}; pass lists with -y '{name}: {example}'"
-    if wanted == "a number" and isinstance(value, str):
-        try:
-            return f"{text}; YAML reads a number in {name}: {float(value)!r}"
-        except ValueError:
-            return text
-    return text
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    kinds = {bool: "true or false", str: "text", list: "a list", dict: "a mapping"}
-    return kinds.get(type(value), "a number")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from invlib.fields import Name, Natural, Positive, PositiveFloat, explain, one_of
 from invlib.files import content
-from invlib.names import TASKS, choices, unknown
+from invlib.names import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TASKS, unknown
 from invlib.paths import resolve_weights
-from invlib.training import fields
 
-__all__ = ["AUGMENTATIONS", "OPTIMIZERS", "SCHEDULES", "TrainingRun"]
-OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine")
-AUGMENTATIONS = ("crop", "merlin", "none")
-KEEP = ("all", "ends")
-HEADS = ("kept", "new")
+__all__ = ["TrainingRun"]
 
 # Part of every id. Raise it when `train` would give other weights for the same fields, so that
 # checkpoints of the old recipe are left alone instead of being mistaken for the new ones.
@@ -28,9 +24,11 @@ RECIPE = 1
 # are left out of the id: it stays what it was.
 _LATER = ("randomness", "shift", "squares", "square_size", "head", "skip")
 
+Count = Annotated[Positive | None, Field(description="an integer >= 1, or None")]
+Fraction = Annotated[float, Field(ge=0, lt=1, description="a number in [0, 1)")]
 
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
+
+class TrainingRun(BaseModel):
     """One training run, complete: the same run gives the same weights, and the same `id`.
 
     The defaults are the recipe of Merlin et al. 2023 (appendix B, and their scripts where the
@@ -109,63 +107,46 @@ class TrainingRun:
     ValueError: optimizer='sdg' is not one of 'adam', 'adamw', 'sgd'; did you mean 'sgd'?
     """
 
-    model: str
-    dataset: str
-    img_size: int | None = None
-    weights: str | TrainingRun | None = None
-    task: str = "classification"
-    n_train: int | None = None
-    n_test: int | None = None
-    epochs: int = 100
-    batch_size: int = 256
-    optimizer: str = "sgd"
-    lr: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: str = "cosine"
-    warmup_steps: int = 100
-    clip: float | None = 1.0
-    augmentation: str = "merlin"
-    label_smoothing: float = 0.0
-    seed: int = 0
-    keep: str = "all"
-    randomness: int = 0
-    shift: int = 0
-    squares: float = 0.0
-    square_size: int = 4
-    head: str = "new"
-    skip: int = 0
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    def __post_init__(self) -> None:
-        for name in ("model", "dataset"):
-            fields.text(self, name, "a name")
-        if not isinstance(self.weights, TrainingRun | None):
-            fields.text(self, "weights", "None, 'timm', a path to safetensors or a TrainingRun")
-        for name, allowed in (
-            ("task", TASKS),
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("augmentation", AUGMENTATIONS),
-            ("keep", KEEP),
-            ("head", HEADS),
-        ):
-            fields.text(self, name, "one of " + ", ".join(map(repr, allowed)))
-            choices(name, getattr(self, name), allowed)
-        for name in ("img_size", "n_train", "n_test"):
-            fields.integer(self, name, 1, optional=True)
-        for name in ("batch_size", "square_size"):
-            fields.integer(self, name, 1)
-        for name in ("epochs", "warmup_steps", "seed", "randomness", "shift", "skip"):
-            fields.integer(self, name, 0)
-        fields.number(self, "lr", "a number > 0", lambda v: v > 0)
-        fields.number(self, "clip", "a number > 0, or None", lambda v: v > 0, optional=True)
-        fields.number(self, "weight_decay", "a number >= 0", lambda v: v >= 0)
-        for name in ("momentum", "label_smoothing"):
-            fields.number(self, name, "a number in [0, 1)", lambda v: 0 <= v < 1)
-        fields.number(self, "squares", "a number in [0, 1]", lambda v: 0 <= v <= 1)
-        self._check_together()
+    model: Name
+    dataset: Name
+    img_size: Count = None
+    weights: Annotated[
+        Name | TrainingRun | None,
+        Field(description="None, 'timm', a path to safetensors or a TrainingRun"),
+    ] = None
+    task: one_of(*TASKS) = "classification"
+    n_train: Count = None
+    n_test: Count = None
+    epochs: Natural = 100
+    batch_size: Positive = 256
+    optimizer: one_of(*OPTIMIZERS) = "sgd"
+    lr: PositiveFloat = 1e-3
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0, description="a number >= 0")] = 1e-4
+    schedule: one_of(*SCHEDULES) = "cosine"
+    warmup_steps: Natural = 100
+    clip: Annotated[PositiveFloat | None, Field(description="a number > 0, or None")] = 1.0
+    augmentation: one_of(*AUGMENTATIONS) = "merlin"
+    label_smoothing: Fraction = 0.0
+    seed: Natural = 0
+    keep: one_of("all", "ends") = "all"
+    randomness: Natural = 0
+    shift: Natural = 0
+    squares: Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")] = 0.0
+    square_size: Positive = 4
+    head: one_of("kept", "new") = "new"
+    skip: Natural = 0
 
-    def _check_together(self) -> None:
+    def __init__(self, **said: Any) -> None:
+        try:
+            super().__init__(**said)
+        except ValidationError as error:
+            raise _refusal(error) from None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> TrainingRun:
         """Raise ValueError for fields that contradict each other."""
         if self.parent is not None and self.parent.model != self.model:
             raise ValueError(
@@ -183,10 +164,11 @@ class TrainingRun:
                 f"augmentation={self.augmentation!r} may crop the squares away; allowed with "
                 f"squares={self.squares!r} is 'none'"
             )
-        if not self.squares and self.square_size != type(self).square_size:
+        usual = _default("square_size")
+        if not self.squares and self.square_size != usual:
             raise ValueError(
                 f"square_size={self.square_size!r} means nothing with squares=0; allowed there is "
-                f"{type(self).square_size}"
+                f"{usual}"
             )
         if self.head == "kept" and self.weights is None:
             raise ValueError("head='kept' with weights=None: there is no head; allowed is 'new'")
@@ -203,6 +185,7 @@ class TrainingRun:
                 f"skip={self.skip!r} with seed={self.seed!r} leaves out other images than "
                 f"weights={parent.id!r} saw, whose seed is {parent.seed!r}; allowed is the same"
             )
+        return self
 
     @property
     def parent(self) -> TrainingRun | None:
@@ -217,9 +200,9 @@ class TrainingRun:
         sizes of its files, and either by its own name while it is not there: where it lies
         never counts. Fields added to `TrainingRun` later count where they are not at their default.
         """
-        says = dataclasses.asdict(self) | {"recipe": RECIPE, "weights": self._weights_say()}
+        says = self.model_dump() | {"recipe": RECIPE, "weights": self._weights_say()}
         for name in _LATER:
-            if says[name] == getattr(type(self), name):
+            if says[name] == _default(name):
                 del says[name]
         # What `load_images` takes for a path and not for a name.
         if set(self.dataset) & {"/", "\\"} or self.dataset.startswith((".", "~")):
@@ -265,7 +248,7 @@ class TrainingRun:
 
     def to_json(self) -> str:
         """Return the run as JSON text; `from_json` reads it back."""
-        return json.dumps(dataclasses.asdict(self), indent=2, allow_nan=False)
+        return json.dumps(self.model_dump(), indent=2, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> TrainingRun:
@@ -277,18 +260,30 @@ class TrainingRun:
             For text that is no JSON object, an unknown or missing field, and what the
             constructor refuses.
         """
-        said = json.loads(text) if isinstance(text, str | bytes) else text
+        said = json.loads(text)
         if not isinstance(said, dict):
-            raise TypeError(
-                f"a training run is a JSON object, not {fields.kind(said)}: {text!r:.80}"
-            )
-        known = {f.name for f in dataclasses.fields(cls)}
-        for name in said:
-            if name not in known:
-                raise ValueError(unknown("field of TrainingRun", name, known))
-        missing = [name for name in ("model", "dataset") if name not in said]
-        if missing:
-            raise ValueError(f"the training run does not say {' and '.join(missing)}")
+            raise TypeError(f"a training run is a JSON object, not {text!r:.80}")
         if isinstance(said.get("weights"), dict):
             said = said | {"weights": cls.from_json(json.dumps(said["weights"]))}
         return cls(**said)
+
+
+def _default(name: str) -> Any:
+    return TrainingRun.model_fields[name].default
+
+
+def _refusal(error: ValidationError) -> TypeError | ValueError:
+    """Return what to raise for fields that pydantic refuses: a line for each."""
+    fields, lines, types = TrainingRun.model_fields, {}, set()
+    for problem in error.errors():
+        name, kind = (problem["loc"] or ("",))[0], problem["type"]
+        if name in lines:  # where several types are allowed, each has its complaint
+            continue
+        if kind == "extra_forbidden":
+            lines[name] = unknown("field of TrainingRun", name, fields)
+        elif kind == "missing":
+            lines[name] = f"the training run does not say {name}"
+        else:
+            lines[name] = explain(problem, fields[name].description if name else None)
+        types.add(TypeError if kind.endswith("_type") else ValueError)
+    return (TypeError if TypeError in types else ValueError)("\n".join(lines.values()))

@@ -7,7 +7,6 @@ epoch follows from (seed, epoch).
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import os
@@ -258,7 +257,7 @@ class _Training:
         if "train_loss" not in ds:
             ds["train_loss"] = ("epoch", [math.nan] * len(self.log))
         ds.attrs = {"kind": "training"} | provenance(
-            parameters=dataclasses.asdict(self.run) | {"id": self.run.id},
+            parameters=self.run.model_dump() | {"id": self.run.id},
             seeds=[self.run.seed],
             device=self.device,
             wall_time=float(ds["epoch_time"].sum()),

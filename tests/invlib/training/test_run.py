@@ -1,10 +1,13 @@
 """TrainingRun: what it says, what it refuses, and an id that is the same everywhere."""
 
-import dataclasses
+import copy
 import json
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from invlib.training.run import TrainingRun
@@ -64,7 +67,7 @@ def test_a_run_written_before_a_field_existed_is_read_as_its_default():
 
 
 def test_every_field_changes_the_id():
-    assert set(OTHER) == {f.name for f in dataclasses.fields(TrainingRun)}
+    assert set(OTHER) == set(TrainingRun.model_fields)
     for name, value in OTHER.items():
         beside = BESIDE.get(name, {})
         assert make(**beside).id != make(**beside, **{name: value}).id, name
@@ -145,6 +148,7 @@ def test_a_dataset_path_counts_by_content(tmp_path):
         ("augmentation", "merlyn", "did you mean 'merlin'"),
         ("keep", "end", "did you mean 'ends'"),
         ("model", "", "allowed is a name"),
+        ("weights", "", "a path to safetensors or a TrainingRun"),
         ("epochs", -1, "an integer >= 0"),
         ("batch_size", 0, "an integer >= 1"),
         ("n_train", 0, "an integer >= 1, or None"),
@@ -189,12 +193,31 @@ def test_a_wrong_value_names_field_value_and_allowed(field, value, said):
         ("lr", None),
         ("clip", True),
         ("momentum", None),
+        ("n_train", np.int64(3)),
+        ("weights", Path("w.safetensors")),
     ],
 )
 def test_a_wrong_type_names_field_value_and_allowed(field, value):
     with pytest.raises(TypeError) as error:
         make(**{field: value})
     assert f"{field}={value!r} is " in str(error.value) and "allowed is" in str(error.value)
+
+
+def test_every_wrong_field_has_its_line():
+    with pytest.raises(TypeError) as error:
+        make(epochs="3", lr=-1, weights=3)
+    assert [line.split("=")[0] for line in str(error.value).splitlines()] == [
+        "weights", "epochs", "lr"
+    ]  # fmt: skip
+
+
+def test_a_run_is_a_value():
+    run = make(weights=make(seed=1), lr=np.float64(0.5), clip=1)
+    for again in (pickle.loads(pickle.dumps(run)), copy.deepcopy(run), TrainingRun(**dict(run))):
+        assert again == run and hash(again) == hash(run) and again.id == run.id
+    assert type(run.lr) is type(run.clip) is float
+    with pytest.raises(ValueError, match="frozen"):
+        run.lr = 0.1
 
 
 def test_label_smoothing_means_nothing_for_reconstruction():
@@ -248,6 +271,10 @@ def test_from_json_refuses_what_is_no_run():
         TrainingRun.from_json('{"model": "m", "dataset": "d", "epoch": 3}')
     with pytest.raises(ValueError, match="does not say dataset"):
         TrainingRun.from_json('{"model": "m"}')
+    with pytest.raises(ValueError, match="unknown field of TrainingRun 'epoch'"):
+        make(epoch=3)
+    with pytest.raises(ValueError, match="'epoch'; known are"):  # of the run it starts from
+        TrainingRun.from_json('{"model": "m", "dataset": "d", "weights": {"epoch": 3}}')
     with pytest.raises(TypeError, match="JSON object"):
         TrainingRun.from_json("[1, 2]")
     with pytest.raises(ValueError):

@@ -1,7 +1,5 @@
 """What a run does to its data: labels by the rule of the task, squares where they belong."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -14,7 +12,7 @@ RUN = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_train=300, n_t
 
 
 def having(**fields):
-    return dataclasses.replace(RUN, **fields)
+    return TrainingRun(**dict(RUN) | fields)
 
 
 def test_a_run_that_says_nothing_about_them_has_the_data_sets_own_images_and_labels():

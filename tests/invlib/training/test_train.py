@@ -1,6 +1,5 @@
 """Training: what is written, what is the same every time, and what stops it."""
 
-import dataclasses
 import json
 import math
 import shutil
@@ -33,7 +32,7 @@ TINY = TrainingRun(
 
 
 def tiny(**kwargs):
-    return dataclasses.replace(TINY, **kwargs)
+    return TrainingRun(**dict(TINY) | kwargs)
 
 
 def state(trained, epoch=-1):

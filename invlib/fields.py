@@ -1,0 +1,93 @@
+"""Fields of a record that pydantic checks: their types, and one line for each wrong value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationInfo
+
+from invlib.names import choices
+
+__all__ = ["Name", "Natural", "Positive", "PositiveFloat", "explain", "one_of"]
+
+# What is allowed stands in each type as its description.
+Natural = Annotated[int, Field(ge=0, description="an integer >= 0")]
+Positive = Annotated[int, Field(ge=1, description="an integer >= 1")]
+PositiveFloat = Annotated[float, Field(gt=0, description="a number > 0")]
+Name = Annotated[str, Field(min_length=1, description="a name")]
+
+_WANTED = {
+    "bool": "true or false",
+    "dict": "a mapping",
+    "float": "a number",
+    "int": "a whole number",
+    "list": "a list",
+    "string": "text",
+    "tuple": "a list",
+}
+# In this order: a bool is an int as well.
+_KINDS = {
+    bool: "true or false",
+    int | float: "a number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+}
+
+
+def one_of(*allowed: str) -> Any:
+    """Return the type of a text field with these values, for its annotation."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        return choices(info.field_name, value, allowed)
+
+    words = "one of " + ", ".join(map(repr, allowed))
+    return Annotated[str, AfterValidator(check), Field(description=words)]
+
+
+def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
+    """Return one line for one of pydantic's errors: the field, its value, and what is `allowed`.
+
+    Where nobody says what is allowed, the line says it in pydantic's words, or in YAML's.
+
+    Examples
+    --------
+    >>> error = {"type": "int_type", "loc": ("epochs",), "input": "3", "msg": "..."}
+    >>> explain(error), explain(error, "an integer >= 0")
+    ("epochs='3' is text where a whole number is wanted", \
+"epochs='3' is text; allowed is an integer >= 0")
+    """
+    name, *rest = error["loc"] or ("",)
+    name = str(name) + "".join(f"[{i}]" for i in rest if isinstance(i, int))
+    value, kind = error["input"], error["type"]
+    if kind == "value_error":
+        said = str(error["ctx"]["error"])
+        complete = not error["loc"] or said.startswith(f"{error['loc'][0]}=")
+        return said if complete else f"{name}={value!r}: {said}"
+    wanted = _WANTED.get("int" if kind == "int_from_float" else kind.removesuffix("_type"))
+    text = f"{name}={value!r} is {_kind(value)}"
+    if allowed:
+        if wanted is None:
+            text = f"{name}={value!r} is {'out of range' if value != '' else 'empty'}"
+        return f"{text}; allowed is {allowed}"
+    if wanted is None:
+        return f"{name}={value!r}: {error['msg'].lower()}"
+    text += f" where {wanted} is wanted"
+    if wanted == "a list" and isinstance(value, str):
+        example = value if value.startswith("[") else f"[{value}]"
+        return f"{text}; pass lists with -y '{name}: {example}'"
+    if wanted == "a number" and isinstance(value, str):
+        try:
+            return f"{text}; YAML reads a number in {name}: {float(value)!r}"
+        except ValueError:
+            return text
+    return text
+
+
+def _kind(value: object) -> str:
+    """Return what kind of value it is, in the words of whoever wrote it into a YAML file."""
+    if value is None:
+        return "null"
+    said = (words for kind, words in _KINDS.items() if isinstance(value, kind))
+    return next(said, f"of type {type(value).__name__}")
