@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun
+from invlib.names import AUGMENTATIONS, OPTIMIZERS
+from invlib.training.run import TrainingRun
 from papers.parameters import Name, Natural, Positive, PositiveFloat, one_of
 from papers.section import Section
 

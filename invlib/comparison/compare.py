@@ -24,13 +24,11 @@ from invlib.inversion.invert import Inversion, check_images, start_images
 from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.staged import StagedModel, check_layers
-from invlib.names import choices
+from invlib.names import ESTIMATORS, JACKKNIFES, choices
 from invlib.results.provenance import provenance
 
 __all__ = ["compare", "stack"]
 
-ESTIMATORS = ("biased", "debiased")
-JACKKNIFE = ("diagonal", "matrix")
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 
 
@@ -120,7 +118,7 @@ def compare(
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
-    choices("jackknife", jackknife, JACKKNIFE)
+    choices("jackknife", jackknife, JACKKNIFES)
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []

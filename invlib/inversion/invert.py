@@ -24,11 +24,9 @@ from invlib.inversion.chunks import default_chunk
 from invlib.inversion.rules import OPTIMIZERS, Rule
 from invlib.models.base import frozen, split_batches
 from invlib.models.staged import StagedModel, check_layers
-from invlib.names import choices
+from invlib.names import STARTS, choices
 
-__all__ = ["INITS", "Inversion", "check_images", "invert", "start_images"]
-
-INITS = ("noise", "same-noise", "white", "black", "images")
+__all__ = ["Inversion", "check_images", "invert", "start_images"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +220,7 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
     >>> start_images(torch.zeros(2, 3, 4, 4), "white", seed=0).min()
     tensor(1.)
     """
-    choices("init", init, INITS)
+    choices("init", init, STARTS)
     if init in ("white", "black"):
         return torch.full(images.shape, float(init == "white"))
     rng = torch.Generator().manual_seed(seed)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import xarray as xr
 
-from invlib.names import choices, unknown
+from invlib.names import SELF_TERMS, choices, unknown
 
 __all__ = [
     "cka_divergence",
@@ -23,8 +23,6 @@ __all__ = [
     "invariance_flow",
     "learning",
 ]
-
-SELF_TERMS = ("measured", "one")
 
 
 def learning(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
+from invlib.names import ESTIMATORS, SELF_TERMS
+
 __all__ = [
     "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PROBES", "SCHEMA_VERSION", "STACKING",
     "register",
@@ -191,9 +193,9 @@ STACKING = tuple(
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"
 
 COORDS = {
-    "estimator": Field("estimator", "str", "CKA estimator", values=("biased", "debiased")),
+    "estimator": Field("estimator", "str", "CKA estimator", values=ESTIMATORS),
     "self_term": Field(
-        "self_term", "str", "what the first term is for i = j", values=("measured", "one")
+        "self_term", "str", "what the first term is for i = j", values=SELF_TERMS
     ),
     "seed": Field("seed", "int", "seed that drew the images and the starting noise"),
     "layer": Field("layer", "int", _LAYER, 0, increasing=True),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from papers.merlin2023.base import RECIPES
+from invlib.names import RECIPES
 from papers.parameters import Positive, one_of
 from papers.section import Section
 

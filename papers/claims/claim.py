@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
-from invlib.metrics.invariance import SELF_TERMS
 from invlib.metrics.jackknife import interval, left_one_out
-from invlib.names import choices
+from invlib.names import SELF_TERMS, choices
 from invlib.results.schema import STACKING
 from invlib.results.validation import conform
 from papers.claims.data import reported

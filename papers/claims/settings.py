@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import xarray as xr
 
+from invlib.names import ESTIMATORS
+
 __all__ = ["SETTINGS", "settings"]
 
 # Dims of an experiment that are no part of a statement.
@@ -31,7 +33,7 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
             drawn = drawn.merge(mean, compat="no_conflicts", join="exact")
         ds = drawn.rename(train_seed="seed")
         if "estimator" not in ds.dims:
-            ds = ds.assign_coords(estimator=["biased", "debiased"])
+            ds = ds.assign_coords(estimator=list(ESTIMATORS))
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))

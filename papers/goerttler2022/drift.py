@@ -15,11 +15,11 @@ from invlib.metrics.cka import cka_from_grams
 from invlib.metrics.grams import gram
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
+from invlib.names import ESTIMATORS
 
 __all__ = ["LOGITS", "grams_to_logits", "layerwise_cka"]
 
 LOGITS = "logits"
-ESTIMATORS = ("biased", "debiased")
 
 
 @torch.no_grad()

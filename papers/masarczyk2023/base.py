@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from invlib.training.run import OPTIMIZERS, TrainingRun
+from invlib.names import OPTIMIZERS
+from invlib.training.run import TrainingRun
 from papers.parameters import Name, Positive, PositiveFloat, Seeds, one_of
 from papers.section import Section
 

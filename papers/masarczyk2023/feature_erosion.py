@@ -10,7 +10,8 @@ also what "from scratch" means: the same images, the same budget, another start.
 
 from pydantic import Field
 
-from invlib.training.run import OPTIMIZERS, TrainingRun
+from invlib.names import OPTIMIZERS
+from invlib.training.run import TrainingRun
 from papers.masarczyk2023.base import TASKS, SquaresSection
 from papers.parameters import Name, Names, Positive, PositiveFloat, one_of
 from papers.pretrained import Pretrained

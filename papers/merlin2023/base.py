@@ -4,12 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from invlib.names import TASKS
-from invlib.training.run import OPTIMIZERS, TrainingRun
+from invlib.names import OPTIMIZERS, RECIPES, TASKS
+from invlib.training.run import TrainingRun
 from papers.parameters import Names, Natural, Positive, PositiveFloat, Several, one_of
 from papers.pretrained import Pretrained
-
-RECIPES = ("adam", "fast", "ngd")
 
 
 class MerlinSection(Pretrained):
@@ -39,7 +37,7 @@ class MerlinSection(Pretrained):
     subspace_k: Positive = Field(10, description="directions of the subspace similarity")
 
     datasets: Names = ("digits",)
-    tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = ("classification", "reconstruction")
+    tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = TASKS
     finetuning_n: Positive | None = Field(None, description="None: all training images")
     finetuning_test_n: Positive | None = None
     finetuning_epochs: Natural = 12

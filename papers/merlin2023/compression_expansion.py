@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from invlib.names import choices
-from papers.merlin2023.base import RECIPES
+from invlib.names import RECIPES, choices
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.parameters import Recipes, split
 

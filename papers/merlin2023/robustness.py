@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from invlib.training.run import AUGMENTATIONS, OPTIMIZERS, TrainingRun
+from invlib.names import AUGMENTATIONS, OPTIMIZERS
+from invlib.training.run import TrainingRun
 from papers.merlin2023.dynamics import Dynamics
 from papers.parameters import Name, Positive, Several
 

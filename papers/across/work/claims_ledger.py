@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from invlib.names import ESTIMATORS
 from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
@@ -62,7 +63,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
 
 
 def _not_run(claims: tuple[Claim, ...]) -> xr.Dataset:
-    nothing = xr.Dataset(coords={"estimator": ["biased", "debiased"], "seed": [0]})
+    nothing = xr.Dataset(coords={"estimator": list(ESTIMATORS), "seed": [0]})
     ledger = check_claims(claims, nothing)
     return ledger.assign(reason=ledger["reason"].copy(data=["not run"] * len(claims)))
 

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from invlib import forgetting, learning, train
+from invlib.names import SELF_TERMS
 from papers.claims.shapes import pearson
 from papers.merlin2023.accuracy import Accuracy
 from papers.merlin2023.work.pretraining_dataset import accuracy_before
@@ -33,10 +34,10 @@ def dataset(section: Accuracy) -> xr.Dataset:
             ds[name].loc[cell] = float(trained.log[name][-1])
         ds["pretraining_accuracy"].loc[cell] = accuracy_before(section, trained)
     rows = []
-    for self_term in ("measured", "one"):
+    for self_term in SELF_TERMS:
         curves = (measure(compared, self_term=self_term) for measure in (learning, forgetting))
         rows.append(pearson(*curves))
-    ds["layer_correlation"] = xr.concat(rows, xr.Variable("self_term", ["measured", "one"]))
+    ds["layer_correlation"] = xr.concat(rows, xr.Variable("self_term", list(SELF_TERMS)))
     return ds
 
 

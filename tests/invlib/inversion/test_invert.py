@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from invlib.inversion.chunks import activation_bytes, default_chunk
-from invlib.inversion.invert import INITS, invert, start_images
+from invlib.inversion.invert import invert, start_images
 from invlib.inversion.rules import OPTIMIZERS, fast
 from invlib.models.base import frozen
 from invlib.models.loading import load_model
+from invlib.names import RECIPES, STARTS
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,10 @@ def model():
 @pytest.fixture(scope="module")
 def images():
     return torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_every_recipe_has_its_rule():
+    assert tuple(sorted(OPTIMIZERS)) == RECIPES
 
 
 def literal_ngd(model, images, layer, iterations, step):
@@ -109,7 +114,7 @@ def test_the_model_is_left_as_it_was(images):
     assert all(torch.equal(v, before[k]) for k, v in model.net.state_dict().items())
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", STARTS)
 def test_starts(images, init):
     start = start_images(images, init, seed=4)
     assert start.shape == images.shape and 0 <= start.min() and start.max() <= 1

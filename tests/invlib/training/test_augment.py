@@ -11,6 +11,7 @@ from scipy.stats import binomtest, ks_2samp
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
 from invlib.data.images import ImageSet
+from invlib.names import AUGMENTATIONS
 from invlib.training import augment as module
 from invlib.training.augment import RECIPES, Recipe, augment, colour_jitter, draw_affine, resize
 
@@ -36,7 +37,11 @@ def recipe(monkeypatch):
     return put
 
 
-@pytest.mark.parametrize("kind", ["merlin", "crop", "none"])
+def test_every_augmentation_has_its_recipe():
+    assert tuple(sorted(RECIPES)) == AUGMENTATIONS
+
+
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
 @pytest.mark.parametrize("size", [16, 32, 96])
 def test_float_images_in_range_of_the_asked_size(kind, size):
     out = augment(images(), size, kind=kind, generator=generator())
