@@ -7,21 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import PIL
 import torch
-from torch.nn.functional import interpolate
+import torch.nn.functional as F
+from torch import Tensor
 
 from invlib.data.decoded import ImageFiles, Pixels, Source, decoded, validate
 from invlib.data.embedded import digits, shapes, street_digits
 from invlib.data.sampling import check_draw, stratified
 from invlib.data.sources import find_source
+from invlib.files import content
 from invlib.names import choices
 from invlib.paths import datasets_root
 
-__all__ = ["ImageSet", "load_images", "stratified"]
+__all__ = ["ImageSet", "bicubic", "load_images", "resize", "stratified"]
 
 _BLOCK = 256  # images converted to float at a time
 _HASHED = 64 * 2**20  # bytes of pixels that a fingerprint reads
@@ -126,30 +127,56 @@ class ImageSet:
 
     def tensor(
         self, img_size: int | None = None, device: str | torch.device | None = None
-    ) -> torch.Tensor:
+    ) -> Tensor:
         """Return the images as float32 (N, 3, S, S) in [0, 1].
 
         Parameters
         ----------
         img_size : int, optional
-            Side S in pixels. The centre square is resized by antialiased bicubic interpolation
-            and clamped to [0, 1]. None keeps the images as they are, (N, 3, H, W).
+            Side S in pixels, as in `resize`. None keeps the images as they are, (N, 3, H, W).
         device : optional
             Where the result lives; the default is torch's default device.
         """
-        _, height, width, _ = self.images.shape
-        square = min(height, width)
-        top, left = (height - square) // 2, (width - square) // 2
-        out_size = (height, width) if img_size is None else (img_size, img_size)
-        out = torch.empty((len(self), 3, *out_size), device=device)
+        sides = self.images.shape[1:3] if img_size is None else (img_size, img_size)
+        out = torch.empty((len(self), 3, *sides), device=device)
         for start in range(0, len(self), _BLOCK):
             block = np.array(self.images[start : start + _BLOCK])  # torch wants it writable
-            x = torch.from_numpy(block).to(out.device).permute(0, 3, 1, 2).float() / 255
-            if x.shape[2:] != out_size:
-                x = x[:, :, top : top + square, left : left + square]
-                x = interpolate(x, out_size, mode="bicubic", antialias=True).clamp(0, 1)
-            out[start : start + _BLOCK] = x
+            out[start : start + _BLOCK] = resize(torch.from_numpy(block).to(out.device), img_size)
         return out
+
+
+def resize(images: Tensor, size: int | None) -> Tensor:
+    """Return uint8 images (N, H, W, 3) as floats (N, 3, S, S) in [0, 1].
+
+    The centre square is resized to S = `size` pixels, see `bicubic`. None keeps (N, 3, H, W).
+
+    Examples
+    --------
+    >>> resize(torch.full((1, 32, 40, 3), 255, dtype=torch.uint8), 16).unique()
+    tensor([1.])
+    """
+    height, width = images.shape[1:3]
+    if size is not None:
+        square = min(height, width)
+        top, left = (height - square) // 2, (width - square) // 2
+        images = images[:, top : top + square, left : left + square]
+    x = images.permute(0, 3, 1, 2).float().div_(255)
+    return x if size in (None, x.shape[-1]) else bicubic(x, (size, size))
+
+
+def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
+    """Return maps (N, C, H, W) of numbers in [0, `most`] at other `sides`, antialiased.
+
+    Examples
+    --------
+    >>> edge = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 4, 4)
+    >>> bicubic(edge, (8, 8)).aminmax()
+    torch.return_types.aminmax(
+    min=tensor(0.),
+    max=tensor(1.))
+    """
+    # Bicubic overshoots at edges.
+    return F.interpolate(x, sides, mode="bicubic", antialias=True).clamp_(0, most)
 
 
 def load_images(
@@ -253,7 +280,7 @@ def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
         return Pixels(images.shape, [images], labels, shapes.CLASS_NAMES)
 
     # Kept, or every notebook would spend two seconds on 10,000 images; the code is in the key.
-    identity = [_code(shapes), np.__version__, int(stop), int(seed)]
+    identity = [content(Path(shapes.__file__)), np.__version__, int(stop), int(seed)]
     source = Source(name="shapes", split=split, identity=identity, read=draw)
     images, labels, names = decoded(source)
     return ImageSet(images[skip:], labels[skip:], names, "shapes", split)
@@ -266,10 +293,7 @@ def _street_digits(split: str) -> ImageSet:
         images, labels = street_digits.draw_street_digits(split)
         return Pixels(images.shape, [images], labels, digits.CLASS_NAMES)
 
-    identity = [_code(street_digits), _code(digits), np.__version__, PIL.__version__]
+    code = [content(Path(module.__file__)) for module in (street_digits, digits)]
+    identity = [*code, np.__version__, PIL.__version__]
     source = Source(name="street_digits", split=split, identity=identity, read=draw)
     return ImageSet(*decoded(source), "street_digits", split)
-
-
-def _code(module: ModuleType) -> str:
-    return hashlib.sha256(Path(module.__file__).read_bytes()).hexdigest()

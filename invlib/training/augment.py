@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from invlib.data.images import resize
 from invlib.names import choices
 
-__all__ = ["RECIPES", "Recipe", "augment", "resize"]
+__all__ = ["RECIPES", "Recipe", "augment"]
 
 
 @dataclass(frozen=True)
@@ -86,26 +87,6 @@ def augment(images: Tensor, size: int, *, kind: str = "merlin", generator: Gener
         factors = 1 + recipe.jitter * (2 * torch.rand(3, n, generator=generator) - 1)
         x = colour_jitter(x, *factors.to(images.device))
     return x
-
-
-def resize(images: Tensor, size: int) -> Tensor:
-    """Return uint8 images (N, H, W, 3) as float (N, 3, size, size) in [0, 1], nothing random.
-
-    The same as `ImageSet.tensor`: the centre square, antialiased bicubic.
-
-    Examples
-    --------
-    >>> resize(torch.full((1, 32, 32, 3), 255, dtype=torch.uint8), 16).unique()
-    tensor([1.])
-    """
-    height, width = images.shape[1:3]
-    square = min(height, width)
-    top, left = (height - square) // 2, (width - square) // 2
-    x = images[:, top : top + square, left : left + square].permute(0, 3, 1, 2).float().div_(255)
-    if square == size:
-        return x
-    # Bicubic overshoots at edges; a pixel is in [0, 1].
-    return F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp_(0, 1)
 
 
 def draw_affine(recipe: Recipe, n: int, height: int, width: int, generator: Generator) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from invlib.data.images import resize
 from invlib.models.staged import StagedModel
-from invlib.training.augment import resize
 
 __all__ = ["evaluate", "loss_function"]
 

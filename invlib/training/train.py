@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 import xarray as xr
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from tqdm.auto import tqdm
 
-from invlib.data.images import ImageSet
+from invlib.data.images import ImageSet, bicubic
 from invlib.files import lock
 from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
@@ -289,8 +288,7 @@ def _on_device(images: ImageSet, side: int, device: torch.device) -> tuple[Tenso
         x = torch.tensor(part, device=device)  # a copy: a memmap is read-only
         if factor < 1:
             shape = (round(height * factor), round(width * factor))
-            x = x.permute(0, 3, 1, 2).float()
-            x = F.interpolate(x, shape, mode="bicubic", antialias=True).clamp_(0, 255)
+            x = bicubic(x.permute(0, 3, 1, 2).float(), shape, most=255)
             x = x.round_().byte().permute(0, 2, 3, 1).contiguous()
         parts.append(x)
     return torch.cat(parts), labels

@@ -10,10 +10,10 @@ import torchvision.transforms.functional as tvf
 from scipy.stats import binomtest, ks_2samp
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from invlib.data.images import ImageSet
+from invlib.data.images import ImageSet, resize
 from invlib.names import AUGMENTATIONS
 from invlib.training import augment as module
-from invlib.training.augment import RECIPES, Recipe, augment, colour_jitter, draw_affine, resize
+from invlib.training.augment import RECIPES, Recipe, augment, colour_jitter, draw_affine
 
 
 def generator(seed=0):

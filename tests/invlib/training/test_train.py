@@ -12,12 +12,11 @@ from filelock import FileLock
 from safetensors import safe_open
 from torch import nn
 
-from invlib.data.images import load_images
+from invlib.data.images import load_images, resize
 from invlib.data.squares import palette
 from invlib.models.loading import load_model
 from invlib.training import seen as tasks
 from invlib.training import train as training
-from invlib.training.augment import resize
 from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
 from invlib.training.run import TrainingRun
