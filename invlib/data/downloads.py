@@ -97,13 +97,19 @@ def _read_arrays(name: str, split: str, root: Path) -> Pixels:
     return Pixels(images.data.shape, [images.data], images.targets, tuple(images.classes))
 
 
-def _open(name: str, split: str, root: Path):
-    """Return torchvision's data set, read from `root` without a download."""
-    from torchvision import datasets  # slow, and other data sets do without
+def _torchvision(name: str, split: str, root: str | Path, *, download: bool = False):
+    """Return torchvision's data set, read from `root`."""
+    from torchvision import datasets  # takes a second, which the embedded data sets do without
 
     official = OFFICIAL[name]
+    return getattr(datasets, official.dataset)(root, download=download, **official.splits[split])
+
+
+def _open(name: str, split: str, root: Path):
+    """Return torchvision's data set, read from `root` without a download."""
+    official = OFFICIAL[name]
     try:
-        return getattr(datasets, official.dataset)(root, **official.splits[split])
+        return _torchvision(name, split, root)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{name} in {root} is damaged or incomplete ({error}); delete "
@@ -113,8 +119,6 @@ def _open(name: str, split: str, root: Path):
 
 def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
     """Download and unpack beside the place, and move the result there when it is complete."""
-    from torchvision import datasets  # as in `_open`
-
     official = OFFICIAL[name]
     try:
         with (
@@ -129,7 +133,7 @@ def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
                     Path(folder, archive).parent.mkdir(exist_ok=True)
                     shutil.copy(root / archive, Path(folder, archive))
             with _timeout(_TIMEOUT):
-                getattr(datasets, official.dataset)(folder, download=True, **official.splits[split])
+                _torchvision(name, split, folder, download=True)
             for file in missing:
                 file.parent.mkdir(exist_ok=True)
                 Path(folder, file.relative_to(root)).rename(file)

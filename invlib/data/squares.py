@@ -6,11 +6,13 @@ not state its colours or its size; here the colours are chosen far apart in CIEL
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import lru_cache
 
 import numpy as np
 
+from invlib.data.images import ImageSet
 from invlib.data.sampling import stratified
 from invlib.names import choices
 
@@ -46,25 +48,17 @@ def palette(num_classes: int) -> np.ndarray:
 
 
 def paste_squares(
-    images: np.ndarray,
-    labels: np.ndarray,
-    num_classes: int,
+    images: ImageSet,
     *,
     size: int = 4,
     corner: str = "top left",
     ratio: float = 1.0,
     seed: int | np.random.SeedSequence = 0,
-) -> np.ndarray:
-    """Return a copy of the images on which squares name the class, uint8 (N, H, W, 3).
+) -> ImageSet:
+    """Return a copy of the images on which squares name the class, in the colours of `palette`.
 
     Parameters
     ----------
-    images : uint8 array (N, H, W, 3)
-        Possibly a read-only memory map.
-    labels : integers (N,)
-        What the colours say, in [0, num_classes).
-    num_classes : int
-        Colours are the first `num_classes` of `palette`.
     size : int
         Side of the square in pixels of `images`.
     corner : str
@@ -78,27 +72,16 @@ def paste_squares(
     Raises
     ------
     TypeError, ValueError
-        For images that are not uint8 (N, H, W, 3), a square larger than the image, or any other
-        parameter out of range.
+        For a square larger than the image, or any other parameter out of range.
 
     Examples
     --------
     >>> grey = np.full((2, 8, 8, 3), 128, np.uint8)
-    >>> paste_squares(grey, np.array([1, 2]), 3, size=2)[:, 1, :3].tolist()
+    >>> images = ImageSet(grey, np.array([1, 2]), ("a", "b", "c"), "grey", "train")
+    >>> paste_squares(images, size=2).images[:, 1, :3].tolist()
     [[[0, 255, 0], [0, 255, 0], [128, 128, 128]], [[255, 0, 0], [255, 0, 0], [128, 128, 128]]]
     """
-    images, labels = np.array(images), np.asarray(labels)
-    if images.dtype != np.uint8:
-        raise TypeError(f"images are {images.dtype}; allowed is uint8")
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(f"images have shape {images.shape}; allowed is (N, H, W, 3)")
-    if labels.shape != images.shape[:1]:
-        raise ValueError(f"labels have shape {labels.shape}, but there are {len(images)} images")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(
-            f"labels run from {labels.min()} to {labels.max()}; allowed is 0 to {num_classes - 1}"
-        )
-    height, width = images.shape[1:3]
+    height, width = images.images.shape[1:3]
     side = min(height, width)
     if isinstance(size, bool) or not isinstance(size, int | np.integer):
         raise TypeError(f"size={size!r} is not an integer")
@@ -109,10 +92,11 @@ def paste_squares(
     top, left = (height - side) // 2, (width - side) // 2
     top += (side - size) * corner.startswith("bottom")
     left += (side - size) * corner.endswith("right")
-    chosen = carriers(labels, ratio, seed=seed)
-    colours = palette(num_classes)[labels[chosen]]  # (n, 3)
-    images[chosen, top : top + size, left : left + size] = colours[:, None, None]
-    return images
+    chosen = carriers(images.labels, ratio, seed=seed)
+    colours = palette(images.num_classes)[images.labels[chosen]]  # (n, 3)
+    pixels = np.array(images.images)  # in memory, also of a read-only memory map
+    pixels[chosen, top : top + size, left : left + size] = colours[:, None, None]
+    return dataclasses.replace(images, images=pixels)
 
 
 def carriers(

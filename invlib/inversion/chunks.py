@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+import psutil
 import torch
 from torch import Tensor
 
@@ -17,15 +16,10 @@ _ENOUGH = {"cpu": 16, "cuda": 256}
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return the memory in bytes that is free on `device`, for a CPU as the kernel sees it."""
+    """Return the memory in bytes that is free on `device`; on a CPU caches that can go count."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo") as lines:  # counts caches that can be dropped, as sysconf cannot
-            kib = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-        return kib * 1024
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return psutil.virtual_memory().available
 
 
 def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> int:

@@ -162,13 +162,11 @@ def _versions() -> dict[str, str]:
 
 def _device_name(device: object) -> str:
     name = str(device)
+    torch = sys.modules.get("torch")  # whoever computed with it has it loaded
     if name == "cpu":
-        loaded = sys.modules.get("torch")  # whoever computed with it has it loaded
-        threads = loaded.get_num_threads() if loaded else os.cpu_count()
+        threads = torch.get_num_threads() if torch else os.cpu_count()
         return f"cpu: {_cpu_name()}, {threads} thread{'s' if threads != 1 else ''}"
-    if re.fullmatch(r"cuda(:\d+)?", name):
-        import torch  # slow, and a result from a processor does without
-
+    if torch and re.fullmatch(r"cuda(:\d+)?", name):
         return f"cuda: {torch.cuda.get_device_name(name)}, CUDA {torch.version.cuda}"
     return name
 

@@ -16,8 +16,6 @@ What is done, in this order:
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from invlib.data.images import ImageSet, load_images
@@ -51,7 +49,8 @@ def trained_on(run: TrainingRun) -> ImageSet:
     images = _relabelled(images, run, _stream(run.seed, _TRAIN_LABELS))
     if not run.squares:
         return images
-    return _with_squares(images, run, run.squares, _stream(run.seed, _CARRIERS))
+    carriers = _stream(run.seed, _CARRIERS)
+    return paste_squares(images, size=run.square_size, ratio=run.squares, seed=carriers)
 
 
 def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
@@ -73,29 +72,12 @@ def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
     # The same test images for every seed: runs that differ in it stay comparable.
     images = load_images(run.dataset, "test", n=run.n_test)
     images = _relabelled(images, run, _stream(0, _TEST_LABELS))
-    return _with_squares(images, run, 1.0) if squares else images
+    return paste_squares(images, size=run.square_size) if squares else images
 
 
 def _relabelled(images: ImageSet, run: TrainingRun, seed: np.random.SeedSequence) -> ImageSet:
-    if not run.randomness and not run.shift:
-        return images
-    labels, classes = images.labels, images.num_classes
-    labels = partially_random(labels, classes, randomness=run.randomness, seed=seed)
-    return dataclasses.replace(images, labels=shifted(labels, classes, shift=run.shift))
-
-
-def _with_squares(
-    images: ImageSet, run: TrainingRun, ratio: float, seed: int | np.random.SeedSequence = 0
-) -> ImageSet:
-    pixels = paste_squares(
-        images.images,
-        images.labels,
-        images.num_classes,
-        size=run.square_size,
-        ratio=ratio,
-        seed=seed,
-    )
-    return dataclasses.replace(images, images=pixels)
+    images = partially_random(images, randomness=run.randomness, seed=seed)
+    return shifted(images, shift=run.shift)
 
 
 def _stream(seed: int, which: int) -> np.random.SeedSequence:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 
+import psutil
 import torch
 
 from invlib.inversion.invert import invert
@@ -35,18 +36,18 @@ def peak_memory(model: str, img_size: int | None, n: int) -> tuple[int, int]:
     """
     network = load_model(model, img_size=img_size)
     images = torch.rand(n, 3, network.img_size, network.img_size)
-    before = _resident("VmRSS")
+    before = psutil.Process().memory_info().rss
     invert(network, images, iterations=2, progress=False)  # the first step holds one layer's rows
-    return _resident("VmHWM") - before, (1 + len(network.layers)) * images.numel() * 4
+    return _peak_resident() - before, (1 + len(network.layers)) * images.numel() * 4
 
 
-def _resident(what: str) -> int:
-    """Resident memory in bytes, now (VmRSS) or at its peak (VmHWM)."""
+def _peak_resident() -> int:
+    """The most memory in bytes that this process ever held, which psutil does not know."""
     try:
         with open("/proc/self/status") as lines:
-            return next(int(line.split()[1]) for line in lines if line.startswith(what)) * 1024
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
     except (OSError, StopIteration):
-        # Not Linux. There, ru_maxrss would not do: a process starts with its parent's.
+        # Not Linux, where ru_maxrss would not do: a process starts with its parent's.
         import resource  # which Windows does not have
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -5,13 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invlib.data.squares import CORNERS, carriers, palette, paste_squares, srgb_to_lab
+from invlib.data import squares as module
+from invlib.data.images import ImageSet
+from invlib.data.squares import CORNERS, carriers, palette, srgb_to_lab
 
 RNG = np.random.default_rng(0)
 
 
 def noise(n=20, height=12, width=12):
     return RNG.integers(0, 256, (n, height, width, 3), np.uint8)
+
+
+def paste_squares(images, labels, classes, **options):
+    names = tuple(f"class {k}" for k in range(classes))
+    return module.paste_squares(ImageSet(images, labels, names, "mine", "train"), **options).images
 
 
 # --- colours -------------------------------------------------------------------------------------
@@ -114,10 +121,10 @@ def test_a_ratio_leaves_the_other_images_alone_and_a_seed_chooses():
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        ({"images": noise() / 255}, TypeError, "images are float64; allowed is uint8"),
+        ({"images": noise() / 255}, TypeError, "images are float64, not uint8"),
         ({"images": noise()[0]}, ValueError, r"images have shape \(12, 12, 3\)"),
         ({"labels": np.zeros(3, int)}, ValueError, "labels have shape"),
-        ({"labels": np.full(20, 10)}, ValueError, "labels run from 10 to 10; allowed is 0 to 9"),
+        ({"labels": np.full(20, 10)}, ValueError, "labels run from 10 to 10, .* 10 classes"),
         ({"size": 0}, ValueError, "size=0; allowed is 1 to 12 px"),
         ({"size": 13}, ValueError, "size=13; allowed is 1 to 12 px"),
         ({"size": 2.5}, TypeError, "size=2.5 is not an integer"),
