@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ from invlib.comparison.representations import layer_grams
 from invlib.comparison.stacking import stack
 from invlib.data.images import ImageSet
 from invlib.inversion.cache import cached_invert
-from invlib.inversion.invert import Inversion, check_images, start_images
+from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
+from invlib.inversion.rules import Rule, named
 from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.staged import StagedModel, check_layers
@@ -30,6 +32,7 @@ from invlib.results.provenance import provenance
 __all__ = ["compare", "stack"]
 
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
+_MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
 
 
 def compare(
@@ -43,7 +46,7 @@ def compare(
     stir: bool = True,
     inverted: Iterable[str] = ("pt", "ft"),
     iterations: int = 50,
-    optimizer: str = "ngd",
+    optimizer: str | Rule = "ngd",
     step: float | None = None,
     init: str = "noise",
     subspace_k: int = 10,
@@ -78,6 +81,7 @@ def compare(
         Principal directions that span a layer's subspace; at most n − 1.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
+        Those by a rule of your own are not: no key says what its code does.
     jackknife
         What is kept with each image left out in turn: of every matrix the ``"diagonal"``, or in
         addition of STIR the whole ``"matrix"``, n times its size.
@@ -120,6 +124,10 @@ def compare(
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     choices("jackknife", jackknife, JACKKNIFES)
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
+    check_recipe(**recipe, chunk=chunk)
+    find = partial(
+        cached_invert, cache=cache, layers=layers, chunk=chunk, progress=progress, **recipe
+    )
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []
     for seed in tqdm(
@@ -130,30 +138,21 @@ def compare(
         disable=None if progress is None else not progress,
     ):
         images = _draw(pool, n, seed, pretrained)
-        inversions = (
-            {
-                short: cached_invert(
-                    model,
-                    images,
-                    cache=cache,
-                    layers=layers,
-                    seed=seed,
-                    chunk=chunk,
-                    progress=progress,
-                    **recipe,
-                )
+        ds, grams = _without_inversion(models, images, layers, subspace_k)
+        if stir:
+            inversions = {
+                short: find(model, images, seed=seed)
                 for short, model in models.items()
                 if short in inverted
             }
-            if stir
-            else {}
-        )
-        ds = _measure(models, images, inversions, layers, init, seed, subspace_k, jackknife)
-        if inversions and seed == seeds[0] and examples:
-            ds = ds.merge(_examples(images, inversions, min(examples, n)))
+            start = start_images(images, init, seed)
+            ds = ds.merge(_with_inversions(models, start, inversions, grams, layers, jackknife))
+            if seed == seeds[0] and examples:
+                ds = ds.merge(_examples(images, inversions, min(examples, n)))
         per_seed.append(ds)
     out = _stack_seeds(per_seed, seeds, layers, pretrained)
     parameters = recipe | dict(
+        optimizer=named(optimizer),
         model=pretrained.name,
         img_size=pretrained.img_size,
         n=n,
@@ -185,34 +184,36 @@ def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Ten
     return images.to(model.device)
 
 
-def _measure(
-    models: dict[str, StagedModel],
-    images: Tensor,
-    inversions: dict[str, Inversion],
-    layers: list[int],
-    init: str,
-    seed: int,
-    k: int,
-    jackknife: str,
-) -> xr.Dataset:
-    """All similarities of one seed, as a Dataset without the seed dim."""
+def _without_inversion(
+    models: dict[str, StagedModel], images: Tensor, layers: list[int], k: int
+) -> tuple[xr.Dataset, dict[str, Tensor]]:
+    """CKA and subspaces of one seed without the seed dim, and the Grams of the images."""
     grams, directions = {}, {}
     for short, model in models.items():
         grams[short], directions[short] = layer_grams(model, images, layers, k=k)
 
-    matrix, row, out = ("estimator", "ref_layer", "layer"), ("estimator", "layer"), {}
+    out = {}
     for target in ("ft", "pt"):
         pair = grams["pt"], grams[target]
-        out[f"cka_{target}_pt"] = (matrix, _both(cka_matrix_from_grams, *pair))
+        out[f"cka_{target}_pt"] = (_MATRIX_OF_A_SEED, _both(cka_matrix_from_grams, *pair))
         out |= _jackknife(f"cka_{target}_pt", *pair)
     if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
-        out["subspace_ft_pt"] = (matrix[1:], overlap.cpu().numpy())
-    if not inversions:
-        return xr.Dataset(out)
+        out["subspace_ft_pt"] = (_MATRIX_OF_A_SEED[1:], overlap.cpu().numpy())
+    return xr.Dataset(out), grams
 
-    start = start_images(images, init, seed)
+
+def _with_inversions(
+    models: dict[str, StagedModel],
+    start: Tensor,
+    inversions: dict[str, Inversion],
+    grams: dict[str, Tensor],
+    layers: list[int],
+    jackknife: str,
+) -> xr.Dataset:
+    """STIR of one seed without the seed dim: on images that were inverted, and at their `start`."""
+    out, row = {}, ("estimator", "layer")
     for target, model in models.items():
         control = layer_grams(model, start, layers)[0]
         out[f"stir_control_{target}"] = (row, _both(cka_from_grams, grams[target], control))
@@ -220,7 +221,7 @@ def _measure(
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
             seen = layer_grams(model, inversion.images, layers)[0]
             values = _both(cka_from_grams, grams[target][None], seen)
-            out[f"stir_{target}_{reference}"] = (matrix, values)
+            out[f"stir_{target}_{reference}"] = (_MATRIX_OF_A_SEED, values)
             own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer
             out |= _jackknife(f"stir_{target}_{reference}", grams[target], own)
             if jackknife == "matrix":

@@ -30,7 +30,8 @@ def cached_invert(
     """Return ``invert(model, images, **arguments)``, from `cache` when it is there.
 
     `cache` is True (the project's cache folder), a folder, or False (always invert). A second
-    process that wants the same inversion waits for the first; a damaged file is replaced.
+    process that wants the same inversion waits for the first; a damaged file is replaced. An
+    `optimizer` that is a rule of one's own is never kept: no key says what its code does.
 
     Examples
     --------
@@ -42,7 +43,7 @@ def cached_invert(
     >>> torch.equal(a.images, b.images)
     True
     """
-    if cache is False:
+    if cache is False or callable(arguments.get("optimizer")):
         return invert(model, images, **arguments)
     folder = cache_root() / "inversions" if cache is True else Path(cache)
     path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"

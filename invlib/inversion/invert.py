@@ -110,14 +110,8 @@ def invert(
     True
     """
     check_images(model, images)
-    if not callable(optimizer):
-        optimizer = OPTIMIZERS[choices("optimizer", optimizer, OPTIMIZERS)]
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations={iterations!r} must be a whole number of at least 1")
-    if step is not None and not 0 < step < float("inf"):
-        raise ValueError(f"step={step!r} must be a positive number")
-    if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int) or chunk < 1):
-        raise ValueError(f"chunk={chunk!r} must be a whole number of at least 1")
+    check_recipe(iterations=iterations, optimizer=optimizer, step=step, init=init, chunk=chunk)
+    rule = optimizer if callable(optimizer) else OPTIMIZERS[optimizer]
     asked = check_layers(model, layers)
     layers = sorted(asked)
     n, device = len(images), model.device
@@ -142,7 +136,7 @@ def invert(
             for part in parts:
                 x = images[part].to(device)
                 start = starts[part].to(device)
-                result = _invert_chunk(model, x, start, layers, iterations, optimizer, options, bar)
+                result = _invert_chunk(model, x, start, layers, iterations, rule, options, bar)
                 found[:, part], best[:, part] = result[:2]
                 history += result[2] / n
     history = history.T
@@ -234,6 +228,20 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
         1 if init == "same-noise" else len(images), *images.shape[1:], generator=rng
     )
     return noise.clamp(0, 1).expand(images.shape).contiguous()
+
+
+def check_recipe(
+    *, iterations: int, optimizer: str | Rule, step: float | None, init: str, chunk: int | None
+) -> None:
+    """Refuse what `invert` cannot do, by name, before anything is done."""
+    if not callable(optimizer):
+        choices("optimizer", optimizer, OPTIMIZERS)
+    choices("init", init, STARTS)
+    for name, value in dict(iterations=iterations, chunk=1 if chunk is None else chunk).items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+    if step is not None and not 0 < step < float("inf"):
+        raise ValueError(f"step={step!r} must be a positive number")
 
 
 def check_images(model: StagedModel, images: Tensor) -> None:

@@ -8,11 +8,12 @@ path does not depend on its batch. `basis` is `StagedModel.patch_basis`, which o
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-__all__ = ["OPTIMIZERS", "Rule", "adam", "fast", "ngd"]
+__all__ = ["OPTIMIZERS", "Rule", "adam", "fast", "named", "ngd"]
 
 Rule = Callable[..., Callable[[Tensor], None]]
 
@@ -150,3 +151,20 @@ def _adam_direction(
 
 
 OPTIMIZERS: dict[str, Rule] = {"adam": adam, "fast": fast, "ngd": ngd}
+
+
+def named(rule: str | Rule) -> str:
+    """Return what to call a rule where it is written down; two rules may have the same name.
+
+    Examples
+    --------
+    >>> named("ngd"), named(partial(fast, unit=False))
+    ('ngd', 'invlib.inversion.rules.fast(unit=False)')
+    """
+    if isinstance(rule, str):
+        return rule
+    if isinstance(rule, partial):
+        given = [*map(repr, rule.args), *(f"{k}={v!r}" for k, v in rule.keywords.items())]
+        return f"{named(rule.func)}({', '.join(given)})"
+    kind = rule if hasattr(rule, "__qualname__") else type(rule)
+    return f"{kind.__module__}.{kind.__qualname__}"

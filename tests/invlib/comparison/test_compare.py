@@ -1,6 +1,8 @@
 """The comparison: its values against a plain loop, its schema, reuse of inversions, refusals."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from invlib.comparison.compare import compare, stack
 from invlib.data.images import load_images
 from invlib.inversion.cache import cached_invert, inversion_key
 from invlib.inversion.invert import invert, start_images
+from invlib.inversion.rules import adam, fast
 from invlib.metrics.cka import linear_cka
 from invlib.metrics.subspaces import subspace_similarity
 from invlib.models.loading import load_model
@@ -203,6 +206,35 @@ def test_refusals(models, pool, change, message):
         compare(*models, pool, **(dict(seeds=[0]) | QUICK | change))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(optimizer="adma"), "optimizer='adma' .*did you mean 'adam'"),
+        (dict(init="nosie"), "did you mean 'noise'"),
+        (dict(iterations=0), "iterations=0"),
+        (dict(step=-1.0), "step=-1.0"),
+        (dict(chunk=0), "chunk=0"),
+        (dict(subspace_k=9), "k=9"),
+        (dict(subspace_k=5, n=5), "k=5"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_inverted(
+    models, pool, tmp_path, counted, change, message
+):
+    with pytest.raises(ValueError, match=message):
+        compare(*models, pool, **dict(seeds=[0]) | QUICK | dict(cache=tmp_path) | change)
+    assert not counted and not list(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_finite_is_found_before_the_other_is_inverted(models, pool, counted):
+    broken = load_model("vit_pico_patch8_32", seed=5)
+    with torch.no_grad():
+        broken.net.blocks[1].mlp.fc2.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="layer 2 .*block 2.* is not finite"):
+        compare(models[0], broken, pool, seeds=[0], **QUICK)
+    assert not counted
+
+
 def test_models_of_other_depth_are_refused(models, pool):
     with pytest.raises(ValueError, match="same layers and image size"):
         compare(models[0], load_model("vit_nano_patch8_32"), pool, seeds=[0], **QUICK)
@@ -258,6 +290,38 @@ def test_the_pretrained_model_is_inverted_once_for_many_finetuned(models, pool, 
         ft = load_model("vit_pico_patch8_32", seed=seed)
         compare(models[0], ft, pool, seeds=[0], **QUICK | dict(cache=tmp_path))
     assert len(counted) == 3  # pt, ft 1, ft 2
+
+
+RULES = {
+    "a function": (adam, "invlib.inversion.rules.adam"),
+    "a partial": (partial(adam, step=0.1), "invlib.inversion.rules.adam(step=0.1)"),
+    "a lambda": (lambda *args, **kwargs: adam(*args, **kwargs), "<lambda>"),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_rule_of_ones_own_is_named_and_never_kept(
+    models, pool, ds, tmp_path, counted, rule, kept
+):
+    rule, said = RULES[rule]
+    cache = tmp_path if kept else False
+    found = compare(*models, pool, seeds=[3], **QUICK | dict(optimizer=rule, cache=cache))
+    validate(conform(found))
+    np.testing.assert_array_equal(found.stir_ft_pt.sel(seed=3), ds.stir_ft_pt.sel(seed=3))
+    assert json.loads(found.attrs["parameters"])["optimizer"].endswith(said)
+    assert len(counted) == 2 and not list(tmp_path.iterdir())
+
+
+def test_two_rules_of_one_name_are_two_inversions(models, pool, tmp_path):
+    x = pool.tensor(32)[:2]
+    one, two = (
+        cached_invert(
+            models[0], x, cache=tmp_path, iterations=3, optimizer=partial(fast, unit=unit)
+        )
+        for unit in (True, False)
+    )
+    assert not torch.equal(one.images, two.images)
 
 
 def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
