@@ -182,7 +182,7 @@ class Section(BaseModel):
             except ValidationError as error:
                 problems = list(map(explain, error.errors()))
             except (TypeError, ValueError) as error:
-                problems = [str(error)]
+                problems = str(error).splitlines()
         raise ParameterError("\n".join(f"{cls.name}: {problem}" for problem in problems))
 
     @property

@@ -100,10 +100,14 @@ def test_parameters_of_other_sections_are_let_through():
 def test_what_a_training_run_refuses_is_refused_at_once():
     class Training(Toy):
         def runs(self):
-            return {"run": TrainingRun(model="vit_pico_patch8_32", dataset="digits", task="dance")}
+            return {
+                "run": TrainingRun(model="vit_pico_patch8_32", dataset="digits", task="dance", lr=0)
+            }
 
-    with pytest.raises(ParameterError, match="toy: task='dance' is not one of"):
+    with pytest.raises(ParameterError) as caught:
         Training.from_parameters({})
+    task, lr = str(caught.value).splitlines()
+    assert "toy: task='dance' is not one of" in task and "toy: lr=0 is out of range" in lr
 
 
 def namespace(**names) -> dict:
