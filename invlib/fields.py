@@ -9,13 +9,18 @@ from pydantic import AfterValidator, Field, ValidationInfo
 
 from invlib.names import choices
 
-__all__ = ["Name", "Natural", "Positive", "PositiveFloat", "explain", "one_of"]
+__all__ = ["Name", "Natural", "Positive", "PositiveFloat", "bounded", "explain", "one_of"]
 
-# What is allowed stands in each type as its description.
-Natural = Annotated[int, Field(ge=0, description="an integer >= 0")]
-Positive = Annotated[int, Field(ge=1, description="an integer >= 1")]
-PositiveFloat = Annotated[float, Field(gt=0, description="a number > 0")]
-Name = Annotated[str, Field(min_length=1, description="a name")]
+
+def bounded(words: str, **bounds: Any) -> Any:
+    """Return the metadata of a field with these `bounds`; refusals say its `words`."""
+    return Field(json_schema_extra={"allowed": words}, **bounds)
+
+
+Natural = Annotated[int, bounded("an integer >= 0", ge=0)]
+Positive = Annotated[int, bounded("an integer >= 1", ge=1)]
+PositiveFloat = Annotated[float, bounded("a number > 0", gt=0)]
+Name = Annotated[str, bounded("a name", min_length=1)]
 
 _WANTED = {
     "bool": "true or false",
@@ -43,7 +48,7 @@ def one_of(*allowed: str) -> Any:
         return choices(info.field_name, value, allowed)
 
     words = "one of " + ", ".join(map(repr, allowed))
-    return Annotated[str, AfterValidator(check), Field(description=words)]
+    return Annotated[str, AfterValidator(check), bounded(words)]
 
 
 def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:

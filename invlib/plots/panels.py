@@ -59,8 +59,10 @@ def grid(
         for row, count in zip(axes, counts, strict=True):
             for ax in row[count:]:
                 ax.remove()
-        yield fig, [list(row[:count]) for row, count in zip(axes, counts, strict=True)]
-    plt.close(fig)  # the notebook shows what the cell returns, once
+        try:
+            yield fig, [list(row[:count]) for row, count in zip(axes, counts, strict=True)]
+        finally:
+            plt.close(fig)  # the notebook shows what the cell returns, once
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from invlib.fields import Name, Natural, Positive, PositiveFloat, explain, one_of
+from invlib.fields import Name, Natural, Positive, PositiveFloat, bounded, explain, one_of
 from invlib.files import content
 from invlib.names import AUGMENTATIONS, OPTIMIZERS, SCHEDULES, TASKS, unknown
 from invlib.paths import resolve_weights
@@ -24,8 +24,8 @@ RECIPE = 1
 # are left out of the id: it stays what it was.
 _LATER = ("randomness", "shift", "squares", "square_size", "head", "skip")
 
-Count = Annotated[Positive | None, Field(description="an integer >= 1, or None")]
-Fraction = Annotated[float, Field(ge=0, lt=1, description="a number in [0, 1)")]
+Count = Annotated[Positive | None, bounded("an integer >= 1, or None")]
+Fraction = Annotated[float, bounded("a number in [0, 1)", ge=0, lt=1)]
 
 
 class TrainingRun(BaseModel):
@@ -114,7 +114,7 @@ class TrainingRun(BaseModel):
     img_size: Count = None
     weights: Annotated[
         Name | TrainingRun | None,
-        Field(description="None, 'timm', a path to safetensors or a TrainingRun"),
+        bounded("None, 'timm', a path to safetensors or a TrainingRun"),
     ] = None
     task: one_of(*TASKS) = "classification"
     n_train: Count = None
@@ -124,17 +124,17 @@ class TrainingRun(BaseModel):
     optimizer: one_of(*OPTIMIZERS) = "sgd"
     lr: PositiveFloat = 1e-3
     momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0, description="a number >= 0")] = 1e-4
+    weight_decay: Annotated[float, bounded("a number >= 0", ge=0)] = 1e-4
     schedule: one_of(*SCHEDULES) = "cosine"
     warmup_steps: Natural = 100
-    clip: Annotated[PositiveFloat | None, Field(description="a number > 0, or None")] = 1.0
+    clip: Annotated[PositiveFloat | None, bounded("a number > 0, or None")] = 1.0
     augmentation: one_of(*AUGMENTATIONS) = "merlin"
     label_smoothing: Fraction = 0.0
     seed: Natural = 0
     keep: one_of("all", "ends") = "all"
     randomness: Natural = 0
     shift: Natural = 0
-    squares: Annotated[float, Field(ge=0, le=1, description="a number in [0, 1]")] = 0.0
+    squares: Annotated[float, bounded("a number in [0, 1]", ge=0, le=1)] = 0.0
     square_size: Positive = 4
     head: one_of("kept", "new") = "new"
     skip: Natural = 0
@@ -284,6 +284,8 @@ def _refusal(error: ValidationError) -> TypeError | ValueError:
         elif kind == "missing":
             lines[name] = f"the training run does not say {name}"
         else:
-            lines[name] = explain(problem, fields[name].description if name else None)
+            lines[name] = explain(
+                problem, fields[name].json_schema_extra["allowed"] if name else None
+            )
         types.add(TypeError if kind.endswith("_type") else ValueError)
     return (TypeError if TypeError in types else ValueError)("\n".join(lines.values()))
