@@ -93,6 +93,7 @@ def compare(
     xarray.Dataset
         Of kind ``comparison``, schema version 1. ``stir_ft_pt`` is STIR(ft[layer] | pt[ref_layer]):
         the CKA that fine-tuned layers assign to X and to X′, when X′ inverts the pretrained model.
+        ``stir_control_…`` is NaN where all starts are one image, which has no CKA.
         From 5 images on ``stir_ft_pt_jackknife``, and so on, has the values for ref_layer = layer
         with each image left out in turn, ``stir_ft_pt_left_out`` for all: see
         `invlib.metrics.jackknife`.
@@ -140,12 +141,12 @@ def compare(
         images = _draw(pool, n, seed, pretrained)
         ds, grams = _without_inversion(models, images, layers, subspace_k)
         if stir:
+            start = start_images(images, init, seed)
             inversions = {
-                short: find(model, images, seed=seed)
+                short: find(model, images, seed=seed, starts=start)
                 for short, model in models.items()
                 if short in inverted
             }
-            start = start_images(images, init, seed)
             ds = ds.merge(_with_inversions(models, start, inversions, grams, layers, jackknife))
             if seed == seeds[0] and examples:
                 ds = ds.merge(_examples(images, inversions, min(examples, n)))
@@ -214,9 +215,14 @@ def _with_inversions(
 ) -> xr.Dataset:
     """STIR of one seed without the seed dim: on images that were inverted, and at their `start`."""
     out, row = {}, ("estimator", "layer")
+    one_start = bool((start == start[:1]).all())
     for target, model in models.items():
-        control = layer_grams(model, start, layers)[0]
-        out[f"stir_control_{target}"] = (row, _both(cka_from_grams, grams[target], control))
+        if one_start:
+            control = np.full((len(ESTIMATORS), len(layers)), np.nan)
+        else:
+            at_start = layer_grams(model, start, layers)[0]
+            control = _both(cka_from_grams, grams[target], at_start)
+        out[f"stir_control_{target}"] = (row, control)
         for reference, inversion in inversions.items():
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
             seen = layer_grams(model, inversion.images, layers)[0]

@@ -39,8 +39,11 @@ def layer_grams(
     batch = 64 if model.device.type == "cpu" else 256
     if images.ndim == 5:
         together = images.split(max(1, batch // images.shape[1]))
-        return torch.cat([_grams(model, sets, layers, batch)[0] for sets in together]), []
+        grams = torch.cat([_grams(model, sets, layers, batch)[0] for sets in together])
+        _check_finite(model, grams, layers)
+        return grams, []
     grams, directions = _grams(model, images[None], layers, batch, k)
+    _check_finite(model, grams, layers)
     return grams[0], directions
 
 
@@ -56,11 +59,19 @@ def _grams(
             if stage in layers:
                 each = h.split(sets.shape[1])
                 grams.append(torch.stack([gram(one) for one in each]))
-                if not bool(grams[-1].isfinite().all()):  # as features are, and far fewer numbers
-                    name = model.layer_names[stage]
-                    raise ValueError(f"layer {stage} ({name}) of {model.name} is not finite")
                 if k is not None:
+                    _check_finite(model, grams[-1][:, None], [stage])  # only such have directions
                     directions.append(principal_directions(each[0], k))
     order = [sorted(layers).index(layer) for layer in layers]
     directions = [directions[i] for i in order] if k is not None else []
     return torch.stack(grams, 1)[:, order], directions
+
+
+def _check_finite(model: StagedModel, grams: Tensor, layers: list[int]) -> None:
+    """Refuse Grams (S, L, n, n) that are not finite, as features then are not; reads one time."""
+    finite = grams.isfinite().all(-1).all(-1).all(0).tolist()
+    if broken := [layer for layer, fine in zip(layers, finite, strict=True) if not fine]:
+        layer = min(broken)
+        raise ValueError(
+            f"layer {layer} ({model.layer_names[layer]}) of {model.name} is not finite"
+        )

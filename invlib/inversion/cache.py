@@ -61,9 +61,10 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     """Return the key of an inversion: a hash of weights, images, layers, recipe, seed and device.
 
     The head does not count, so a model that only got a new one is not inverted again; neither do
-    `chunk` and `progress`, which change nothing.
+    `chunk` and `progress`, which change nothing, and `starts`, which follow from the others.
     """
-    says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
+    passed_over = ("chunk", "starts", "progress", "layers")
+    says = {k: v for k, v in arguments.items() if k not in passed_over}
     says |= dict(
         engine=ENGINE,
         model=model.name,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import psutil
 import torch
 from torch import Tensor
@@ -16,9 +18,13 @@ _ENOUGH = {"cpu": 16, "cuda": 256}
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return the memory in bytes that is free on `device`; on a CPU caches that can go count."""
+    """Return the memory in bytes that is free on `device`.
+
+    So is what can go: on a CPU caches, on a GPU what PyTorch holds and does not use.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + idle
     return psutil.virtual_memory().available
 
 
@@ -59,6 +65,8 @@ def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> li
 def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:
     """Return how many images to invert at a time: a third of the free memory, no more than helps.
 
+    Chunks are as equal as can be: a GPU prepares for every new number of rows.
+
     Examples
     --------
     >>> from invlib import load_model
@@ -68,4 +76,5 @@ def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:
     row = len(layers) * images[0].numel() * images.element_size()
     per_image = activation_bytes(model, images[:1].detach().clone(), layers) + 8 * row
     fits = available_bytes(model.device) // 3 // per_image
-    return int(max(1, min(fits, _ENOUGH.get(model.device.type, 64), len(images))))
+    most = int(max(1, min(fits, _ENOUGH.get(model.device.type, 64))))
+    return ceil(len(images) / ceil(len(images) / most))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ __all__ = [
     "frozen",
     "has_batch_norm",
     "normalise",
+    "outside_autocast",
     "remember_normalisation",
     "split_batches",
 ]
@@ -84,7 +85,13 @@ def normalise(net: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no parameter gradients inside; everything as it was afterwards."""
+    """Evaluation mode and no parameter gradients inside; everything as it was afterwards.
+
+    Convolutions are as precise as matrix products: left alone, cuDNN computes those of float32 in
+    TF32, which moves STIR of a ResNet by up to 0.16.
+    """
+    convolutions = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
     training = {module: module.training for module in model.modules()}
     wanted = [p for p in model.parameters() if p.requires_grad]
     model.eval()
@@ -97,6 +104,22 @@ def frozen(model: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
         for module, mode in training.items():
             module.training = mode
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
+def outside_autocast(device: torch.device) -> AbstractContextManager:
+    """Operations in the precision of what they are given, within somebody's autocast, too.
+
+    Examples
+    --------
+    >>> cpu, one = torch.device("cpu"), torch.ones(1, 1)
+    >>> with torch.autocast("cpu", torch.bfloat16), outside_autocast(cpu):
+    ...     (one @ one).dtype
+    torch.float32
+    """
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def has_batch_norm(net: nn.Module) -> bool:

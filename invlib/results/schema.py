@@ -115,6 +115,7 @@ for _short, _long in PAIR.items():
         f"stir_control_{_short}": Field(
             "estimator seed layer", "float",
             f"CKA of {_long}[layer] on the images and on the starting images", -1, 1, low_biased=0,
+            nan="any",  # where all start at one image
         ),
         f"inversion_loss_{_short}": Field(
             "seed ref_layer", "float",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -79,14 +80,21 @@ def augment(images: Tensor, size: int, *, kind: str = "merlin", generator: Gener
     if recipe is None:
         return resize(images, size)
     n, height, width, _ = images.shape
-    theta = draw_affine(recipe, n, height, width, generator).to(images.device)
+    theta = _sent(draw_affine(recipe, n, height, width, generator), images.device)
     grid = F.affine_grid(theta, [n, 3, size, size], align_corners=False)
     x = images.permute(0, 3, 1, 2).float().div_(255)  # (N, 3, H, W)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     if recipe.jitter:
         factors = 1 + recipe.jitter * (2 * torch.rand(3, n, generator=generator) - 1)
-        x = colour_jitter(x, *factors.to(images.device))
+        x = colour_jitter(x, *_sent(factors, images.device))
     return x
+
+
+def _sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """`numbers` on `device`, which a GPU takes without being waited for."""
+    if device.type != "cuda":
+        return numbers.to(device)
+    return numbers.pin_memory().to(device, non_blocking=True)
 
 
 def draw_affine(recipe: Recipe, n: int, height: int, width: int, generator: Generator) -> Tensor:
@@ -138,7 +146,11 @@ def colour_jitter(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: T
     tensor([0.6000])
     """
     b, c, s = (f.view(-1, 1, 1, 1) for f in (brightness, contrast, saturation))
-    luma = torch.tensor(_LUMA, device=x.device).view(1, 3, 1, 1)
-    grey = (x * luma).sum(dim=1, keepdim=True)  # (N, 1, H, W)
+    grey = (x * _luma(x.device)).sum(dim=1, keepdim=True)  # (N, 1, H, W)
     rest = b * (c * (1 - s) * grey + (1 - c) * grey.mean(dim=(2, 3), keepdim=True))
     return (x * (b * c * s)).add_(rest).clamp_(0, 1)
+
+
+@cache  # once a device: making it there waits
+def _luma(device: torch.device) -> Tensor:
+    return torch.tensor(_LUMA, device=device).view(1, 3, 1, 1)

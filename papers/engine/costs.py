@@ -273,6 +273,8 @@ def at_precisions(
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
     """Matrix products in `precision` inside: PyTorch's switch for TF32, autocast for bfloat16.
 
+    Convolutions follow them, see `frozen`.
+
     Examples
     --------
     >>> with computing_in("bfloat16", torch.device("cpu")):

@@ -136,6 +136,8 @@ def operation_shares(model: StagedModel, images: Tensor, iterations: int) -> dic
         invert(model, images, iterations=iterations, progress=False)
     shares = dict.fromkeys(OPERATIONS, 0.0)
     for event in profile.key_averages():
+        if on_gpu and event.device_type != torch.autograd.DeviceType.CPU:
+            continue  # a kernel under its own name; its operator has its time
         spent = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         where = next(g for g, names in OPERATIONS.items() if any(n in event.key for n in names))
         shares[where] += spent

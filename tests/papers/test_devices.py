@@ -21,7 +21,7 @@ from invlib.comparison.representations import layer_grams
 from invlib.inversion.invert import start_images
 from invlib.inversion.rules import OPTIMIZERS
 from invlib.metrics.cka import minibatch_cka, rbf_cka
-from invlib.training.augment import RECIPES
+from invlib.training.augment import RECIPES, _luma, augment
 from invlib.training.evaluation import evaluate
 from invlib.training.run import TrainingRun
 from invlib.training.train import train
@@ -127,6 +127,21 @@ def test_a_comparison_comes_back_as_numbers(models, pool, recipe, tmp_path):
     assert ds.example_inverted_pt.dtype == "uint8"
     # Weights of 1 make both models one: the first inversion is stored, the second one is it.
     assert len(list(tmp_path.glob("*.safetensors"))) == 1
+
+
+def test_whether_grams_are_finite_is_asked_once(models, pool):
+    reads = []
+    for sets in (pool[None], pool.expand(5, -1, -1, -1, -1)):
+        with Pretend() as gpu:
+            layer_grams(models["pt"], sets, models["pt"].layers)
+        reads.append(gpu.reads)
+    assert reads == [1, 1]
+
+
+def test_an_augmentation_makes_no_tensor_of_its_own_there():
+    images, rng = torch.zeros(4, 32, 32, 3, dtype=torch.uint8, device=META), torch.Generator()
+    luma = [augment(images, 32, generator=rng) is not None and _luma(META) for _ in range(2)]
+    assert luma[0] is luma[1]
 
 
 def test_what_it_is_timed_against_runs_there_too(models, pool):

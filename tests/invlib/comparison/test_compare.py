@@ -240,6 +240,35 @@ def test_models_of_other_depth_are_refused(models, pool):
         compare(models[0], load_model("vit_nano_patch8_32"), pool, seeds=[0], **QUICK)
 
 
+@pytest.mark.parametrize("init", ["same-noise", "white", "black"])
+def test_one_start_for_all_has_no_control(models, pool, init):
+    found = conform(compare(*models, pool, seeds=[0, 1], init=init, **QUICK))
+    validate(conform(stack({"a": found, "b": found}, "task", shared=True)))
+    assert found.stir_control_pt.isnull().all() and found.stir_control_ft.isnull().all()
+    assert found.stir_ft_pt.notnull().all()
+
+
+def test_starts_are_drawn_once_a_seed(models, pool, ds, monkeypatch):
+    drawn = []
+
+    def draw(images, init, seed):
+        drawn.append(seed)
+        return start_images(images, init, seed)
+
+    for module in ("inversion.invert", "comparison.compare"):
+        monkeypatch.setattr(f"invlib.{module}.start_images", draw)
+    found = compare(*models, pool, seeds=[0, 3], **QUICK)
+    assert drawn == [0, 3]
+    np.testing.assert_array_equal(found.stir_ft_pt, ds.stir_ft_pt)
+
+
+@pytest.mark.parametrize("starts", [None, torch.zeros(2, 3, 32, 32)])
+def test_starts_are_no_part_of_a_key(models, pool, starts):
+    x = pool.tensor(32)[:2]
+    key = inversion_key(models[0], x, seed=1)
+    assert inversion_key(models[0], x, seed=1, starts=starts) == key
+
+
 def test_stack_keeps_once_what_does_not_vary(ds):
     both = stack({"classification": ds, "reconstruction": ds}, "task", shared=True)
     for end in ("", "_jackknife"):

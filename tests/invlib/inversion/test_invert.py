@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from invlib.inversion.chunks import activation_bytes, default_chunk
+from invlib.inversion.chunks import activation_bytes, available_bytes, default_chunk
 from invlib.inversion.invert import invert, start_images
 from invlib.inversion.rules import OPTIMIZERS, fast
 from invlib.models.base import frozen
@@ -182,3 +183,59 @@ def test_the_chunk_follows_the_memory(model, images, monkeypatch):
     assert 1 <= default_chunk(model, images, [0, 1, 2, 3]) < 5
     monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10**12)
     assert default_chunk(model, images, [0, 1, 2, 3]) == 5
+
+
+def test_chunks_are_equal(model, images, monkeypatch):
+    monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10**12)
+    many = images[:1].expand(33, -1, -1, -1)
+    assert default_chunk(model, many, [0, 3]) == 11  # not 16, 16 and a single one
+    assert default_chunk(model, many[:32], [0, 3]) == 16
+    assert default_chunk(model, many[:17], [0, 3]) == 9
+
+
+def test_what_pytorch_holds_idle_on_a_gpu_is_free(monkeypatch):
+    for name, value in dict(mem_get_info=(10, 80), memory_reserved=50, memory_allocated=5).items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda device, value=value: value)
+    assert available_bytes(torch.device("cuda")) == 55
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+def test_a_rule_computes_outside_of_autocast(model, images, optimizer):
+    asked = []
+
+    def rule(x, iterations, **options):
+        update = OPTIMIZERS[optimizer](x, iterations, **options)
+
+        def noticing(grad):
+            asked.append((torch.is_autocast_enabled("cpu"), grad.dtype))
+            update(grad)
+
+        return noticing
+
+    with torch.autocast("cpu", torch.bfloat16):
+        found = invert(model, images, iterations=3, optimizer=rule)
+    assert asked == 3 * [(False, torch.float32)]
+    assert (found.best.mean(1) < found.loss[:, 0]).all()
+
+
+def test_starts_that_were_drawn_are_not_drawn_again(model, images, monkeypatch):
+    found = invert(model, images, iterations=2, seed=3)
+    starts = start_images(images, "noise", 3)
+    monkeypatch.setattr("invlib.inversion.invert.start_images", None)
+    again = invert(model, images, iterations=2, seed=3, starts=starts)
+    assert torch.equal(again.images, found.images)
+
+
+@pytest.mark.parametrize("products", ["highest", "high"])
+@pytest.mark.parametrize("before", [True, False])
+def test_convolutions_are_as_precise_as_products(products, before, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
+    usual = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(products)
+    try:
+        with pytest.raises(KeyError), frozen(nn.Identity()):
+            assert torch.backends.cudnn.allow_tf32 == (products == "high")
+            raise KeyError
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    assert torch.backends.cudnn.allow_tf32 == before

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -114,6 +117,26 @@ def test_shares_of_operations_add_up(models):
     shares = operation_shares(models["pt"], torch.rand(4, 3, 32, 32), 2)
     assert sum(shares.values()) == pytest.approx(1)
     assert min(shares.values()) > 0
+
+
+def test_a_kernel_of_a_gpu_counts_once(models, monkeypatch):
+    def event(key, kind, spent):
+        kind = getattr(torch.autograd.DeviceType, kind)
+        return SimpleNamespace(
+            key=key, device_type=kind, self_device_time_total=spent, self_cpu_time_total=0
+        )
+
+    events = [
+        event("aten::mm", "CPU", 30), event("nvjet_tst_128", "CUDA", 30),
+        event("aten::_efficient_attention_forward", "CPU", 10), event("fmha", "CUDA", 10),
+    ]  # fmt: skip
+    profile = SimpleNamespace(key_averages=lambda: events)
+    monkeypatch.setattr("torch.profiler.profile", lambda: nullcontext(profile))
+    monkeypatch.setattr("papers.engine.operations.invert", lambda *_, **__: None)
+    model = SimpleNamespace(device=torch.device("cuda"))
+    shares = operation_shares(model, None, 1)
+    assert shares["matrix products"] == 0.75 and shares["attention"] == 0.25
+    assert shares["other"] == 0
 
 
 def test_peak_memory_is_above_what_the_images_take():
