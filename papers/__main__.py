@@ -1,4 +1,4 @@
-"""The command line of the papers: ``python -m papers {train,claims,bench,parameters} ...``."""
+"""The command line of the papers: ``python -m papers {train,claims,bench,gpu,parameters} ...``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from invlib.files import copy
 from invlib.paths import project_root, results_root, runs_root
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import rewrite
+from papers.engine.gpu import add_gpu
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
             "train": "train the models a scale needs",
             "claims": "judge what the papers claim on the results of a scale",
             "bench": "measure what a comparison costs",
+            "gpu": "measure on a borrowed GPU",
             "parameters": "write the parameters cells of the notebooks",
         },
     )
@@ -139,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--scale", default="bench", help="another scale's sizes, to try it out")
     bench.add_argument("--keep", action="store_true", help="show it in the book from now on")
+
+    add_gpu(add)
 
     parameters = add(
         "parameters",

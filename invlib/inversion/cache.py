@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -60,6 +61,8 @@ def cached_invert(
 def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     """Return the key of an inversion: a hash of weights, images, layers, recipe, seed and device.
 
+    And of the precision of matrix products, where it is not float32.
+
     The head does not count, so a model that only got a new one is not inverted again; neither do
     `chunk` and `progress`, which change nothing, and `starts`, which follow from the others.
     """
@@ -73,6 +76,8 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         layers=check_layers(model, arguments.get("layers")),
         shape=list(images.shape),
     )
+    if (arithmetic := _arithmetic(model.device)) != ["highest", None]:
+        says |= dict(arithmetic=arithmetic)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
@@ -80,6 +85,14 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]
+
+
+def _arithmetic(device: torch.device) -> list[str | None]:
+    """The precision of float32 matrix products, and the type that autocast puts in its place."""
+    known = torch.amp.is_autocast_available(device.type)
+    autocast = known and torch.is_autocast_enabled(device.type)
+    products = str(torch.get_autocast_dtype(device.type)) if autocast else None
+    return [torch.get_float32_matmul_precision(), products]
 
 
 def _read(path: Path, model: StagedModel, layers: tuple[int, ...]) -> Inversion | None:

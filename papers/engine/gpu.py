@@ -1,0 +1,116 @@
+"""``python -m papers gpu``: what is worth an hour of a borrowed GPU, carried there and back.
+
+``bundle`` packs a folder for a machine with a GPU, its own PyTorch and no network; ``run`` measures
+there, most valuable first; ``merge`` takes the results into ``data/results/gpu``.
+"""
+
+import argparse
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from invlib.names import choices
+from invlib.paths import project_root, results_root
+
+__all__ = ["STEPS", "add_gpu", "run"]
+
+# Most valuable first. Each writes the file of its name before the next begins.
+STEPS = {
+    "checks": "the GPU against the processor, waits, memory",
+    "precisions": "the paper's comparison in float32, TF32 and bfloat16",
+    "finetuning_task": "section 4.1 at 224 pixels, 200 steps, one draw",
+    "convergence": "values against distance at all layers: recipes, two starts",
+    "draws": "section 4.1 with two more draws",
+    "dynamics": "section 4.4, epoch by epoch",
+}
+
+# What a machine with PyTorch seldom has; what they need in turn must be listed, or be there.
+WHEELS = (
+    "annotated-types captum filelock h5netcdf h5py huggingface-hub lazy-loader psutil pydantic "
+    "pydantic-core pyyaml safetensors timm tqdm typing-inspection xarray"
+)
+
+
+def run(
+    folder: Path, steps: Iterable[str] = tuple(STEPS), *, budget: float = 600,
+    precision: str = "float32", toy: bool = False,
+) -> dict[str, str]:  # fmt: skip
+    """Do `steps` in the order of `STEPS`; return what became of each: done, skipped or failed.
+
+    Each leaves ``<step>.nc`` in `folder`, and a short table at the end. When `budget` seconds are
+    over no further step begins. `toy` sizes run on a processor within a minute.
+    """
+    chosen, ends = {choices("steps", step, STEPS) for step in steps}, time.monotonic() + budget
+    work = _work("gpu")
+    plan = work.Plan(folder, precision=precision, toy=toy, ends=ends)
+    became, tables = {}, []
+    for step in [step for step in STEPS if step in chosen]:
+        if (started := time.monotonic()) >= ends:
+            became[step] = f"skipped: {budget:g} s are over"
+            continue
+        print(f"{step}: {STEPS[step]}", flush=True)
+        try:
+            tables.append(work.summary(step, work.do(step, plan)))
+            became[step] = f"done in {time.monotonic() - started:.0f} s"
+        except Exception as error:  # the next step may work
+            traceback.print_exc()
+            became[step] = f"failed: {type(error).__name__}: {error}"
+    print("\n".join(["", *tables, *(f"{step:16} {what}" for step, what in became.items())]))
+    return became
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Measure on this machine; exit status 1 where a step failed."""
+    folder = Path(arguments.out or project_root() / "data" / "runs" / "gpu" / "back")
+    how = {name: vars(arguments)[name] for name in ("budget", "precision", "toy")}
+    became = run(folder, arguments.steps.split(","), **how)
+    print(f"\n{os.path.relpath(folder)}: bring it home, then: python -m papers gpu merge FOLDER")
+    return int(any(what.startswith("failed") for what in became.values()))
+
+
+def _bundle(arguments: argparse.Namespace) -> int:
+    """Pack the folder that a machine with a GPU needs, at most 60 MB."""
+    folder, wheels = Path(arguments.folder), arguments.wheels.split()
+    for part, size in _work("gpu_parcel").bundle(folder, arguments.python, wheels).items():
+        print(f"{part:10} {size / 2**20:5.1f} MB")
+    print(f"There: bash {folder.name}/run.sh")
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    """Take what came back into data/results/gpu; exit status 1 where a file was refused."""
+    taken, refused = _work("gpu_parcel").merge(Path(arguments.folder), results_root("gpu"))
+    for path in taken:
+        print(f"{os.path.relpath(path)}: {path.stat().st_size / 1024:.0f} KiB")
+    for name, reason in refused.items():
+        print(f"refused: {name}: {reason}")
+    return int(bool(refused))
+
+
+def _work(name: str) -> ModuleType:
+    return import_module(f"papers.engine.work.{name}")  # imports torch, which --help does without
+
+
+def add_gpu(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command ``gpu`` to those of ``python -m papers``."""
+    gpu = add("gpu", _run, "Measure on a borrowed GPU, and bring the results home.")
+    commands = gpu.add_subparsers(required=True, metavar="{run,bundle,merge}")
+    parsers = {}
+    for name, do in dict(run=_run, bundle=_bundle, merge=_merge).items():
+        parsers[name] = commands.add_parser(name, help=do.__doc__, description=do.__doc__)
+        parsers[name].set_defaults(do=do)
+    option = parsers["run"].add_argument
+    option("--steps", default=",".join(STEPS), help="which, with commas (default: %(default)s)")
+    option("--budget", type=float, default=600, help="seconds after which no step begins (600)")
+    option("--precision", default="float32", help="of all but checks: float32, TF32 or bfloat16")
+    option("--out", metavar="FOLDER", help="for the results")
+    option("--toy", action="store_true", help="tiny sizes, to try it on a processor")
+    option = parsers["bundle"].add_argument
+    option("folder", help="to be made")
+    option("--python", default="3.12", help="the version there, for the wheels (default: 3.12)")
+    option("--wheels", default=WHEELS, help="packages missing there (default: %(default)s)")
+    parsers["merge"].add_argument("folder", help="what came back")

@@ -1,0 +1,128 @@
+"""Work of ``python -m papers gpu bundle`` and ``merge``: what goes there, and what comes back."""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from shutil import copyfile
+
+import numpy as np
+
+from invlib.paths import datasets_root, project_root, resolve_weights
+from invlib.results.netcdf import ResultError, open_results, save_results
+from papers.engine.gpu import STEPS
+
+MOST = 60  # MB of a bundle
+SUBSET = {"train": 5000, "test": 1500}
+CODE = ("invlib", "papers", "notebooks/scales", "data/papers", "pyproject.toml")
+WEIGHTS = "weights/vit_tiny_patch16_224.safetensors"
+KINDS = dict.fromkeys(STEPS, "comparison") | dict.fromkeys(
+    ("checks", "precisions", "convergence"), "benchmark"
+)
+
+RUN = """#!/bin/sh
+# sh run.sh [arguments of: python -m papers gpu run]
+# Needs one GPU and a Python with PyTorch 2.4 or newer; no network, no git.
+here=$(cd "$(dirname "$0")" && pwd) || exit
+export INVLIB_GIT_COMMIT={commit} INVLIB_DATA="$here/data" PYTHONPATH="$here/code:$here/site"
+[ -d "$here/site" ] || python3 -m pip install --quiet --no-index --no-deps \\
+  --target "$here/site" "$here"/wheels/*.whl || exit
+cd "$here/code" && exec python3 -m papers gpu run --out "${{OUT:-$here/results}}" "$@"
+"""
+
+
+def bundle(folder: Path, python: str, wheels: Iterable[str]) -> dict[str, int]:
+    """Pack code, a data subset, weights and `wheels` into `folder`; return the bytes of each part.
+
+    The code is that of the last commit, so that results name one. Wheels are for Python `python`
+    and a machine like this one.
+
+    Raises
+    ------
+    FileExistsError
+        If `folder` holds something.
+    ValueError
+        If it came out larger than 60 MB; it is left to be looked at.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty")
+    commit = _git("rev-parse", "HEAD").decode().strip()
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", "HEAD", *CODE))) as sources:
+        sources.extractall(folder / "code", filter="data")
+    images = folder / "data" / "cifar10"
+    for made in (images, folder / "data" / "weights", folder / "wheels"):
+        made.mkdir(parents=True)
+    for split, n in SUBSET.items():
+        _subset(datasets_root() / "cifar10" / f"{split}.npz", images / f"{split}.npz", n)
+    copyfile(datasets_root() / "cifar10" / "classes.json", images / "classes.json")
+    copyfile(resolve_weights(WEIGHTS), folder / "data" / WEIGHTS)
+    _download(folder / "wheels", python, wheels)
+    (folder / "run.sh").write_text(RUN.format(commit=commit))
+    sizes = {
+        part.name: sum(file.stat().st_size for file in [part, *part.rglob("*")] if file.is_file())
+        for part in sorted(folder.iterdir())
+    }
+    if sum(sizes.values()) > MOST * 2**20:
+        parts = ", ".join(f"{name} {size / 2**20:.1f}" for name, size in sizes.items())
+        raise ValueError(f"{folder} is larger than {MOST} MB: {parts}")
+    return sizes
+
+
+def _git(*arguments: str) -> bytes:
+    words = ["git", "-C", str(project_root()), *arguments]
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+
+
+def _subset(source: Path, target: Path, n: int) -> None:
+    """Write `n` images of an archive, of each class as many, in random order."""
+    with np.load(source) as archive:
+        images, labels = archive["images"], archive["labels"]
+    rng, classes = np.random.default_rng(20261126), np.unique(labels)
+    each = [rng.permutation(np.flatnonzero(labels == k))[: n // len(classes)] for k in classes]
+    chosen = rng.permutation(np.concatenate(each))
+    np.savez_compressed(target, images=images[chosen], labels=labels[chosen])
+
+
+def _download(folder: Path, python: str, wheels: Iterable[str]) -> None:
+    """Fetch wheels, in the locked version where there is one."""
+    lock = (project_root() / "requirements.lock").read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE))
+    wanted = [f"{name}=={locked[name]}" if name in locked else name for name in wheels]
+    options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--python-version={python}"]
+    pip = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
+    if wanted:
+        subprocess.run([*pip, *wanted], check=True)
+
+
+def merge(folder: Path, target: Path) -> tuple[list[Path], dict[str, str]]:
+    """Take results that came from a GPU into `target`; return their paths, and what was refused.
+
+    Pictures stay behind: they are most of a file.
+    """
+    taken, refused = [], {}
+    for file in sorted(folder.glob("*.nc")):
+        try:
+            ds = _from_a_gpu(file)
+            pictures = [dim for dim in ("example", "x", "y", "channel") if dim in ds.dims]
+            taken.append(save_results(ds.drop_dims(pictures), target / file.name))
+        except ResultError as error:
+            refused[file.name] = str(error)
+    if not taken and not refused:
+        raise FileNotFoundError(f"no .nc in {folder}")
+    return taken, refused
+
+
+def _from_a_gpu(file: Path):
+    if file.stem not in KINDS:
+        raise ResultError(f"no step is called so; steps are {', '.join(KINDS)}")
+    ds = open_results(file)
+    if ds.attrs["kind"] != KINDS[file.stem]:
+        raise ResultError(f"its kind is {ds.attrs['kind']}, must be {KINDS[file.stem]}")
+    if not ds.attrs["device"].startswith("cuda: "):
+        raise ResultError(f"computed on {ds.attrs['device']}, not on a GPU")
+    if ds.attrs["git_dirty"] or not re.fullmatch("[0-9a-f]{40}", ds.attrs["git_commit"]):
+        raise ResultError(f"of no clean commit: {ds.attrs['git_commit']}")
+    return ds
