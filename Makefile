@@ -12,7 +12,9 @@ JOBS     ?= all
 PROFILE  ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
-# More arguments for pytest, e.g. ARGS="tests/invlib -x".
+# The folder that make gpu-bundle makes, and the one that make gpu-merge reads.
+GPU      ?= gpu-bundle
+# More arguments for pytest and make gpu, e.g. ARGS="tests/invlib -x".
 ARGS     ?=
 
 PYTHON   ?= python3
@@ -31,7 +33,7 @@ export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench parameters test lint lock clean clean-runs
+.PHONY: help install book run reference bench gpu gpu-bundle gpu-merge parameters test lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -66,6 +68,15 @@ reference: run ## run at SCALE, then keep the results in data/results/SCALE
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
 	@$(BIN)/python -m papers bench $(if $(KEEP),--keep)
+
+gpu: $(STAMP) ## measure on this machine's GPU (ARGS="--budget 1200", ARGS=--toy on a processor)
+	@$(BIN)/python -m papers gpu run $(ARGS)
+
+gpu-bundle: $(STAMP) ## pack what a GPU without a network needs into GPU=gpu-bundle
+	@$(BIN)/python -m papers gpu bundle "$(GPU)" $(ARGS)
+
+gpu-merge: $(STAMP) ## take what came back in GPU=folder into data/results/gpu
+	@$(BIN)/python -m papers gpu merge "$(GPU)"
 
 parameters: $(STAMP) ## write the parameters cells of the notebooks from the sections' fields
 	@$(BIN)/python -m papers parameters

@@ -9,7 +9,6 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -45,7 +44,7 @@ def run(
     over no further step begins. `toy` sizes run on a processor within a minute.
     """
     chosen, ends = {choices("steps", step, STEPS) for step in steps}, time.monotonic() + budget
-    work = _work("gpu")
+    work = _work()[0]
     plan = work.Plan(folder, precision=precision, toy=toy, ends=ends)
     became, tables = {}, []
     for step in [step for step in STEPS if step in chosen]:
@@ -75,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _bundle(arguments: argparse.Namespace) -> int:
     """Pack the folder that a machine with a GPU needs, at most 60 MB."""
     folder, wheels = Path(arguments.folder), arguments.wheels.split()
-    for part, size in _work("gpu_parcel").bundle(folder, arguments.python, wheels).items():
+    for part, size in _work()[1].bundle(folder, arguments.python, wheels).items():
         print(f"{part:10} {size / 2**20:5.1f} MB")
     print(f"There: bash {folder.name}/run.sh")
     return 0
@@ -83,7 +82,7 @@ def _bundle(arguments: argparse.Namespace) -> int:
 
 def _merge(arguments: argparse.Namespace) -> int:
     """Take what came back into data/results/gpu; exit status 1 where a file was refused."""
-    taken, refused = _work("gpu_parcel").merge(Path(arguments.folder), results_root("gpu"))
+    taken, refused = _work()[1].merge(Path(arguments.folder), results_root("gpu"))
     for path in taken:
         print(f"{os.path.relpath(path)}: {path.stat().st_size / 1024:.0f} KiB")
     for name, reason in refused.items():
@@ -91,8 +90,11 @@ def _merge(arguments: argparse.Namespace) -> int:
     return int(bool(refused))
 
 
-def _work(name: str) -> ModuleType:
-    return import_module(f"papers.engine.work.{name}")  # imports torch, which --help does without
+def _work() -> tuple[ModuleType, ModuleType]:
+    """What measures, and what packs and unpacks."""
+    from papers.engine.work import gpu, gpu_parcel  # imports torch, which --help does without
+
+    return gpu, gpu_parcel
 
 
 def add_gpu(add: Callable[..., argparse.ArgumentParser]) -> None:

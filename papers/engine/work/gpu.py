@@ -208,7 +208,11 @@ def do(step: str, plan: Plan) -> xr.Dataset:
 
 def convergence(plan: Plan) -> xr.Dataset:
     """STIR and the distance left by recipe, steps and start; the file grows recipe by recipe."""
-    parts = {}
+    parts, pretrained = {}, plan.trained[0]
+    x = plan.pool.sample(min(24, len(plan.pool)), 0).tensor(pretrained.img_size).to(plan.device)
+    with torch.no_grad():  # (n, tokens, channels) -> (channels,)
+        by_channel = [h.square().sum((0, 1)) for h in pretrained.features(x, pretrained.layers)]
+    share = [float(square.max() / square.sum()) for square in by_channel]
     for recipe in plan.recipes:
         if parts and time.monotonic() > plan.ends:
             break
@@ -220,6 +224,8 @@ def convergence(plan: Plan) -> xr.Dataset:
         parts[recipe] = ds[kept].assign_coords(rule=rule, steps=steps, init=init).drop_attrs()
         ds = xr.concat(list(parts.values()), xr.Variable("recipe", list(parts)), join="exact")
         variables = {str(k): (v.dims, v.values, str(k).replace("_", " ")) for k, v in ds.items()}
+        said = "share of the squared norm that the pretrained model's largest channel carries"
+        variables["channel_share"] = ("layer", share, said)
         coords = {str(k): (v.dims, v.values) for k, v in ds.coords.items()}
         ds = _saved(plan, "convergence", variables, **coords)
     return ds
@@ -261,7 +267,7 @@ def checked(ds: xr.Dataset) -> pd.DataFrame:
         for name, value in zip(ds["network"].values, ds["off_mean"].values, strict=True)
     }
     more = int(ds["waits"][-1] - ds["waits"][0])
-    rows["waits for the GPU that grow with the steps"] = more, more == 0
+    rows["waits for the GPU that grow with the steps"] = more, more <= 0
     rows["largest difference of two inversions alike"] = float(ds["again"]), ds["again"] == 0
     moved = float(ds["moved"].min())
     rows["share of pixels at 0 or 1 that move, at least"] = moved, moved > 0.25

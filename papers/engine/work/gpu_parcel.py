@@ -13,14 +13,13 @@ import numpy as np
 
 from invlib.paths import datasets_root, project_root, resolve_weights
 from invlib.results.netcdf import ResultError, open_results, save_results
-from papers.engine.gpu import STEPS
 
 MOST = 60  # MB of a bundle
 SUBSET = {"train": 5000, "test": 1500}
 CODE = ("invlib", "papers", "notebooks/scales", "data/papers", "pyproject.toml")
 WEIGHTS = "weights/vit_tiny_patch16_224.safetensors"
-KINDS = dict.fromkeys(STEPS, "comparison") | dict.fromkeys(
-    ("checks", "precisions", "convergence"), "benchmark"
+KINDS = dict.fromkeys(("checks", "precisions", "convergence"), "benchmark") | dict.fromkeys(
+    ("finetuning_task", "draws", "dynamics"), "comparison"
 )
 
 RUN = """#!/bin/sh

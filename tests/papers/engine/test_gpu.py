@@ -1,0 +1,223 @@
+"""A borrowed GPU: the dry run on a processor, what a bundle holds, what is merged and refused."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+
+from invlib.paths import results_root
+from invlib.results.netcdf import open_results, save_results
+from papers.__main__ import main
+from papers.engine import gpu
+from papers.engine.work import gpu as work
+from papers.engine.work import gpu_parcel
+
+COMMIT = "c" * 40
+
+
+@pytest.fixture(scope="module")
+def back(tmp_path_factory):
+    """What a dry run of all steps leaves, and what it prints."""
+    folder = tmp_path_factory.mktemp("gpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papers.section.runs_root", lambda scale: folder / "runs" / scale)
+        became = gpu.run(folder / "back", toy=True)
+    assert {step: what.split()[0] for step, what in became.items()} == dict.fromkeys(
+        gpu.STEPS, "done"
+    )
+    return folder / "back"
+
+
+def test_every_step_leaves_its_file_and_a_table(back):
+    assert sorted(path.stem for path in back.iterdir()) == sorted(gpu.STEPS)
+    for step in gpu.STEPS:
+        table = work.summary(step, open_results(back / f"{step}.nc"))
+        assert table.startswith(f"{step}\n") and len(table.splitlines()) > 4
+
+
+def test_a_processor_is_as_it_should_be(back):
+    table = work.checked(open_results(back / "checks.nc"))
+    assert (table["as it should be"] == "yes").all()
+    assert (table["found"].iloc[:2] == "0").all()  # it is compared with itself
+
+
+def test_what_is_checked_can_fail(back):
+    ds = open_results(back / "checks.nc")
+    waiting = ds.assign(waits=ds["waits"] + [0, 5])
+    stuck, other = ds.assign(moved=0 * ds["moved"]), ds.assign(again=ds["again"] + 1e-7)
+    for wrong in (waiting, stuck, other, ds.assign(off_mean=ds["off_mean"] + 0.002)):
+        assert (work.checked(wrong)["as it should be"] == "no").any()
+
+
+def test_precisions_are_timed_at_few_steps_and_the_best_at_many(back):
+    ds = open_results(back / "precisions.nc")
+    assert ds["timing_precision"].values.tolist()[:3] == ["float32", "TF32", "bfloat16"]
+    few, many = work.TOY["short"], work.TOY["long"]
+    assert ds["timing_iterations"].values.tolist() == [few, few, few, many]
+    rounded = ds.sel(way="bfloat16")
+    assert (rounded["off_max"] >= rounded["off_mean"]).all() and (rounded["off_mean"] > 0).all()
+    assert (ds["off_max"].sel(way="float32") == 0).all()
+
+
+def test_convergence_has_all_recipes_starts_and_layers(back):
+    ds = open_results(back / "convergence.nc")
+    assert ds["recipe"].values.tolist() == list(work.TOY["recipes"])
+    assert ds["init"].values.tolist() == ["noise", "noise", "images"]
+    assert ds["layer"].values.tolist() == ds["ref_layer"].values.tolist() == [0, 1, 2, 3]
+    assert ((ds["channel_share"] > 1 / 32) & (ds["channel_share"] < 1)).all()
+
+
+def test_draws_are_others(back):
+    one, more = (open_results(back / f"{step}.nc") for step in ("finetuning_task", "draws"))
+    assert one["seed"].values.tolist() == [0] and more["seed"].values.tolist() == [1, 2]
+
+
+def test_no_step_begins_when_the_budget_is_over(tmp_path, capsys):
+    became = gpu.run(tmp_path, ["precisions", "checks"], budget=0, toy=True)
+    assert list(became) == ["checks", "precisions"]  # most valuable first
+    assert all(what.startswith("skipped") for what in became.values())
+    assert "skipped: 0 s are over" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def test_a_step_that_fails_is_named_and_the_next_one_begins(back, tmp_path, monkeypatch, capsys):
+    def do(step, plan):
+        if step == "checks":
+            raise RuntimeError("out of memory")
+        return open_results(back / f"{step}.nc")
+
+    monkeypatch.setattr(work, "do", do)
+    assert main(["gpu", "run", "--toy", "--out", str(tmp_path), "--steps", "checks,draws"]) == 1
+    out, err = capsys.readouterr()
+    assert "failed: RuntimeError: out of memory" in out and "draws            done" in out
+    assert "Traceback" in err
+    assert main(["gpu", "run", "--steps", "chekcs"]) == 2
+    assert "did you mean 'checks'?" in capsys.readouterr().err
+
+
+def changed(path, target, **attrs):
+    ds = open_results(path)
+    save_results(ds.assign_attrs(**attrs), target)
+
+
+GPU = dict(device="cuda: NVIDIA H100, CUDA 13.0", git_commit=COMMIT, git_dirty=0)
+
+
+def test_results_of_a_gpu_are_merged_without_pictures(back, tmp_path):
+    for step in gpu.STEPS:
+        changed(back / f"{step}.nc", tmp_path / f"back/{step}.nc", **GPU)
+    taken, refused = gpu_parcel.merge(tmp_path / "back", tmp_path / "results")
+    assert not refused and [path.stem for path in taken] == sorted(gpu.STEPS)
+    before, after = (open_results(tmp_path / f / "draws.nc") for f in ("back", "results"))
+    assert "example_images" in before and "example" not in after.dims
+    assert after.attrs == before.attrs
+    np.testing.assert_array_equal(after["stir_ft_pt"], before["stir_ft_pt"])
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "reason"),
+    [
+        ("checks", dict(device="cpu: x, 1 thread"), "computed on cpu: x, 1 thread"),
+        ("checks", dict(git_dirty=1), "of no clean commit"),
+        ("checks", dict(git_commit="unknown"), "of no clean commit: unknown"),
+        ("robustness", {}, "no step is called so"),
+        ("draws", {}, "its kind is benchmark, must be comparison"),
+    ],
+)
+def test_anything_else_is_refused_by_name(back, tmp_path, monkeypatch, capsys, name, attrs, reason):
+    changed(back / "checks.nc", tmp_path / f"{name}.nc", **GPU | attrs)
+    changed(back / "precisions.nc", tmp_path / "precisions.nc", **GPU)
+    monkeypatch.setattr(gpu, "results_root", lambda scale: tmp_path / scale)
+    assert main(["gpu", "merge", str(tmp_path)]) == 1
+    assert f"refused: {name}.nc: {reason}" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "gpu").iterdir()] == ["precisions.nc"]
+
+
+def test_every_step_has_its_kind():
+    assert set(gpu_parcel.KINDS) == set(gpu.STEPS)
+
+
+def test_a_torn_file_is_refused_and_an_empty_folder_an_error(tmp_path, capsys):
+    assert main(["gpu", "merge", str(tmp_path)]) == 2
+    assert "no .nc in" in capsys.readouterr().err
+    (tmp_path / "checks.nc").write_bytes(b"\x89HDF\r\n\x1a\n torn")
+    assert "torn" in gpu_parcel.merge(tmp_path, tmp_path / "results")[1]["checks.nc"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A repository with one committed file, a data set and weights."""
+    root = tmp_path / "project"
+    (root / "invlib").mkdir(parents=True)
+    (root / "invlib" / "a.py").write_text("committed\n")
+    (root / "requirements.lock").write_text("timm==1.2.3 ; python_version > '3'\n")
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "One"]):
+        subprocess.run(["git", "-C", root, *words], check=True)
+    (root / "invlib" / "a.py").write_text("not committed\n")
+    data, rng = tmp_path / "data", np.random.default_rng(0)
+    (data / "cifar10").mkdir(parents=True)
+    (data / "weights").mkdir()
+    (data / gpu_parcel.WEIGHTS).write_bytes(b"weights")
+    (data / "cifar10" / "classes.json").write_text("[]")
+    for split, n in dict(train=300, test=100).items():
+        images, labels = rng.integers(0, 256, (n, 2, 2, 3), "uint8"), np.arange(n) % 10
+        images[:, 0, 0, 0] = labels
+        np.savez(data / "cifar10" / f"{split}.npz", images=images, labels=labels)
+    monkeypatch.setenv("INVLIB_DATA", str(data))
+    monkeypatch.setattr(gpu_parcel, "project_root", lambda: root)
+    monkeypatch.setattr(gpu_parcel, "CODE", ("invlib",))
+    monkeypatch.setattr(gpu_parcel, "SUBSET", dict(train=50, test=20))
+    return root
+
+
+def test_a_bundle_has_committed_code_and_a_balanced_subset(project, tmp_path, monkeypatch):
+    folder = tmp_path / "bundle"
+    sizes = gpu_parcel.bundle(folder, "3.12", [])
+    assert set(sizes) == {"code", "data", "run.sh", "wheels"}
+    assert (folder / "code/invlib/a.py").read_text() == "committed\n"
+    with np.load(folder / "data/cifar10/train.npz") as train:
+        assert np.bincount(train["labels"]).tolist() == 10 * [5]
+        assert (train["images"][:, 0, 0, 0] == train["labels"]).all()
+    with pytest.raises(FileExistsError, match="not empty"):
+        gpu_parcel.bundle(folder, "3.12", [])
+    monkeypatch.setattr(gpu_parcel, "MOST", 0)
+    with pytest.raises(ValueError, match=r"larger than 0 MB: code 0\.0, data"):
+        gpu_parcel.bundle(tmp_path / "other", "3.12", [])
+
+
+def test_a_bundle_runs_there_and_says_its_commit(project, tmp_path):
+    folder = tmp_path / "a bundle"
+    gpu_parcel.bundle(folder, "3.12", [])
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(
+        '#!/bin/sh\n[ "$2" = pip ] || echo "$PWD|$*|$INVLIB_GIT_COMMIT|$PYTHONPATH"\n'
+    )
+    python.chmod(0o755)
+    env = {"PATH": f"{python.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", folder / "run.sh", "--toy"], env=env, capture_output=True, text=True, check=True
+    )
+    here, words, commit, path = done.stdout.strip().split("|")
+    assert here == f"{folder}/code" and path == f"{folder}/code:{folder}/site"
+    assert words == f"-m papers gpu run --out {folder}/results --toy"
+    assert len(commit) == 40 and commit == gpu_parcel._git("rev-parse", "HEAD").decode().strip()
+
+
+def test_wheels_are_the_locked_ones_for_the_python_there(project, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(gpu_parcel.subprocess, "run", lambda words, check: asked.append(words))
+    gpu_parcel._download(tmp_path, "3.12", ["timm", "h5netcdf"])
+    assert asked[0][-2:] == ["timm==1.2.3", "h5netcdf"]
+    assert {"--python-version=3.12", "--no-deps", "--only-binary=:all:"} <= set(asked[0])
+    assert not any("://" in word for word in asked[0])
+
+
+def test_committed_results_of_a_gpu_are_what_merge_takes():
+    files = sorted(results_root("gpu").glob("*.nc"))
+    assert {"checks", "convergence", "finetuning_task", "precisions"} <= {f.stem for f in files}
+    for file in files:
+        assert gpu_parcel._from_a_gpu(file).attrs["device"].startswith("cuda: NVIDIA")
+        assert file.stat().st_size < 2**20
+        assert work.summary(file.stem, open_results(file))
