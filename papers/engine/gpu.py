@@ -74,9 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _bundle(arguments: argparse.Namespace) -> int:
     """Pack the folder that a machine with a GPU needs, at most 60 MB."""
     folder, wheels = Path(arguments.folder), arguments.wheels.split()
-    for part, size in _work()[1].bundle(folder, arguments.python, wheels).items():
-        print(f"{part:10} {size / 2**20:5.1f} MB")
-    print(f"There: bash {folder.name}/run.sh")
+    size = _work()[1].bundle(folder, arguments.python, wheels)
+    print(f"{folder}: {size:.1f} MB. On the machine with the GPU: sh {folder.name}/run.sh")
     return 0
 
 

@@ -11,8 +11,8 @@ import torch
 import xarray as xr
 
 from invlib import compare, forgetting, invert, learning, load_images, load_model, train
+from invlib.data.images import ImageSet
 from invlib.inversion.invert import start_images
-from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.provenance import provenance
@@ -69,34 +69,27 @@ class Plan:
         self.dynamics = Dynamics.from_parameters(scale | fewer)
 
     @cached_property
-    def pool(self):
-        return load_images(self.section.datasets[0], "test")
-
-    @cached_property
-    def trained(self) -> tuple[StagedModel, StagedModel]:
-        """The pretrained network, and itself fine-tuned to classify."""
+    def trained(self) -> tuple[StagedModel, StagedModel, ImageSet]:
+        """The pretrained network, itself fine-tuned to classify, and images to compare them on."""
         run = self.section.finetuning_run(self.section.datasets[0], "classification")
         tuned = train(run, root=self.section.training_root, progress=False).model()
-        return pretrained_model(self.section).to(self.device), tuned.to(self.device)
+        models = pretrained_model(self.section), tuned
+        return *(model.to(self.device) for model in models), load_images(run.dataset, "test")
 
 
 def checks(plan: Plan) -> xr.Dataset:
     """The GPU against the processor, the same twice, waits in the loop, bounds, memory."""
-    off = []
+    off, iterations = [], 2 * plan.short
     for name, n in plan.checked.items():
-        here, there = (
-            compare(
-                *(load_model(name, seed=seed).to(device) for seed in (0, 1)),
-                noise(load_model(name), n), n=n, iterations=2 * plan.short, **QUIET,
-            )
-            for device in ("cpu", plan.device)
-        )  # fmt: skip
-        off.append(_off(here, there))
+        pair, pool = [load_model(name, seed=seed) for seed in (0, 1)], noise(load_model(name), n)
+        here = compare(*pair, pool, n=n, iterations=iterations, **QUIET)
+        pair = [model.to(plan.device) for model in pair]
+        off.append(_off(here, compare(*pair, pool, n=n, iterations=iterations, **QUIET)))
     model = load_model(next(iter(plan.checked))).to(plan.device)
     x, steps = noise(model, max(plan.checked.values())), (plan.short, 2 * plan.short)
     do = partial(invert, progress=False)
     once, twice = (do(model, x, iterations=plan.short).images for _ in range(2))
-    starts = ("white", "black", "noise")
+    starts = ["white", "black", "noise"]
     big = load_model(plan.untrained).to(plan.device)
     said = "difference of debiased STIR on the processor and here, all float32"
     variables = {
@@ -113,7 +106,7 @@ def checks(plan: Plan) -> xr.Dataset:
                         f"peak memory of inverting {plan.untrained}", "GiB"),
     }  # fmt: skip
     return _saved(plan, "checks", variables, network=list(plan.checked), steps=list(steps),
-                  start=list(starts), images=list(plan.memory_images))  # fmt: skip
+                  start=starts, images=list(plan.memory_images))  # fmt: skip
 
 
 def _waits(function: partial) -> int:
@@ -124,10 +117,8 @@ def _waits(function: partial) -> int:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
-        try:
-            function()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+        function()
+        torch.cuda.set_sync_debug_mode("default")
     return sum("synchroniz" in str(warning.message) for warning in caught)
 
 
@@ -161,12 +152,12 @@ def precisions(plan: Plan) -> xr.Dataset:
     best = min(fine, key=lambda row: row["seconds"])["timing_precision"]
     rows.append(_timed(plan, untrained, pool, best, plan.n, plan.long)[0])
     _precisions(plan, rows, off)
-    found = []
+    found.clear()
     for way in WAYS:
         precision, _, other = way.partition(", ")
         chunk = plan.trained_n // 2 + 1 if other else plan.trained_n
         with computing_in(precision, plan.device):
-            found.append(compare(*plan.trained, plan.pool, n=plan.trained_n, iterations=plan.long,
+            found.append(compare(*plan.trained, n=plan.trained_n, iterations=plan.long,
                                  optimizer="fast", chunk=chunk, **QUIET))  # fmt: skip
     off[f"trained, fast:{plan.long}"] = [_off(found[0], ds) for ds in found]
     return _precisions(plan, rows, off)
@@ -208,18 +199,18 @@ def do(step: str, plan: Plan) -> xr.Dataset:
 
 def convergence(plan: Plan) -> xr.Dataset:
     """STIR and the distance left by recipe, steps and start; the file grows recipe by recipe."""
-    parts, pretrained = {}, plan.trained[0]
-    x = plan.pool.sample(min(24, len(plan.pool)), 0).tensor(pretrained.img_size).to(plan.device)
+    parts, (model, _, pool) = {}, plan.trained
+    x = pool.sample(min(24, len(pool)), 0).tensor(model.img_size).to(plan.device)
     with torch.no_grad():  # (n, tokens, channels) -> (channels,)
-        by_channel = [h.square().sum((0, 1)) for h in pretrained.features(x, pretrained.layers)]
+        by_channel = [h.square().sum((0, 1)) for h in model.features(x, model.layers)]
     share = [float(square.max() / square.sum()) for square in by_channel]
     for recipe in plan.recipes:
         if parts and time.monotonic() > plan.ends:
             break
         rule, steps, init = split(recipe)
         with computing_in(plan.precision, plan.device):
-            ds = compare(*plan.trained, plan.pool, n=plan.recipes_n, iterations=steps,
-                         optimizer=rule, init=init, **QUIET)  # fmt: skip
+            ds = compare(*plan.trained, n=plan.recipes_n, iterations=steps, optimizer=rule,
+                         init=init, **QUIET)  # fmt: skip
         kept = [name for name in ds if str(name).startswith(("stir", "inversion_loss"))]
         parts[recipe] = ds[kept].assign_coords(rule=rule, steps=steps, init=init).drop_attrs()
         ds = xr.concat(list(parts.values()), xr.Variable("recipe", list(parts)), join="exact")
@@ -235,8 +226,8 @@ def _off(a: xr.Dataset, b: xr.Dataset) -> tuple[float, float, float, float]:
     """Differences of debiased STIR, in the order of `OFF`."""
     a, b = (ds.sel(estimator="debiased") for ds in (a, b))
     whole = np.stack([abs(a[name] - b[name]).values for name in MATRICES])
-    same = np.stack([abs(diagonal(a, name) - diagonal(b, name)).values for name in MATRICES])
-    return tuple(float(value) for value in (whole.mean(), whole.max(), same.mean(), same.max()))
+    same = np.diagonal(whole, axis1=-2, axis2=-1)
+    return whole.mean(), whole.max(), same.mean(), same.max()
 
 
 def _card(plan: Plan) -> str:

@@ -33,18 +33,11 @@ cd "$here/code" && exec python3 -m papers gpu run --out "${{OUT:-$here/results}}
 """
 
 
-def bundle(folder: Path, python: str, wheels: Iterable[str]) -> dict[str, int]:
-    """Pack code, a data subset, weights and `wheels` into `folder`; return the bytes of each part.
+def bundle(folder: Path, python: str, wheels: Iterable[str]) -> float:
+    """Pack code, a data subset, weights and `wheels` into `folder`; return its size in MB.
 
     The code is that of the last commit, so that results name one. Wheels are for Python `python`
-    and a machine like this one.
-
-    Raises
-    ------
-    FileExistsError
-        If `folder` holds something.
-    ValueError
-        If it came out larger than 60 MB; it is left to be looked at.
+    and a machine like this one. Refused are a folder that holds something, and more than 60 MB.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty")
@@ -60,19 +53,14 @@ def bundle(folder: Path, python: str, wheels: Iterable[str]) -> dict[str, int]:
     copyfile(resolve_weights(WEIGHTS), folder / "data" / WEIGHTS)
     _download(folder / "wheels", python, wheels)
     (folder / "run.sh").write_text(RUN.format(commit=commit))
-    sizes = {
-        part.name: sum(file.stat().st_size for file in [part, *part.rglob("*")] if file.is_file())
-        for part in sorted(folder.iterdir())
-    }
-    if sum(sizes.values()) > MOST * 2**20:
-        parts = ", ".join(f"{name} {size / 2**20:.1f}" for name, size in sizes.items())
-        raise ValueError(f"{folder} is larger than {MOST} MB: {parts}")
-    return sizes
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 2**20
+    if size > MOST:
+        raise ValueError(f"{folder} has {size:.1f} MB, more than {MOST}")
+    return size
 
 
 def _git(*arguments: str) -> bytes:
-    words = ["git", "-C", str(project_root()), *arguments]
-    return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.check_output(["git", "-C", str(project_root()), *arguments])
 
 
 def _subset(source: Path, target: Path, n: int) -> None:
@@ -91,8 +79,8 @@ def _download(folder: Path, python: str, wheels: Iterable[str]) -> None:
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE))
     wanted = [f"{name}=={locked[name]}" if name in locked else name for name in wheels]
     options = ["--quiet", "--no-deps", "--only-binary=:all:", f"--python-version={python}"]
-    pip = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
     if wanted:
+        pip = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder)]
         subprocess.run([*pip, *wanted], check=True)
 
 
