@@ -76,8 +76,12 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         layers=check_layers(model, arguments.get("layers")),
         shape=list(images.shape),
     )
-    if (arithmetic := _arithmetic(model.device)) != ["highest", None]:
-        says |= dict(arithmetic=arithmetic)
+    one = torch.ones(
+        1, 1, device=model.device
+    )  # its product has the type that autocast computes in
+    precision = [torch.get_float32_matmul_precision(), str((one @ one).dtype)]
+    if precision != ["highest", "torch.float32"]:
+        says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
@@ -85,14 +89,6 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:24]
-
-
-def _arithmetic(device: torch.device) -> list[str | None]:
-    """The precision of float32 matrix products, and the type that autocast puts in its place."""
-    known = torch.amp.is_autocast_available(device.type)
-    autocast = known and torch.is_autocast_enabled(device.type)
-    products = str(torch.get_autocast_dtype(device.type)) if autocast else None
-    return [torch.get_float32_matmul_precision(), products]
 
 
 def _read(path: Path, model: StagedModel, layers: tuple[int, ...]) -> Inversion | None:

@@ -108,15 +108,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def outside_autocast(device: torch.device) -> AbstractContextManager:
-    """Operations in the precision of what they are given, within somebody's autocast, too.
-
-    Examples
-    --------
-    >>> cpu, one = torch.device("cpu"), torch.ones(1, 1)
-    >>> with torch.autocast("cpu", torch.bfloat16), outside_autocast(cpu):
-    ...     (one @ one).dtype
-    torch.float32
-    """
+    """Operations in the precision of what they are given, within somebody's autocast, too."""
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)

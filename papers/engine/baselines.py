@@ -24,7 +24,7 @@ from invlib.metrics.cka import linear_cka
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
 
-__all__ = ["naive_matrices", "pairs_of", "reference_matrices", "reference_pair", "spread_pairs"]
+__all__ = ["naive_matrices", "pairs_of", "reference_pair", "spread_pairs"]
 
 STEP = 0.5  # η of the reference code
 Place = tuple[str, int]  # a model, "pt" or "ft", and one of its layers
@@ -131,22 +131,6 @@ def spread_pairs(layers: Iterable[int], count: int) -> list[tuple[Place, Place]]
     last = max(layers)
     chosen = torch.linspace(0, last / 2, count).round().int().tolist() if count > 1 else [last // 2]
     return [(("pt", k), ("ft", last - k)) for k in chosen]
-
-
-def reference_matrices(
-    models: dict[str, StagedModel], images: Tensor, start: Tensor, iterations: int
-) -> dict[str, Tensor]:
-    """Return all matrices (ref_layer, layer) pair by pair. Far too slow but for tiny networks."""
-    layers = models["pt"].layers
-    out = _empty(len(layers))
-    for a, b in pairs_of(layers):
-        b_given_a, a_given_b, cka = reference_pair(models, a, b, images, start, iterations)
-        out[f"stir_{b[0]}_{a[0]}"][a[1], b[1]] = b_given_a
-        out[f"stir_{a[0]}_{b[0]}"][b[1], a[1]] = a_given_b
-        for left, right in ((a, b), (b, a)):
-            if (name := f"cka_{right[0]}_{left[0]}") in out:
-                out[name][left[1], right[1]] = cka
-    return out
 
 
 def naive_matrices(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+import yaml
 
 from invlib import compare, forgetting, invert, learning, load_images, load_model, train
 from invlib.data.images import ImageSet
@@ -34,39 +35,20 @@ OFF = {
 }  # fmt: skip
 ENOUGH = 0.005  # a precision may move debiased STIR by so much
 
-# fmt: off
-TOY = dict(
-    untrained="vit_pico_patch8_32", checked={"vit_pico_patch8_32": 6, "resnet18_cifar_w4": 5},
-    memory_images=(4, 8), n=8, short=1, long=2, trained_n=8, recipes_n=6,
-    recipes=("fast:2", "ngd:2", "fast:2:images"),
-)
-FULL = dict(
-    untrained="vit_base_patch32_224", checked={"vit_nano_patch8_32": 32, "resnet18_cifar": 16},
-    memory_images=(64, 500), n=500, short=5, long=50, trained_n=64, recipes_n=48,
-    # if time runs out, the later ones are missing
-    recipes=("fast:50", "fast:25", "ngd:50", "adam:50", "fast:100", "fast:200", "ngd:200",
-             "adam:200", "fast:200:images", "fast:50:images", "fast:400", "ngd:500", "adam:500",
-             "adam:100", "ngd:100", "ngd:25", "adam:25"),
-)
-SECTION = dict(
-    scale="gpu", weights="weights/vit_tiny_patch16_224.safetensors", n=128, iterations=200,
-    finetuning_epochs=6, finetuning_lr=0.02,
-)
-# fmt: on
+SIZES = Path(__file__).parents[1] / "gpu.yaml"
 
 
 class Plan:
-    """Where the steps write and when no further recipe begins; sizes, as `FULL` and `TOY` do."""
+    """Where the steps write, when no further recipe begins, and the sizes of ``gpu.yaml``."""
 
     def __init__(self, folder: Path, *, precision: str, toy: bool, ends: float):
         self.folder, self.precision, self.ends = folder, precision, ends
         self.began, self.device = time.monotonic(), torch.device(best_device())
-        vars(self).update(TOY if toy else FULL)
-        scale = load_scale("smoke" if toy else "cifar") | {"seeds": [0]}
-        scale |= {"scale": "gpu-toy"} if toy else SECTION
-        self.section = FinetuningTask.from_parameters(scale)
-        fewer = {} if toy else dict(n=48, iterations=100, corrupted_n=200)
-        self.dynamics = Dynamics.from_parameters(scale | fewer)
+        sizes = yaml.safe_load(SIZES.read_text(encoding="utf-8"))["toy" if toy else "full"]
+        vars(self).update(sizes)
+        parameters = load_scale(sizes["base"]) | sizes["section"]
+        self.section = FinetuningTask.from_parameters(parameters)
+        self.dynamics = Dynamics.from_parameters(parameters | sizes["dynamics"])
 
     @cached_property
     def trained(self) -> tuple[StagedModel, StagedModel, ImageSet]:
@@ -140,49 +122,48 @@ def _peak(function: partial) -> float:
 
 def precisions(plan: Plan) -> xr.Dataset:
     """Few steps at each precision, many at the best; what a precision does to trained weights."""
-    untrained = [load_model(plan.untrained, seed=seed).to(plan.device) for seed in (0, 1)]
-    pool, rows, found = noise(untrained[0], plan.n), [], []
+    models = [load_model(plan.untrained, seed=seed).to(plan.device) for seed in (0, 1)]
+    pool, rows, found = noise(models[0], plan.n), [], {}
+
+    def timed(precision: str, n: int, steps: int) -> None:
+        run = partial(compare, *models, pool, n=n, iterations=steps, **QUIET)
+        with computing_in(precision, plan.device):
+            seconds, found[precision] = clock(run, plan.device)
+        rate = 2 * n * inversion_flop(models[0], models[0].layers, steps) / seconds / 1e12
+        rows.append((precision, n, steps, _card(plan), seconds, rate))
+
     for precision in PRECISIONS:
-        _timed(plan, untrained, pool, precision, max(4, plan.n // 10), 1)  # what happens only once
-        row, ds = _timed(plan, untrained, pool, precision, plan.n, plan.short)
-        rows.append(row)
-        found.append(ds)
-    off = {f"untrained, ngd:{plan.short}": [_off(found[0], ds) for ds in found] + [4 * (np.nan,)]}
-    fine = [row for row, ds in zip(rows, found, strict=True) if _off(found[0], ds)[1] <= ENOUGH]
-    best = min(fine, key=lambda row: row["seconds"])["timing_precision"]
-    rows.append(_timed(plan, untrained, pool, best, plan.n, plan.long)[0])
+        timed(precision, max(4, plan.n // 10), 1)
+        rows.pop()  # it paid for what happens only once
+        timed(precision, plan.n, plan.short)
+    values = [_off(found["float32"], found[precision]) for precision in PRECISIONS]
+    off = {f"untrained, ngd:{plan.short}": [*values, 4 * (np.nan,)]}
+    fine = [i for i, (_, largest, *_) in enumerate(values) if largest <= ENOUGH]
+    timed(PRECISIONS[min(fine, key=lambda i: rows[i][4])], plan.n, plan.long)
     _precisions(plan, rows, off)
     found.clear()
     for way in WAYS:
-        precision, _, other = way.partition(", ")
-        chunk = plan.trained_n // 2 + 1 if other else plan.trained_n
-        with computing_in(precision, plan.device):
-            found.append(compare(*plan.trained, n=plan.trained_n, iterations=plan.long,
-                                 optimizer="fast", chunk=chunk, **QUIET))  # fmt: skip
-    off[f"trained, fast:{plan.long}"] = [_off(found[0], ds) for ds in found]
+        chunk = plan.trained_n // 2 + 1 if way == WAYS[-1] else plan.trained_n
+        how = dict(n=plan.trained_n, iterations=plan.long, optimizer="fast", chunk=chunk)
+        with computing_in(way.partition(",")[0], plan.device):
+            found[way] = compare(*plan.trained, **how, **QUIET)
+    off[f"trained, fast:{plan.long}"] = [_off(found["float32"], found[way]) for way in WAYS]
     return _precisions(plan, rows, off)
 
 
-def _timed(plan: Plan, pair: list[StagedModel], pool, precision: str, n: int, steps: int) -> tuple:
-    run = partial(compare, *pair, pool, n=n, iterations=steps, **QUIET)
-    with computing_in(precision, plan.device):
-        seconds, ds = clock(run, plan.device)
-    rate = 2 * n * inversion_flop(pair[0], pair[0].layers, steps) / seconds / 1e12
-    return dict(timing_precision=precision, timing_images=n, timing_iterations=steps,
-                timing_card=_card(plan), seconds=seconds, rate=rate), ds  # fmt: skip
-
-
-def _precisions(plan: Plan, rows: list[dict], off: dict[str, list]) -> xr.Dataset:
-    each = {name: ("timing", [row[name] for row in rows]) for name in rows[0]}
-    said = "difference of debiased STIR from that of float32"
+def _precisions(plan: Plan, rows: list[tuple], off: dict[str, list]) -> xr.Dataset:
+    *columns, seconds, rate = map(list, zip(*rows, strict=True))
+    each = zip(("precision", "images", "iterations", "card"), columns, strict=True)
     variables = {
-        "seconds": (*each.pop("seconds"), "time of a comparison of two networks, one seed", "s"),
-        "rate": (*each.pop("rate"), "operations of its steps over this time", "TFLOP/s"),
+        "seconds": ("timing", seconds, "time of a comparison of two networks, one seed", "s"),
+        "rate": ("timing", rate, "operations of its steps over this time", "TFLOP/s"),
     }
     for (name, word), part in zip(OFF.items(), np.moveaxis(list(off.values()), -1, 0), strict=True):
-        variables[name] = (("pair", "way"), part, f"{word} {said}")
+        words = f"{word} difference of debiased STIR from that of float32"
+        variables[name] = (("pair", "way"), part, words)
     return _saved(plan, "precisions", variables, timing=range(len(rows)), pair=list(off),
-                  pair_card=("pair", [_card(plan)] * len(off)), way=list(WAYS), **each)  # fmt: skip
+                  pair_card=("pair", [_card(plan)] * len(off)), way=list(WAYS),
+                  **{f"timing_{name}": ("timing", column) for name, column in each})  # fmt: skip
 
 
 def do(step: str, plan: Plan) -> xr.Dataset:

@@ -262,6 +262,19 @@ def test_starts_are_drawn_once_a_seed(models, pool, ds, monkeypatch):
     np.testing.assert_array_equal(found.stir_ft_pt, ds.stir_ft_pt)
 
 
+def test_a_key_knows_the_precision_of_products(models, pool):
+    x, usual = pool.tensor(32)[:2], torch.get_float32_matmul_precision()
+    keys = [inversion_key(models[0], x)]
+    with torch.autocast("cpu", torch.bfloat16):
+        keys.append(inversion_key(models[0], x))
+    torch.set_float32_matmul_precision("high")
+    try:
+        keys.append(inversion_key(models[0], x))
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    assert len(set(keys)) == 3 and inversion_key(models[0], x) == keys[0]
+
+
 @pytest.mark.parametrize("starts", [None, torch.zeros(2, 3, 32, 32)])
 def test_starts_are_no_part_of_a_key(models, pool, starts):
     x = pool.tensor(32)[:2]

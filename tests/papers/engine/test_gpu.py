@@ -5,6 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
+import yaml
 
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results, save_results
@@ -14,6 +15,7 @@ from papers.engine.work import gpu as work
 from papers.engine.work import gpu_parcel
 
 COMMIT = "c" * 40
+FULL, TOY = yaml.safe_load(work.SIZES.read_text()).values()
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_what_is_checked_can_fail(back):
 def test_precisions_are_timed_at_few_steps_and_the_best_at_many(back):
     ds = open_results(back / "precisions.nc")
     assert ds["timing_precision"].values.tolist()[:3] == ["float32", "TF32", "bfloat16"]
-    few, many = work.TOY["short"], work.TOY["long"]
+    few, many = TOY["short"], TOY["long"]
     assert ds["timing_iterations"].values.tolist() == [few, few, few, many]
     rounded = ds.sel(way="bfloat16")
     assert (rounded["off_max"] >= rounded["off_mean"]).all() and (rounded["off_mean"] > 0).all()
@@ -62,10 +64,18 @@ def test_precisions_are_timed_at_few_steps_and_the_best_at_many(back):
 
 def test_convergence_has_all_recipes_starts_and_layers(back):
     ds = open_results(back / "convergence.nc")
-    assert ds["recipe"].values.tolist() == list(work.TOY["recipes"])
+    assert ds["recipe"].values.tolist() == TOY["recipes"]
     assert ds["init"].values.tolist() == ["noise", "noise", "images"]
     assert ds["layer"].values.tolist() == ds["ref_layer"].values.tolist() == [0, 1, 2, 3]
     assert ((ds["channel_share"] > 1 / 32) & (ds["channel_share"] < 1)).all()
+
+
+def test_full_sizes_are_those_of_the_paper(tmp_path):
+    assert FULL.keys() == TOY.keys()
+    plan = work.Plan(tmp_path, precision="float32", toy=False, ends=0)
+    assert (plan.untrained, plan.n, plan.long) == ("vit_base_patch32_224", 500, 50)
+    assert (plan.section.img_size, plan.section.iterations) == (224, 200)
+    assert plan.dynamics.n == 48 and plan.dynamics.finetuning_run("cifar10").epochs == 6
 
 
 def test_draws_are_others(back):
