@@ -1,8 +1,4 @@
-"""``python -m papers gpu``: what is worth an hour of a borrowed GPU, carried there and back.
-
-``bundle`` packs a folder for a machine with a GPU, its own PyTorch and no network; ``run`` measures
-there, most valuable first; ``merge`` takes the results into ``data/results/gpu``.
-"""
+"""``python -m papers gpu``: pack for a borrowed GPU, measure there, take the results home."""
 
 import argparse
 import os
@@ -14,8 +10,6 @@ from types import ModuleType
 
 from invlib.names import choices
 from invlib.paths import project_root, results_root
-
-__all__ = ["STEPS", "add_gpu", "run"]
 
 # Most valuable first. Each writes the file of its name before the next begins.
 STEPS = {
@@ -73,24 +67,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _bundle(arguments: argparse.Namespace) -> int:
     """Pack the folder that a machine with a GPU needs, at most 60 MB."""
-    folder, wheels = Path(arguments.folder), arguments.wheels.split()
-    size = _work()[1].bundle(folder, arguments.python, wheels)
+    folder = Path(arguments.folder)
+    size = _work()[1].bundle(folder, arguments.python, arguments.wheels.split())
     print(f"{folder}: {size:.1f} MB. On the machine with the GPU: sh {folder.name}/run.sh")
     return 0
 
 
 def _merge(arguments: argparse.Namespace) -> int:
     """Take what came back into data/results/gpu; exit status 1 where a file was refused."""
-    taken, refused = _work()[1].merge(Path(arguments.folder), results_root("gpu"))
-    for path in taken:
-        print(f"{os.path.relpath(path)}: {path.stat().st_size / 1024:.0f} KiB")
-    for name, reason in refused.items():
-        print(f"refused: {name}: {reason}")
-    return int(bool(refused))
+    became = _work()[1].merge(Path(arguments.folder), results_root("gpu"))
+    print("\n".join(f"{name}: {what}" for name, what in became.items()))
+    return int(set(became.values()) != {"merged"})
 
 
 def _work() -> tuple[ModuleType, ModuleType]:
-    """What measures, and what packs and unpacks."""
     from papers.engine.work import gpu, gpu_parcel  # imports torch, which --help does without
 
     return gpu, gpu_parcel
@@ -107,7 +97,8 @@ def add_gpu(add: Callable[..., argparse.ArgumentParser]) -> None:
     option = parsers["run"].add_argument
     option("--steps", default=",".join(STEPS), help="which, with commas (default: %(default)s)")
     option("--budget", type=float, default=600, help="seconds after which no step begins (600)")
-    option("--precision", default="float32", help="of all but checks: float32, TF32 or bfloat16")
+    precisions = ("float32", "TF32", "bfloat16")
+    option("--precision", choices=precisions, default="float32", help="from the third step on")
     option("--out", metavar="FOLDER", help="for the results")
     option("--toy", action="store_true", help="tiny sizes, to try it on a processor")
     option = parsers["bundle"].add_argument

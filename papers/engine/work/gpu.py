@@ -29,12 +29,10 @@ QUIET = dict(cache=False, examples=0, progress=False, seeds=[0], subspace_k=3)
 MATRICES = ("stir_ft_pt", "stir_pt_ft", "stir_pt_pt", "stir_ft_ft")
 # Float32 in chunks of another size shows what any rounding does: the yardstick of the others.
 WAYS = (*PRECISIONS, "float32, other chunk")
-OFF = {
-    "off_mean": "mean", "off_max": "largest",
-    "off_diagonal_mean": "mean, ref_layer = layer:", "off_diagonal_max": "largest, likewise:",
-}  # fmt: skip
+OFF = dict(off_mean="mean", off_max="largest", off_diagonal_mean="mean along the diagonal,",
+           off_diagonal_max="largest on the diagonal,")  # fmt: skip
 ENOUGH = 0.005  # a precision may move debiased STIR by so much
-
+UNITS = {"seconds": "time (s)", "rate": "TFLOP/s"}
 SIZES = Path(__file__).parents[1] / "gpu.yaml"
 
 
@@ -44,6 +42,7 @@ class Plan:
     def __init__(self, folder: Path, *, precision: str, toy: bool, ends: float):
         self.folder, self.precision, self.ends = folder, precision, ends
         self.began, self.device = time.monotonic(), torch.device(best_device())
+        self.card = torch.cuda.get_device_name() if self.device.type == "cuda" else "none"
         sizes = yaml.safe_load(SIZES.read_text(encoding="utf-8"))["toy" if toy else "full"]
         vars(self).update(sizes)
         parameters = load_scale(sizes["base"]) | sizes["section"]
@@ -130,7 +129,7 @@ def precisions(plan: Plan) -> xr.Dataset:
         with computing_in(precision, plan.device):
             seconds, found[precision] = clock(run, plan.device)
         rate = 2 * n * inversion_flop(models[0], models[0].layers, steps) / seconds / 1e12
-        rows.append((precision, n, steps, _card(plan), seconds, rate))
+        rows.append((precision, n, steps, plan.card, seconds, rate))
 
     for precision in PRECISIONS:
         timed(precision, max(4, plan.n // 10), 1)
@@ -162,7 +161,7 @@ def _precisions(plan: Plan, rows: list[tuple], off: dict[str, list]) -> xr.Datas
         words = f"{word} difference of debiased STIR from that of float32"
         variables[name] = (("pair", "way"), part, words)
     return _saved(plan, "precisions", variables, timing=range(len(rows)), pair=list(off),
-                  pair_card=("pair", [_card(plan)] * len(off)), way=list(WAYS),
+                  pair_card=("pair", [plan.card] * len(off)), way=list(WAYS),
                   **{f"timing_{name}": ("timing", column) for name, column in each})  # fmt: skip
 
 
@@ -211,10 +210,6 @@ def _off(a: xr.Dataset, b: xr.Dataset) -> tuple[float, float, float, float]:
     return whole.mean(), whole.max(), same.mean(), same.max()
 
 
-def _card(plan: Plan) -> str:
-    return torch.cuda.get_device_name() if plan.device.type == "cuda" else plan.device.type
-
-
 def _saved(plan: Plan, step: str, variables: dict[str, tuple], **coords) -> xr.Dataset:
     """Write a benchmark of {name: (dims, values, long name, units or none)}; return it as read."""
     ds = xr.Dataset({name: said[:2] for name, said in variables.items()}, coords)
@@ -249,16 +244,14 @@ def checked(ds: xr.Dataset) -> pd.DataFrame:
 
 def timings(ds: xr.Dataset) -> pd.DataFrame:
     """Return time and rate of the paper's comparison by precision and steps, with the card."""
-    names = ("precision", "images", "iterations", "card")
-    columns = {name: ds[f"timing_{name}"].values for name in names}
-    columns |= {"s": ds["seconds"].values.round(1), "TFLOP/s": ds["rate"].values.round(0)}
-    return pd.DataFrame(columns).set_index("precision")
+    frame = ds[["seconds", "rate"]].to_dataframe().round({"seconds": 1, "rate": 0})
+    frame = frame.rename(columns=lambda name: name.removeprefix("timing_"))
+    return frame.set_index(["precision", "images", "iterations"]).rename(columns=UNITS)
 
 
 def deviations(ds: xr.Dataset) -> pd.DataFrame:
     """Return how far debiased STIR lies from that of float32, by pair of networks and precision."""
-    frame = ds[list(OFF)].to_dataframe().reorder_levels(["pair", "way"]).drop("float32", level=1)
-    frame = frame.dropna().sort_index(level=0, sort_remaining=False)
+    frame = ds[list(OFF)].to_dataframe().drop("float32", level="way").dropna()
     frame.columns = [*(name.removeprefix("off_").replace("_", ", ") for name in OFF), "card"]
     return frame.map(lambda value: value if isinstance(value, str) else f"{value:.1e}")
 

@@ -84,22 +84,23 @@ def _download(folder: Path, python: str, wheels: Iterable[str]) -> None:
         subprocess.run([*pip, *wanted], check=True)
 
 
-def merge(folder: Path, target: Path) -> tuple[list[Path], dict[str, str]]:
-    """Take results that came from a GPU into `target`; return their paths, and what was refused.
+def merge(folder: Path, target: Path) -> dict[str, str]:
+    """Take results that came from a GPU into `target`; return "merged" or why not, by file name.
 
     Pictures stay behind: they are most of a file.
     """
-    taken, refused = [], {}
+    became = {}
     for file in sorted(folder.glob("*.nc")):
         try:
             ds = _from_a_gpu(file)
-            pictures = [dim for dim in ("example", "x", "y", "channel") if dim in ds.dims]
-            taken.append(save_results(ds.drop_dims(pictures), target / file.name))
+            pictures = ["example", "x", "y", "channel"]
+            save_results(ds.drop_dims(pictures, errors="ignore"), target / file.name)
+            became[file.name] = "merged"
         except ResultError as error:
-            refused[file.name] = str(error)
-    if not taken and not refused:
+            became[file.name] = f"refused: {error}"
+    if not became:
         raise FileNotFoundError(f"no .nc in {folder}")
-    return taken, refused
+    return became
 
 
 def _from_a_gpu(file: Path):
