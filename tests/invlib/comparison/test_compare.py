@@ -17,7 +17,7 @@ from invlib.inversion.rules import adam, fast
 from invlib.metrics.cka import linear_cka
 from invlib.metrics.subspaces import subspace_similarity
 from invlib.models.loading import load_model
-from invlib.results.netcdf import conform, validate
+from invlib.results.validation import conform, validate
 
 QUICK = dict(n=6, iterations=4, optimizer="adam", subspace_k=3, cache=False)
 

@@ -11,7 +11,8 @@ from invlib.metrics.cka import cka_from_grams, cka_leave_one_out
 from invlib.metrics.grams import gram
 from invlib.metrics.invariance import diagonal
 from invlib.metrics.jackknife import interval, left_one_out
-from invlib.results.netcdf import open_results, provenance, save_results
+from invlib.results.netcdf import open_results, save_results
+from invlib.results.provenance import provenance
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import Claim, check_claims, claims_html, claims_table, claims_text
 

@@ -24,7 +24,7 @@ from invlib.models.convnets import CHAIN
 from invlib.models.loading import load_model
 from invlib.models.staged import FAMILIES
 from invlib.models.zoo import CIFAR_NETS, create
-from invlib.results.netcdf import conform, validate
+from invlib.results.validation import conform, validate
 from invlib.training.run import TrainingRun
 from invlib.training.train import train
 

@@ -14,7 +14,9 @@ import xarray as xr
 
 import invlib.paths
 from invlib.metrics.invariance import cka_divergence, forgetting, learning
-from invlib.results.netcdf import open_results, provenance, save_results, validate
+from invlib.results.netcdf import open_results, save_results
+from invlib.results.provenance import provenance
+from invlib.results.validation import validate
 from papers.__main__ import main
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims import shapes

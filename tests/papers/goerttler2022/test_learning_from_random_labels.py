@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.results.netcdf import provenance, validate
-from invlib.results.validation import conform
+from invlib.results.provenance import provenance
+from invlib.results.validation import conform, validate
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.settings import settings

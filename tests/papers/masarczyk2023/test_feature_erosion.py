@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from invlib.plots.matrices import cka_matrices
-from invlib.results.netcdf import provenance
+from invlib.results.provenance import provenance
 from invlib.results.validation import conform, validate
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
