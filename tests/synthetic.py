@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from invlib.results.netcdf import provenance
+from invlib.results.provenance import provenance
 from papers.claims.claim import Claim, check_claims
 
 LAYERS = np.arange(13)

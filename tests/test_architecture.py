@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+from papers.sections import SECTIONS
 from tests.workspace import ROOT, environment
 
 LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
@@ -276,6 +278,60 @@ def test_tests_lie_in_the_folders_of_the_code():
         assert folder.parts[:1] in [(), *((name,) for name in beside)] or (
             folder.parts[0] in ("invlib", "papers") and (ROOT / folder).is_dir()
         ), file
+
+
+def test_the_library_is_tested_without_the_papers():
+    for file in (ROOT / "tests/invlib").rglob("*.py"):
+        assert not re.search(r"^ *(from|import) (papers|tests\.papers)", file.read_text(), re.M), (
+            file
+        )
+
+
+def parts(section: str) -> list[str]:
+    """Return the files that a section has besides its module, all of its one name."""
+    folder = SECTIONS[section].__module__.rpartition(".")[0].replace(".", "/")
+    return [
+        f"{folder}/work/{section}.py",
+        f"notebooks/{section}.ipynb",
+        f"tests/{folder}/test_{section}.py",
+    ]
+
+
+def without_a_section(folder: Path) -> list[str]:
+    """Return claims, and measures for them, that lie under another name than a section's own."""
+    found, claimed = [], set()
+    for file in sorted((folder / "data/papers").glob("*.yaml")):
+        for name in yaml.safe_load(file.read_text(encoding="utf-8"))["claims"]:
+            claimed.add(f"{file.stem}/{name}")
+            module = SECTIONS[name].__module__ if name in SECTIONS else ""
+            if module != f"papers.{file.stem}.{name}":
+                found.append(f"{file.name}: {name}")
+    for file in sorted((folder / "papers").glob("*/claims/[a-z]*.py")):
+        if f"{file.parent.parent.name}/{file.stem}" not in claimed:
+            found.append(file.relative_to(folder).as_posix())
+    return found
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_has_one_name(section):
+    assert [part for part in parts(section) if not (ROOT / part).is_file()] == []
+
+
+def test_claims_have_the_name_of_their_section():
+    assert without_a_section(ROOT) == []
+
+
+def test_claims_of_another_name_are_found(copy):
+    (copy / "data/papers").mkdir(parents=True)
+    for file in (ROOT / "data/papers").glob("*.yaml"):
+        text = file.read_text(encoding="utf-8")
+        (copy / "data/papers" / file.name).write_text(text.replace("  dynamics:", "  dynamic:"))
+    (copy / "papers/goerttler2022/claims/dynamics.py").write_text("")
+    assert without_a_section(copy) == [
+        "merlin2023.yaml: dynamic",
+        "papers/goerttler2022/claims/dynamics.py",
+        "papers/merlin2023/claims/dynamics.py",
+    ]
 
 
 def test_the_library_stays_light():

@@ -18,7 +18,6 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from invlib.comparison.representations import layer_grams
-from invlib.comparison.stacking import stack
 from invlib.data.images import ImageSet
 from invlib.inversion.cache import cached_invert
 from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
@@ -29,7 +28,7 @@ from invlib.models.staged import StagedModel, check_layers
 from invlib.names import ESTIMATORS, JACKKNIFES, choices
 from invlib.results.provenance import provenance
 
-__all__ = ["compare", "stack"]
+__all__ = ["compare"]
 
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 _MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
@@ -143,7 +142,7 @@ def compare(
         if stir:
             start = start_images(images, init, seed)
             inversions = {
-                short: find(model, images, seed=seed, starts=start)
+                short: find(model, images, seed=seed)
                 for short, model in models.items()
                 if short in inverted
             }

@@ -64,10 +64,9 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     And of the precision of matrix products, where it is not float32.
 
     The head does not count, so a model that only got a new one is not inverted again; neither do
-    `chunk` and `progress`, which change nothing, and `starts`, which follow from the others.
+    `chunk` and `progress`, which change nothing.
     """
-    passed_over = ("chunk", "starts", "progress", "layers")
-    says = {k: v for k, v in arguments.items() if k not in passed_over}
+    says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
     says |= dict(
         engine=ENGINE,
         model=model.name,

@@ -63,7 +63,6 @@ def invert(
     init: str = "noise",
     seed: int = 0,
     chunk: int | None = None,
-    starts: Tensor | None = None,
     progress: bool | None = None,
 ) -> Inversion:
     """Find, for each image and layer, another image with the same representation.
@@ -94,8 +93,6 @@ def invert(
         ``chunk=1``. On a GPU another chunk rounds differently. STIR of untrained networks under
         ``"ngd"`` then moves by 1e-7, but of ImageNet weights under ``"fast"`` by 2e-4 in the mean
         and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps). The same chunk gives the same.
-    starts
-        What `start_images` returns for `images`, `init` and `seed`, where it has been drawn.
     progress
         Show a bar; default only on a terminal.
 
@@ -121,8 +118,7 @@ def invert(
     asked = check_layers(model, layers)
     layers = sorted(asked)
     n, device = len(images), model.device
-    starts = start_images(images, init, seed) if starts is None else starts
-    starts = starts.to(images.dtype)
+    starts = start_images(images, init, seed).to(images.dtype)
 
     like = dict(device=device, dtype=images.dtype)
     found = torch.empty(len(layers), *images.shape, **like)

@@ -27,7 +27,6 @@ __all__ = [
     "cka_matrix_from_grams",
     "linear_cka",
     "minibatch_cka",
-    "rbf_cka",
 ]
 
 
@@ -212,39 +211,6 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
     cross = torch.stack([c.sum(1) for c in cross.split([z.shape[1] for z in ys], 1)], dim=1)
     cross = correct(cross, k @ l.T, torch.outer(k.sum(1), l.sum(1)))
     return cross / torch.outer(hsic_x.sqrt(), hsic_y.sqrt())
-
-
-def rbf_cka(x: Tensor, y: Tensor, *, sigma: float = 1.0, debiased: bool = False) -> Tensor:
-    r"""Return CKA with Gaussian kernels, ``(n, ...), (n, ...) -> ()`` float64.
-
-    :math:`K_{ij} = \exp(-\|x_i - x_j\|^2 / 2 s^2)`, the bandwidth `s` being `sigma` times the
-    median distance (Kornblith et al. 2019): as in their code over all n² entries, the zero
-    diagonal included; of two middle ones, the lower.
-
-    Raises
-    ------
-    ValueError
-        As `linear_cka`, or if `sigma` is not positive, or the median distance is zero.
-
-    Examples
-    --------
-    >>> x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
-    >>> round(rbf_cka(x, 5 * x, sigma=0.5).item(), 6)
-    1.0
-    """
-    if not sigma > 0:
-        raise ValueError(f"sigma={sigma} is not positive; it scales the median distance")
-    kernels = []
-    for name, k in (("x", gram(x)), ("y", gram(y))):
-        square = (k.diagonal()[:, None] + k.diagonal() - 2 * k).clamp_(min=0)
-        median, largest = square.median(), square.max()
-        if not bool(torch.isfinite(largest)):
-            raise ValueError(f"{name} holds non-finite values; CKA is undefined")
-        if not bool(median > VANISHED * largest):
-            raise ValueError(f"{name} is degenerate: the median distance of its images is zero")
-        kernels.append(torch.exp(square / (-2 * sigma**2 * median)))
-    same_n(len(x), len(y), "x", "y")
-    return cka_from_grams(*kernels, debiased=debiased)
 
 
 def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> Tensor:

@@ -10,10 +10,9 @@ import xarray as xr
 
 from invlib.files import atomic
 from invlib.names import nearest
-from invlib.results.provenance import provenance
 from invlib.results.validation import ResultError, conform, validate
 
-__all__ = ["ResultError", "conform", "open_results", "provenance", "save_results", "validate"]
+__all__ = ["open_results", "save_results"]
 
 
 def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -33,6 +32,7 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     Examples
     --------
     >>> import tempfile
+    >>> from invlib.results.provenance import provenance
     >>> ds = xr.Dataset({"images_per_s": ((), 90.0, {"long_name": "speed", "units": "1/s"})})
     >>> ds.attrs = {"kind": "benchmark"} | provenance(
     ...     parameters={}, seeds=[0], wall_time=1.0, command="make bench")

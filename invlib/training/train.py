@@ -29,7 +29,8 @@ from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.paths import project_root
-from invlib.results.netcdf import provenance, save_results
+from invlib.results.netcdf import save_results
+from invlib.results.provenance import provenance
 from invlib.training.augment import augment
 from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate, loss_function

@@ -19,10 +19,9 @@ from invlib.metrics.jackknife import interval, left_one_out
 from invlib.names import SELF_TERMS, choices
 from invlib.results.schema import STACKING
 from invlib.results.validation import conform
-from papers.claims.data import reported
-from papers.claims.tables import UNTESTABLE, claims_html, claims_table, claims_text
+from papers.claims.tables import UNTESTABLE
 
-__all__ = ["Claim", "check_claims", "claims_html", "claims_table", "claims_text", "reported"]
+__all__ = ["Claim", "check_claims"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,7 +20,7 @@ from invlib.comparison.probes import probe_layers
 from invlib.comparison.representations import layer_grams
 from invlib.inversion.invert import start_images
 from invlib.inversion.rules import OPTIMIZERS
-from invlib.metrics.cka import minibatch_cka, rbf_cka
+from invlib.metrics.cka import minibatch_cka
 from invlib.training.augment import RECIPES, _luma, augment
 from invlib.training.evaluation import evaluate
 from invlib.training.run import TrainingRun
@@ -157,7 +157,7 @@ def test_measures_stay_on_their_device(models, pool):
     with Pretend():
         grams, directions = layer_grams(model, pool, model.layers, k=3)
         values = [
-            *grams, *directions, grams_to_logits(model, pool), rbf_cka(there, there),
+            *grams, *directions, grams_to_logits(model, pool),
             minibatch_cka([there], [there]), numerical_rank(there, rtol=[1e-3, 1e-2]),
         ]  # fmt: skip
     assert all(value.is_meta for value in values)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+import xarray as xr
+
+import invlib.paths
+from invlib.results.netcdf import save_results
 from papers.__main__ import main
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
+from tests.papers.merlin2023.test_finetuning_task import as_the_paper, synthetic
 
 COMMANDS = ("train", "claims", "bench", "parameters")
 
@@ -63,3 +69,40 @@ def test_help(arguments, capsys):
 def test_a_traceback_for_who_asks():
     with pytest.raises(ValueError, match="no run of scale"):
         main(["--traceback", "train", "--id", "0123"])
+
+
+# --- claims ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.setattr(invlib.paths, "project_root", lambda: tmp_path)
+    monkeypatch.setattr("papers.__main__.project_root", lambda: tmp_path)
+    return tmp_path
+
+
+def test_the_command_says_what_has_no_results(project, capsys):
+    assert main(["claims", "--scale", "cifar"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "finetuning_task: no results at scale cifar; there is no data/results/cifar/finetuning_task"
+    )
+
+
+@pytest.mark.parametrize("folder", ["results", "runs"])
+def test_the_command_prints_a_table_for_each_data_set(project, capsys, folder):
+    ds = synthetic([as_the_paper()] * 2)
+    both = xr.concat([ds, ds], xr.Variable("dataset", ["cifar10", "digits"]))
+    save_results(both, project / "data" / folder / "smoke" / "finetuning_task.nc")
+    options = ["--runs"] if folder == "runs" else []
+    assert main(["claims", "--scale", "smoke", *options]) == 0
+    out = capsys.readouterr().out
+    assert f"judged on data/{folder}/smoke/finetuning_task.nc" in out
+    for dataset in ("cifar10", "digits"):
+        assert f"scale smoke, data set {dataset}, 2 seeds" in out
+    assert out.count("A-4.1-u-shape-learning") == 2
+    assert json.loads(ds.attrs["parameters"])["scale"] == "smoke"
+
+
+def test_the_command_refuses_a_scale_that_does_not_exist(capsys):
+    assert main(["claims", "--scale", "cifra"]) == 2
+    assert "did you mean 'cifar'?" in capsys.readouterr().err

@@ -1,11 +1,13 @@
-"""What pages show: runs side by side, verdicts and provenance. Provenance: test_results.py."""
+"""What pages show: runs side by side, verdicts and provenance."""
 
 from __future__ import annotations
 
 import pytest
 
-from invlib.results.netcdf import open_results
+from invlib.results.netcdf import open_results, save_results
+from papers.pages import _duration, provenance_html
 from papers.sections import SECTIONS
+from tests.invlib.results.datasets import comparison
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +58,32 @@ def test_verdicts_of_another_section(section):
 def test_every_run_shown_says_what_made_it(section, shown):
     assert section.made_with(shown).data.count("<aside") == 2
     assert section.made_with(shown, {"": shown["reference: cifar"]}).data.count("<aside") == 3
+
+
+# --- provenance -----------------------------------------------------------------------------------
+
+
+def test_the_box_says_it_all_and_escapes_it(tmp_path):
+    ds = comparison().assign_attrs(
+        git_commit="0123456789abcdef",
+        git_dirty=1,
+        device="<b>GPU</b>",
+        created="2025-01-02T03:04:05+00:00",
+    )
+    box = provenance_html(open_results(save_results(ds, tmp_path / "a.nc")))
+    for text in (
+        "smoke", "2 (0, 1)", "1 min 05 s", "0123456789 with uncommitted changes",
+        "&lt;b&gt;GPU&lt;/b&gt;", "2025-01-02 03:04:05 UTC", "comparison, version 1",
+        "-y &#x27;seeds: [0, 1]&#x27;",
+    ):  # fmt: skip
+        assert text in box, text
+    assert "not stated" in provenance_html(ds.assign_attrs(parameters="{}", git_commit="unknown"))
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(0.04, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 00 s"), (3600, "1 h 00 min"),
+     (3599.9, "1 h 00 min"), (7384, "2 h 03 min")],
+)  # fmt: skip
+def test_durations(seconds, text):
+    assert _duration(seconds) == text

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,16 +11,9 @@ import pytest
 import yaml
 
 from invlib.training.run import TrainingRun
-from papers.parameters import Names, ParameterError, Positive, PositiveFloat, load_scale, one_of
+from papers.parameters import Names, ParameterError, Positive, PositiveFloat, one_of
 from papers.section import Section
-from papers.sections import SECTIONS, runs_of
-
-SCALES = ("smoke", "laptop", "cifar", "paper")
-OVERRIDES = {  # and the value of a parameter that each changes
-    "cpu.yaml": ("img_size", 96),
-    "cpu_small.yaml": ("img_size", 64),
-    "cpu_convnets.yaml": ("labels_n", 800),
-}
+from papers.sections import SECTIONS
 
 
 class Toy(Section):
@@ -146,90 +136,6 @@ def test_a_notebook_shows_the_sentence_and_no_frames():
     assert ParameterError("toy: no")._render_traceback_() == ["ParameterError: toy: no"]
 
 
-@pytest.mark.parametrize("name", SECTIONS)
-@pytest.mark.parametrize("scale", SCALES)
-def test_every_scale_fits_every_section(name, scale):
-    section = SECTIONS[name].from_parameters(load_scale(scale))
-    assert section.scale == scale and section.name == name
-    for run in runs_of([section]).values():
-        assert TrainingRun.from_json(run.to_json()) == run
-
-
-@pytest.mark.parametrize("override", OVERRIDES)
-@pytest.mark.parametrize("name", SECTIONS)
-def test_an_override_fits_every_section_and_wins(name, override):
-    parameters = load_scale("cifar", Path("notebooks/scales/overrides") / override)
-    changed, value = OVERRIDES[override]
-    assert parameters[changed] == value and parameters["scale"] == "cifar"
-    assert SECTIONS[name].from_parameters(parameters).scale == "cifar"
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_defaults_are_the_laptops(name):
-    assert load_scale("laptop") == {"scale": "laptop"}  # no default is written twice
-    assert SECTIONS[name]() == SECTIONS[name].from_parameters(load_scale("laptop"))
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_has_one_name(name):
-    section = SECTIONS[name]
-    package, module = section.__module__.rsplit(".", 1)
-    assert module == name and section.__name__ == name.title().replace("_", "")
-    assert section().work.__name__ == f"{package}.work.{name}" and callable(section().work.dataset)
-    assert section.notes.keys() | section.compared.keys() <= section.model_fields.keys()
-
-
-def test_the_paper_scale_is_the_papers():
-    section = SECTIONS["finetuning_task"].from_parameters(load_scale("paper"))
-    assert (section.model, section.n, section.iterations) == ("vit_base_patch32_224", 500, 50)
-    usual = TrainingRun(model=section.model, dataset="cifar10")  # whose defaults are the paper's
-    run = section.finetuning_run("cifar10", "classification")
-    assert run == TrainingRun(
-        model=usual.model, dataset=usual.dataset, img_size=224, weights="timm"
-    )
-
-
-def test_runs_come_after_what_they_start_from():
-    section = SECTIONS["finetuning_task"].from_parameters(load_scale("smoke"))
-    runs = list(runs_of([section]).values())
-    assert len(runs) == 3
-    for i, run in enumerate(runs):
-        assert run.parent is None or run.parent in runs[:i]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("- 1", "a mapping of parameters is wanted"),
-        ("a: [", "while parsing"),
-        ("scale: laptop", "an override leaves the scale as it is"),
-    ],
-)
-def test_an_override_of_no_use_is_named(tmp_path, text, said):
-    file = tmp_path / "over.yaml"
-    file.write_text(text)
-    with pytest.raises(ParameterError, match=said) as caught:
-        load_scale("cifar", file)
-    assert "over.yaml" in str(caught.value)
-
-
-def test_an_override_that_is_not_there_is_named():
-    with pytest.raises(ParameterError, match=r"nowhere\.yaml"):
-        load_scale("cifar", "nowhere.yaml")
-
-
-@pytest.mark.parametrize("name", SECTIONS)
-def test_the_command_repeats_the_section(name):
-    first = SECTIONS[name].from_parameters(load_scale("smoke"))
-    assert "-y" not in first.command
-    section = first.model_copy(update={"seeds": (7, 8), "cache": False})
-    words = shlex.split(section.command)
-    assert words[:3] == ["papermill", f"notebooks/{name}.ipynb", "out.ipynb"]
-    parameters = yaml.safe_load(Path(words[words.index("-f") + 1]).read_text())
-    parameters |= yaml.safe_load(words[words.index("-y") + 1])
-    assert SECTIONS[name].from_parameters(parameters) == section
-
-
 def test_the_command_writes_numbers_that_yaml_reads_as_numbers():
     words = shlex.split(Toy(step=1e-5).command)
     assert yaml.safe_load(words[words.index("-y") + 1])["step"] == 1e-5
@@ -248,27 +154,3 @@ def test_where_things_go():
     assert section.training_root.as_posix().endswith("data/runs/smoke/training")
     assert section.reference.as_posix().endswith("data/results/cifar/toy.nc")
     assert section.notebook.as_posix() == "notebooks/toy.ipynb"
-
-
-def test_asking_what_is_to_be_done_imports_no_torch():
-    code = """
-import json, sys
-import invlib
-from papers.parameters import load_scale
-from papers.sections import SECTIONS, runs_of
-import papers.__main__, papers.cells
-sections = [s.from_parameters(load_scale("smoke")) for s in SECTIONS.values()]
-[run.id for run in runs_of(sections).values()]
-heavy = {"torch", "timm", "xarray", "pandas", "torchvision"}
-print(json.dumps(sorted(heavy & set(sys.modules))))
-"""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(out.stdout) == []
-
-
-@pytest.mark.parametrize(
-    ("n", "epochs", "own"), [(400, 6, True), (4000, 8, False), (None, 1, False)]
-)
-def test_only_short_trainings_are_left_to_the_notebook(n, epochs, own):
-    section = SECTIONS["robustness"].from_parameters({"trainings_n": n, "trainings_epochs": epochs})
-    assert section.own_trainings is own

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 import xarray as xr
 
-from invlib.comparison.compare import stack
+from invlib.comparison.stacking import stack
 from invlib.metrics import invariance
 from papers.claims.settings import settings
 from papers.merlin2023.compression_expansion import CompressionExpansion

@@ -5,7 +5,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from invlib import load_images, train
-from invlib.comparison.compare import stack
+from invlib.comparison.stacking import stack
 from invlib.data.corruptions.corrupted_sets import CorruptedSet, corrupted_sets
 from invlib.metrics.invariance import diagonals
 from invlib.models.staged import StagedModel

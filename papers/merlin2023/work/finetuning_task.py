@@ -3,7 +3,7 @@
 import xarray as xr
 
 from invlib import train
-from invlib.comparison.compare import stack
+from invlib.comparison.stacking import stack
 from invlib.models.staged import StagedModel
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model

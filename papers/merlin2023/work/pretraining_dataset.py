@@ -4,7 +4,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from invlib import train
-from invlib.comparison.compare import stack
+from invlib.comparison.stacking import stack
 from invlib.metrics.invariance import diagonals
 from invlib.training.checkpoints import Trained
 from papers.merlin2023.pretraining_dataset import PretrainingDataset

@@ -3,7 +3,7 @@
 import xarray as xr
 
 from invlib import train
-from invlib.comparison.compare import stack
+from invlib.comparison.stacking import stack
 from papers.merlin2023.robustness import Robustness
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.dynamics import trajectory

@@ -8,7 +8,7 @@ from papers.merlin2023.work.base import pretrained_model
 from papers.work import best_device, written
 
 
-@written("comparison")
+@written("comparison", seeds=lambda section: section.seeds[:1])
 def dataset(section: WhatIsAnInversion) -> xr.Dataset:
     """Compare the pretrained model with an untrained one of the same architecture."""
     pretrained = pretrained_model(section).to(best_device())

@@ -1,7 +1,6 @@
-"""The comparison: its values against a plain loop, its schema, reuse of inversions, refusals."""
+"""The comparison: its values against a plain loop, its schema, refusals, rules of one's own."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -9,15 +8,15 @@ import pytest
 import torch
 import xarray as xr
 
-from invlib.comparison.compare import compare, stack
+from invlib.comparison.compare import compare
+from invlib.comparison.stacking import stack
 from invlib.data.images import load_images
-from invlib.inversion.cache import cached_invert, inversion_key
 from invlib.inversion.invert import invert, start_images
-from invlib.inversion.rules import adam, fast
+from invlib.inversion.rules import adam
 from invlib.metrics.cka import linear_cka
 from invlib.metrics.subspaces import subspace_similarity
 from invlib.models.loading import load_model
-from invlib.results.netcdf import conform, validate
+from invlib.results.validation import conform, validate
 
 QUICK = dict(n=6, iterations=4, optimizer="adam", subspace_k=3, cache=False)
 
@@ -248,58 +247,7 @@ def test_one_start_for_all_has_no_control(models, pool, init):
     assert found.stir_ft_pt.notnull().all()
 
 
-def test_starts_are_drawn_once_a_seed(models, pool, ds, monkeypatch):
-    drawn = []
-
-    def draw(images, init, seed):
-        drawn.append(seed)
-        return start_images(images, init, seed)
-
-    for module in ("inversion.invert", "comparison.compare"):
-        monkeypatch.setattr(f"invlib.{module}.start_images", draw)
-    found = compare(*models, pool, seeds=[0, 3], **QUICK)
-    assert drawn == [0, 3]
-    np.testing.assert_array_equal(found.stir_ft_pt, ds.stir_ft_pt)
-
-
-def test_a_key_knows_the_precision_of_products(models, pool):
-    x, usual = pool.tensor(32)[:2], torch.get_float32_matmul_precision()
-    keys = [inversion_key(models[0], x)]
-    with torch.autocast("cpu", torch.bfloat16):
-        keys.append(inversion_key(models[0], x))
-    torch.set_float32_matmul_precision("high")
-    try:
-        keys.append(inversion_key(models[0], x))
-    finally:
-        torch.set_float32_matmul_precision(usual)
-    assert len(set(keys)) == 3 and inversion_key(models[0], x) == keys[0]
-
-
-@pytest.mark.parametrize("starts", [None, torch.zeros(2, 3, 32, 32)])
-def test_starts_are_no_part_of_a_key(models, pool, starts):
-    x = pool.tensor(32)[:2]
-    key = inversion_key(models[0], x, seed=1)
-    assert inversion_key(models[0], x, seed=1, starts=starts) == key
-
-
-def test_stack_keeps_once_what_does_not_vary(ds):
-    both = stack({"classification": ds, "reconstruction": ds}, "task", shared=True)
-    for end in ("", "_jackknife"):
-        assert both[f"stir_ft_pt{end}"].dims[0] == "task"
-        assert "task" not in both[f"stir_pt_pt{end}"].dims
-    validate(conform(both))
-    other = ds.assign(stir_pt_pt=ds.stir_pt_pt * 0.5)
-    with pytest.raises(ValueError, match="not the same pretrained model"):
-        stack({"a": ds, "b": other}, "task", shared=True)
-    assert stack({"a": ds, "b": other}, "dataset").stir_pt_pt.dims[0] == "dataset"
-
-
-def test_stack_refuses_another_number_of_images(ds):
-    with pytest.raises(ValueError, match="left_out"):
-        stack({"a": ds, "b": ds.isel(left_out=slice(5))}, "dataset")
-
-
-# ── The cache ────────────────────────────────────────────────────────────────────────────────────
+# ── The cache, and rules of one's own ─────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -312,19 +260,6 @@ def counted(monkeypatch):
 
     monkeypatch.setattr("invlib.inversion.cache.invert", count)
     return calls
-
-
-def test_an_inversion_is_made_once(models, pool, tmp_path, counted):
-    x = pool.tensor(32)[:4]
-    first = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1)
-    again = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1, chunk=1)
-    assert len(counted) == 1
-    for name in ("images", "loss", "best"):
-        assert torch.equal(getattr(first, name), getattr(again, name))
-    assert first.layers == again.layers
-    cached_invert(models[0], x, cache=False, iterations=3, seed=1)
-    assert len(counted) == 2
-    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_the_pretrained_model_is_inverted_once_for_many_finetuned(models, pool, tmp_path, counted):
@@ -353,64 +288,3 @@ def test_a_rule_of_ones_own_is_named_and_never_kept(
     np.testing.assert_array_equal(found.stir_ft_pt.sel(seed=3), ds.stir_ft_pt.sel(seed=3))
     assert json.loads(found.attrs["parameters"])["optimizer"].endswith(said)
     assert len(counted) == 2 and not list(tmp_path.iterdir())
-
-
-def test_two_rules_of_one_name_are_two_inversions(models, pool, tmp_path):
-    x = pool.tensor(32)[:2]
-    one, two = (
-        cached_invert(
-            models[0], x, cache=tmp_path, iterations=3, optimizer=partial(fast, unit=unit)
-        )
-        for unit in (True, False)
-    )
-    assert not torch.equal(one.images, two.images)
-
-
-def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
-    x = pool.tensor(32)[:4]
-    key = inversion_key(models[0], x, iterations=3)
-    model = load_model("vit_pico_patch8_32", seed=0)
-    assert inversion_key(model.with_head("reconstruction"), x, iterations=3) == key
-    assert inversion_key(models[0], x, iterations=3, chunk=2, progress=False) == key
-    others = [
-        inversion_key(models[1], x, iterations=3),
-        inversion_key(models[0], x.flip(0), iterations=3),
-        inversion_key(models[0], x, iterations=4),
-        inversion_key(models[0], x, iterations=3, layers=[0]),
-        inversion_key(models[0], x, iterations=3, seed=1),
-        inversion_key(models[0], x, iterations=3, step=0.1),
-    ]
-    assert len({key, *others}) == len(others) + 1
-
-
-def test_a_revised_recipe_forgets_its_own_inversions_only(models, pool, monkeypatch):
-    x = pool.tensor(32)[:4]
-
-    def keys():
-        return [inversion_key(models[0], x, optimizer=name) for name in ("ngd", "fast")]
-
-    before = keys()
-    monkeypatch.setattr("invlib.inversion.cache.REVISIONS", {"fast": 1_000})
-    after = keys()
-    assert before[0] == after[0] and before[1] != after[1]
-
-
-def test_a_torn_file_is_made_again(models, pool, tmp_path, counted):
-    x = pool.tensor(32)[:4]
-    cached_invert(models[0], x, cache=tmp_path, iterations=2)
-    (path,) = tmp_path.glob("*.safetensors")
-    path.write_bytes(path.read_bytes()[:1000])
-    cached_invert(models[0], x, cache=tmp_path, iterations=2)
-    cached_invert(models[0], x, cache=tmp_path, iterations=2)
-    assert len(counted) == 2
-
-
-def test_who_comes_second_waits_for_the_first(models, pool, tmp_path, counted):
-    x = pool.tensor(32)[:4]
-    with ThreadPoolExecutor(3) as many:
-        jobs = [
-            many.submit(cached_invert, models[0], x, cache=tmp_path, iterations=5) for _ in "abc"
-        ]
-        found = [job.result() for job in jobs]
-    assert len(counted) == 1
-    assert all(torch.equal(one.images, found[0].images) for one in found)

@@ -12,7 +12,7 @@ from invlib.comparison.probes import linear_probe, pooled, probe_layers
 from invlib.data.images import load_images
 from invlib.metrics.subspaces import numerical_rank
 from invlib.models.loading import load_model
-from invlib.results.netcdf import conform, validate
+from invlib.results.validation import conform, validate
 
 RNG = np.random.default_rng(0)
 

@@ -1,14 +1,13 @@
-"""`ImageSet`, drawing images, and the two embedded data sets."""
+"""`ImageSet`, its images resized and drawn, and two embedded data sets."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+import torchvision.transforms.functional as tvf
 from PIL import Image
-from sklearn.datasets import load_digits
+from torchvision.transforms import InterpolationMode
 
-from invlib.data.images import ImageSet, load_images, stratified
+from invlib.data.images import ImageSet, load_images, resize
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,38 +110,28 @@ def test_tensor_is_clamped_cropped_to_the_centre_and_independent_of_its_blocks(m
     assert torch.equal(x, images.tensor(24))
 
 
-# --- drawing -------------------------------------------------------------------------------------
-
-LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(np.array)
+# --- resizing ------------------------------------------------------------------------------------
 
 
-@given(labels=LABELS, share=st.floats(0, 1), seed=st.integers(0, 99))
-def test_a_draw_is_without_replacement_and_as_even_as_the_classes_allow(labels, share, seed):
-    n = max(1, round(share * len(labels)))
-    indices = stratified(labels, n, seed)
-    assert len(set(indices.tolist())) == n and indices.min() >= 0 and indices.max() < len(labels)
-    drawn, there = np.bincount(labels[indices], minlength=5), np.bincount(labels, minlength=5)
-    for k in range(5):  # a class that is more than one short has no image left
-        assert drawn[k] >= drawn.max() - 1 or drawn[k] == there[k]
-
-
-@given(labels=LABELS, seed=st.integers(0, 99))
-def test_a_draw_is_a_function_of_the_seed_and_holds_the_smaller_draws(labels, seed):
-    np.testing.assert_array_equal(
-        stratified(labels, len(labels), seed), stratified(labels, len(labels), seed)
+def test_resize_is_antialiased_bicubic_in_range():
+    x = torch.tensor(image_set(2, 64, 64).images)
+    want = tvf.resize(
+        x.permute(0, 3, 1, 2) / 255, [24, 24], InterpolationMode.BICUBIC, antialias=True
     )
-    draws = [set(stratified(labels, n, seed).tolist()) for n in range(1, len(labels) + 1)]
-    assert all(small < large for small, large in zip(draws, draws[1:], strict=False))
+    torch.testing.assert_close(resize(x, 24), want.clamp(0, 1))
+    edge = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
+    edge[:, :, 4:] = 255
+    big = resize(edge, 32)
+    assert big.min() == 0 and big.max() == 1
 
 
-@given(labels=LABELS, cut=st.integers(0, 40), seed=st.integers(0, 99))
-def test_what_is_skipped_and_what_is_drawn_after_are_the_whole_without_overlap(labels, cut, seed):
-    cut = min(cut, len(labels) - 1)
-    rest = stratified(labels, None, seed, skip=cut)
-    first = stratified(labels, cut, seed) if cut else np.array([], int)
-    assert sorted([*first, *rest]) == list(range(len(labels)))
-    if len(labels) - cut > 1:  # a part of the rest, whatever its size
-        assert set(stratified(labels, 1, seed, skip=cut)) <= set(rest)
+@pytest.mark.parametrize("shape", [(32, 32), (20, 32), (48, 40)])
+def test_resize_gives_what_an_image_set_gives(shape):
+    images = image_set(3, *shape)
+    torch.testing.assert_close(resize(torch.tensor(images.images), 32), images.tensor(32))
+
+
+# --- drawing -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes"])
@@ -175,13 +164,6 @@ def test_a_skip_that_leaves_too_few_says_how_many_there_are():
         load_images("digits", "test", skip=500)
 
 
-def test_another_seed_draws_other_images_in_random_order():
-    labels = np.repeat(np.arange(10), 50)
-    first, second = (stratified(labels, 100, seed) for seed in (0, 1))
-    assert len(set(first) & set(second)) < 50
-    assert len(set(labels[first[:10]])) > 3 and not np.array_equal(first, np.sort(first))
-
-
 @pytest.mark.parametrize("name", ["digits", "shapes"])
 @pytest.mark.parametrize(
     "n,error",
@@ -198,26 +180,6 @@ def test_too_many_images_asked_for_says_how_many_there_are():
 
 
 # --- embedded ------------------------------------------------------------------------------------
-
-
-def test_digits_are_the_scans_split_once_and_for_all():
-    train, test = load_images("digits", "train"), load_images("digits", "test")
-    assert (len(train), len(test)) == (1297, 500)
-    assert np.bincount(test.labels).tolist() == [50] * 10
-    assert train.class_names == tuple("0123456789")
-
-    scans = load_digits()
-    both = np.concatenate([train.images, test.images])
-    assert both.shape == (1797, 32, 32, 3) and (both[..., :1] == both).all()
-    # no two scans are equal, so that 1,797 different images are every scan once
-    assert len(np.unique(both.reshape(1797, -1), axis=0)) == 1797
-
-    # shrunk again, (almost) every image is nearest to a scan of its own, and has its label
-    small = both[..., 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)).reshape(1797, 64) * (16 / 255)
-    known = scans.images.reshape(1797, 64)
-    match = ((known**2).sum(1) - 2 * small @ known.T).argmin(1)
-    assert len(set(match)) >= 1795
-    np.testing.assert_array_equal(scans.target[match], np.concatenate([train.labels, test.labels]))
 
 
 def test_shapes_have_their_sizes_and_n_takes_the_first():

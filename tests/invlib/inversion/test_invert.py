@@ -2,14 +2,11 @@
 
 import pytest
 import torch
-from torch import nn
 
-from invlib.inversion.chunks import activation_bytes, available_bytes, default_chunk
 from invlib.inversion.invert import invert, start_images
-from invlib.inversion.rules import OPTIMIZERS, fast
-from invlib.models.base import frozen
+from invlib.inversion.rules import OPTIMIZERS
 from invlib.models.loading import load_model
-from invlib.names import RECIPES, STARTS
+from invlib.names import STARTS
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +17,6 @@ def model():
 @pytest.fixture(scope="module")
 def images():
     return torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-
-def test_every_recipe_has_its_rule():
-    assert tuple(sorted(OPTIMIZERS)) == RECIPES
 
 
 def literal_ngd(model, images, layer, iterations, step):
@@ -72,23 +65,6 @@ def test_the_result_does_not_depend_on_how_the_work_is_cut(model, images, optimi
     assert some.layers == (3, 1)
     assert torch.equal(some.images, whole.images[[3, 1]])
     torch.testing.assert_close(some.loss, whole.loss[[3, 1]])
-
-
-@pytest.mark.parametrize("seen", [None, 5])
-def test_fast_does_not_notice_how_long_a_gradient_is(seen):
-    rng = torch.Generator().manual_seed(0)
-    basis = seen and torch.linalg.qr(torch.randn(12, 12, generator=rng))[0][:seen]
-    grads = torch.randn(8, 2, 3, 4, 4, generator=rng)
-    lengths = 100 ** torch.randn(8, 2, 1, 1, 1, generator=rng)
-    ends = []
-    for scaled in (grads, grads * lengths):
-        x = torch.full(grads.shape[1:], 0.5)
-        update = fast(x, 8, 0.05, basis)
-        for grad in scaled:
-            update(grad)
-        ends.append(x)
-    assert (ends[0] - 0.5).abs().max() > 0.01
-    torch.testing.assert_close(*ends)
 
 
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
@@ -168,37 +144,6 @@ def test_a_layer_that_is_not_finite_is_named(images):
         invert(model, images, iterations=1)
 
 
-def test_what_all_images_share_is_not_counted_for_each(model, images):
-    weight = model.net.patch_embed.proj.weight
-    with frozen(model):
-        assert activation_bytes(model, images[:1], [0]) < weight.numel() * weight.element_size()
-        deep = activation_bytes(model, images[:1], [3])
-        assert deep == activation_bytes(model, images[1:2], [3]) > 0
-
-
-def test_the_chunk_follows_the_memory(model, images, monkeypatch):
-    bytes_ = activation_bytes(model, images[:1], [0, 1, 2, 3])
-    assert bytes_ > activation_bytes(model, images[:1], [0, 1])
-    monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10 * bytes_)
-    assert 1 <= default_chunk(model, images, [0, 1, 2, 3]) < 5
-    monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10**12)
-    assert default_chunk(model, images, [0, 1, 2, 3]) == 5
-
-
-def test_chunks_are_equal(model, images, monkeypatch):
-    monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10**12)
-    many = images[:1].expand(33, -1, -1, -1)
-    assert default_chunk(model, many, [0, 3]) == 11  # not 16, 16 and a single one
-    assert default_chunk(model, many[:32], [0, 3]) == 16
-    assert default_chunk(model, many[:17], [0, 3]) == 9
-
-
-def test_what_pytorch_holds_idle_on_a_gpu_is_free(monkeypatch):
-    for name, value in dict(mem_get_info=(10, 80), memory_reserved=50, memory_allocated=5).items():
-        monkeypatch.setattr(f"torch.cuda.{name}", lambda device, value=value: value)
-    assert available_bytes(torch.device("cuda")) == 55
-
-
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_a_rule_computes_outside_of_autocast(model, images, optimizer):
     asked = []
@@ -216,26 +161,3 @@ def test_a_rule_computes_outside_of_autocast(model, images, optimizer):
         found = invert(model, images, iterations=3, optimizer=rule)
     assert asked == 3 * [(False, torch.float32)]
     assert (found.best.mean(1) < found.loss[:, 0]).all()
-
-
-def test_starts_that_were_drawn_are_not_drawn_again(model, images, monkeypatch):
-    found = invert(model, images, iterations=2, seed=3)
-    starts = start_images(images, "noise", 3)
-    monkeypatch.setattr("invlib.inversion.invert.start_images", None)
-    again = invert(model, images, iterations=2, seed=3, starts=starts)
-    assert torch.equal(again.images, found.images)
-
-
-@pytest.mark.parametrize("products", ["highest", "high"])
-@pytest.mark.parametrize("before", [True, False])
-def test_convolutions_are_as_precise_as_products(products, before, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", before)
-    usual = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(products)
-    try:
-        with pytest.raises(KeyError), frozen(nn.Identity()):
-            assert torch.backends.cudnn.allow_tf32 == (products == "high")
-            raise KeyError
-    finally:
-        torch.set_float32_matmul_precision(usual)
-    assert torch.backends.cudnn.allow_tf32 == before

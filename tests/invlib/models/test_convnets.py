@@ -1,12 +1,10 @@
-"""Convolutional networks: their layers, their names, and that everything else takes them as it does
-a vision transformer."""
+"""Convolutional networks: their layers and sizes, and that everything else takes them as a ViT."""
 
 import copy
 import json
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 from timm.models.convnext import ConvNeXt
@@ -19,12 +17,11 @@ from invlib.inversion.cache import inversion_key
 from invlib.inversion.chunks import activation_bytes
 from invlib.inversion.invert import invert
 from invlib.metrics.subspaces import numerical_rank
-from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.convnets import CHAIN
 from invlib.models.loading import load_model
 from invlib.models.staged import FAMILIES
-from invlib.models.zoo import CIFAR_NETS, create
-from invlib.results.netcdf import conform, validate
+from invlib.models.zoo import create
+from invlib.results.validation import conform, validate
 from invlib.training.run import TrainingRun
 from invlib.training.train import train
 
@@ -160,31 +157,6 @@ def test_what_is_no_chain_is_refused():
 
 
 # ── Names, sizes, weights ────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("name", ["conv4", *CIFAR_NETS])
-def test_a_width_scales_every_layer(name):
-    if name.startswith(("resnet34", "vgg13", "vgg16")):
-        wide, narrow = 32, 8  # the large ones at half their width
-    else:
-        wide, narrow = (16, 4)
-    x = images(1)
-    a, b = (load_model(f"{name}_w{width}").features(x)[1:] for width in (wide, narrow))
-    assert all(len(one[0]) == wide // narrow * len(two[0]) for one, two in zip(a, b, strict=True))
-    first = a[0].shape[1] // (4 if "resnet50" in name else 1)  # its blocks put out four times that
-    assert first == wide
-
-
-def test_full_width_is_64():
-    for name in ("conv4", "vgg11_bn_cifar"):
-        weights = create(name).state_dict(), create(f"{name}_w64").state_dict()
-        assert [v.shape for v in weights[0].values()] == [v.shape for v in weights[1].values()]
-    assert create("conv4").blocks[0][0].out_channels == 64
-    assert create("vgg11_bn_cifar").features[0].out_channels == 64
-
-
-def test_names_of_our_own_are_no_timm_names():
-    assert not any(timm.is_model(name) for name in ("conv4", *CIFAR_NETS, *NARROW))
 
 
 def test_a_seed_names_the_weights():
@@ -348,16 +320,6 @@ def test_a_checkpoint_without_a_size_in_its_weights_says_its_size(tmp_path):
         model="resnet18_cifar_w2", dataset="digits", n_train=8, n_test=8, epochs=0, img_size=24
     )
     assert train(run, root=tmp_path, device="cpu").model().img_size == 24
-
-
-def test_a_single_image_joins_the_batch_before_it():
-    order = torch.randperm(65)
-    alone, together = (split_batches(order, 32, least=least) for least in (1, 2))
-    assert [len(batch) for batch in alone] == [32, 32, 1]
-    assert [len(batch) for batch in together] == [32, 33]
-    assert torch.equal(torch.cat(together), order) and torch.equal(torch.cat(alone), order)
-    assert [len(batch) for batch in split_batches(order[:64], 32, least=2)] == [32, 32]
-    assert has_batch_norm(create("conv4_w4")) and not has_batch_norm(create("vit_pico_patch8_32"))
 
 
 @pytest.mark.parametrize("change", [dict(batch_size=1), dict(n_train=1)])

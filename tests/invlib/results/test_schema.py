@@ -8,13 +8,15 @@ import sys
 import pytest
 
 from invlib.results.schema import COORDS, KINDS, Kind, register
+from tests.invlib.results.datasets import assert_agrees
 from tests.workspace import ROOT, environment
 
 CIFAR = ROOT / "data" / "results" / "cifar"
 OPEN = """
 import sys
-from invlib.results.netcdf import ResultError, open_results
+from invlib.results.netcdf import open_results
 from invlib.results.schema import KINDS
+from invlib.results.validation import ResultError
 print(*KINDS)
 for path in sys.argv[1:]:
     try:
@@ -49,3 +51,23 @@ def test_a_name_is_registered_once():
         register({"probes": Kind(None)}, {})
     with pytest.raises(ValueError, match="'layer' is registered already"):
         register({}, {"layer": COORDS["depth"]})
+
+
+def test_the_tables_agree_with_themselves():
+    for kind in KINDS.values():
+        assert_agrees(kind)
+    for name, field in COORDS.items():
+        assert field.dims in COORDS and field.long_name, name
+
+
+def test_the_variables_of_the_design_are_there_with_their_dims():
+    square, control = "estimator seed ref_layer layer", "estimator seed layer"
+    expected = {
+        **dict.fromkeys(["stir_ft_pt", "stir_pt_ft", "stir_pt_pt", "stir_ft_ft"], square),
+        **dict.fromkeys(["cka_ft_pt", "cka_pt_pt"], square),
+        **dict.fromkeys(["stir_control_pt", "stir_control_ft"], control),
+        **dict.fromkeys(["inversion_loss_pt", "inversion_loss_ft"], "seed ref_layer"),
+        "subspace_ft_pt": "seed ref_layer layer",
+    }
+    fields = KINDS["comparison"].variables
+    assert {name: fields[name].dims for name in expected} == expected

@@ -10,7 +10,6 @@ import torchvision.transforms.functional as tvf
 from scipy.stats import binomtest, ks_2samp
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 
-from invlib.data.images import ImageSet, resize
 from invlib.names import AUGMENTATIONS
 from invlib.training import augment as module
 from invlib.training.augment import RECIPES, Recipe, augment, colour_jitter, draw_affine
@@ -168,25 +167,6 @@ def test_jitter_factors_cover_their_range(recipe):
     factors = augment(x, 2, kind=kind, generator=generator())[:, 0, 0, 0] / (128 / 255)
     assert 0.75 <= factors.min() < 0.76 and 1.24 < factors.max() <= 1.2501
     assert ks_2samp(factors.numpy(), np.linspace(0.75, 1.25, 4000)).pvalue > 1e-3
-
-
-def test_resize_is_antialiased_bicubic_in_range():
-    x = images(2, 64, 64)
-    want = tvf.resize(
-        x.permute(0, 3, 1, 2) / 255, [24, 24], InterpolationMode.BICUBIC, antialias=True
-    )
-    torch.testing.assert_close(resize(x, 24), want.clamp(0, 1))
-    edge = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
-    edge[:, :, 4:] = 255
-    big = resize(edge, 32)
-    assert big.min() == 0 and big.max() == 1
-
-
-@pytest.mark.parametrize("shape", [(32, 32), (20, 32), (48, 40)])
-def test_resize_gives_what_an_image_set_gives(shape):
-    x = images(3, *shape)
-    there = ImageSet(x.numpy(), np.zeros(3, np.int64), ("a",), "test", "test").tensor(32)
-    torch.testing.assert_close(resize(x, 32), there)
 
 
 def test_the_mild_recipe_keeps_half_the_image_and_its_handedness():

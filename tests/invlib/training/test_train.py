@@ -1,6 +1,5 @@
-"""Training: what is written, what is the same every time, and what stops it."""
+"""Training: what is the same every time, how it is optimised, and what stops it."""
 
-import json
 import math
 import shutil
 import threading
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from safetensors import safe_open
 from torch import nn
 
 from invlib.data.images import load_images, resize
@@ -19,27 +17,11 @@ from invlib.training import seen as tasks
 from invlib.training import train as training
 from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
-from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
 from invlib.training.train import build_optimizer, build_scheduler, epoch_generator, train
+from tests.invlib.training.tiny import TINY, same, state, tiny
 
 CPU = torch.device("cpu")
-TINY = TrainingRun(
-    model="vit_pico_patch8_32", dataset="digits", n_train=70, n_test=40, batch_size=32,
-    epochs=2, optimizer="adamw", lr=2e-3,
-)  # fmt: skip
-
-
-def tiny(**kwargs):
-    return TrainingRun(**dict(TINY) | kwargs)
-
-
-def state(trained, epoch=-1):
-    return trained.model(epoch).net.state_dict()
-
-
-def same(one, two):
-    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
 
 
 def at_work(run, tmp_path, start=None):
@@ -60,35 +42,7 @@ def no_work(monkeypatch):
     monkeypatch.setattr(training, "_Training", refuse)
 
 
-# ── What is written ──────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_folder_holds_every_epoch_and_says_what_it_is(trained):
-    assert trained.complete and trained.epochs == [0, 1, 2] and trained.path.name == TINY.id
-    names = {path.name for path in trained.path.iterdir() if not path.name.startswith(".")}
-    assert names == {
-        "run.json", "state.pt", "log.nc", "done.json",
-        *(f"epoch_00{k}.safetensors" for k in range(3)),
-    }  # fmt: skip
-    assert TrainingRun.from_json((trained.path / "run.json").read_text()) == TINY
-    done = json.loads((trained.path / "done.json").read_text())
-    assert done["run"] == TINY.id and done["epochs"] == 2 and len(done["weights_sha256"]) == 64
-    with safe_open(trained.checkpoint(1), "pt") as file:
-        says = json.loads(file.metadata()["invlib"])
-    assert says == {
-        "run": TINY.id, "epoch": 1, "model": TINY.model, "img_size": 32,
-        "task": "classification", "num_classes": 10,
-    }  # fmt: skip
-
-
-def test_the_log_has_every_epoch_and_no_training_at_epoch_0(trained):
-    log = trained.log
-    assert log.attrs["kind"] == "training" and list(log.epoch) == [0, 1, 2]
-    assert json.loads(log.attrs["parameters"])["id"] == TINY.id
-    for name in ("train_loss", "train_accuracy", "learning_rate"):
-        assert np.isnan(log[name][0]) and np.isfinite(log[name][1:]).all()
-    for name in ("test_loss", "test_accuracy", "epoch_time"):
-        assert np.isfinite(log[name]).all()
+# ── What is scored ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_log_is_what_the_stored_weights_score(trained):
@@ -110,27 +64,6 @@ def test_epoch_0_is_the_model_before_any_step(trained):
     stored = state(trained, 0)
     assert all(torch.equal(stored[k], v) for k, v in body.items())
     assert not torch.equal(stored["head.weight"], state(trained, 1)["head.weight"])
-
-
-def test_a_model_comes_back_with_its_head_in_evaluation_mode(trained):
-    model = trained.model()
-    assert model.task == "classification" and model.net.num_classes == 10 and not model.training
-    assert same(model.net.state_dict(), state(trained, 2))
-
-
-def test_an_epoch_that_is_not_stored_is_an_error_that_lists_them(trained):
-    with pytest.raises(
-        ValueError, match=r"epoch=7 .* stored are 0, 1, 2 \(keep='all'\); -1 is the last"
-    ):
-        trained.model(7)
-    with pytest.raises(ValueError, match="stored are none"):
-        Trained(TINY, trained.path / "nowhere").checkpoint()
-
-
-def test_keep_ends_keeps_the_ends(tmp_path, trained):
-    ends = train(tiny(keep="ends"), root=tmp_path, device="cpu")
-    assert ends.complete and ends.epochs == [0, 2]
-    assert same(state(ends), state(trained))
 
 
 def test_no_epochs_is_the_initial_model_and_its_score(tmp_path, trained):
@@ -445,15 +378,6 @@ def test_images_larger_than_needed_are_shrunk_once(tmp_path):
     want = resize(torch.tensor(images.images), 16)
     pixels, _ = training._on_device(images, 16, CPU)
     assert (pixels.permute(0, 3, 1, 2) / 255 - want).abs().max() <= 0.5 / 255 + 1e-6
-
-
-def test_evaluation_does_not_depend_on_the_batch(trained):
-    model = trained.model()
-    test = load_images("digits", "test", n=40)
-    pixels, labels = torch.tensor(test.images), torch.tensor(test.labels)
-    whole, parts = (evaluate(model, pixels, labels, batch_size=b) for b in (40, 7))
-    assert whole["accuracy"] == parts["accuracy"]
-    assert math.isclose(whole["loss"], parts["loss"], rel_tol=1e-5)
 
 
 def test_the_bar_is_quiet_unless_asked_or_at_a_terminal(tmp_path, capfd):

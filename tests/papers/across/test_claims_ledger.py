@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import xarray as xr
@@ -12,13 +14,14 @@ from invlib.results.netcdf import open_results, save_results
 from papers.__main__ import main
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.work.claims_ledger import CLAIMS, judged, verdict_counts
-from papers.claims.claim import claims_table
 from papers.claims.data import paper_of
-from papers.claims.settings import settings
-from tests.papers.claims import test_claim as task
+from papers.claims.tables import claims_table
+from tests.papers.merlin2023 import test_accuracy as accuracy
 from tests.papers.merlin2023 import test_compression_expansion as flow
 from tests.papers.merlin2023 import test_dynamics as dynamics
+from tests.papers.merlin2023 import test_finetuning_task as task
 from tests.papers.merlin2023 import test_pretraining_dataset as pretraining
+from tests.papers.merlin2023 import test_robustness as robustness
 
 ALL = [claim for claims in CLAIMS.values() for claim in claims]
 PAPER_A = [claim for claim in ALL if claim.paper == "A"]  # whose results are made up here
@@ -36,15 +39,15 @@ def as_the_paper() -> dict[str, xr.Dataset]:
     of_flow = stacked(
         {"fast:50": flow.results(), "ngd:50": flow.results(cls={flow.DEEP: 0})}, "recipe"
     )
-    trainings = dict(sgd_0p01={}, sgd_0p003={}, adam_0p001=dynamics.NO_TREND)
+    trainings = dict(sgd_0p01={}, sgd_0p003={}, adam_0p001=robustness.NO_TREND)
     return {
         "finetuning_task": stacked({"cifar10": task.synthetic([task.as_the_paper()] * 3)}),
         "pretraining_dataset": stacked({name: pretraining.results(name) for name in both}),
         "compression_expansion": stacked({"cifar10": of_flow}),
         "dynamics": stacked({"cifar10": dynamics.results()}),
-        "robustness": dynamics.trainings(**trainings).assign_coords(dataset="cifar10"),
+        "robustness": robustness.trainings(**trainings).assign_coords(dataset="cifar10"),
         "accuracy": stacked(
-            {name: pretraining.table(name) for name in paper_of("accuracy").datasets["accuracy"]}
+            {name: accuracy.table(name) for name in paper_of("accuracy").datasets["accuracy"]}
         ),
     }
 
@@ -78,16 +81,6 @@ def test_a_claim_says_what_its_number_is(claim):
         "STIR", "CKA", "ratio", "layers", "correlation", "share", "accuracy", "p", "nats", "depth"
     }  # fmt: skip
     assert claim.needs.get("variables") or claim.needs.get("matrices")
-
-
-def test_settings_are_data_sets_and_recipes():
-    ds = xr.Dataset(coords={"dataset": ["a", "b"], "recipe": ["r:1", "r:2"], "epoch": [0]})
-    assert [words for words, _ in settings(ds)] == [
-        ["a", "r:1"], ["a", "r:2"], ["b", "r:1"], ["b", "r:2"]
-    ]  # fmt: skip
-    _, last = list(settings(ds))[-1]
-    assert (last["dataset"].item(), last["recipe"].item(), last.sizes) == ("b", "r:2", {"epoch": 1})
-    assert [words for words, _ in settings(ds.isel(dataset=0, recipe=0))] == [[]]
 
 
 def test_a_ledger_for_each_data_set_and_recipe(saved):
@@ -169,3 +162,11 @@ def test_the_command_prints_all_claims(project, saved, capsys):
     assert "robustness: 2 claims, judged on data/results/smoke/robustness.nc" in out
     assert "not run: cifar100, eurosat, oxford_pets" in out and out.count("not run:") == 3
     assert "data set cifar10, inverted by ngd:50, 3 seeds" in out
+
+
+def test_the_table_of_claims_is_read_without_torch():
+    code = (
+        "import sys, papers.across.claims_ledger as ledger; assert ledger.ClaimsLedger.uses; "
+        "assert not {'torch', 'timm', 'xarray', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -195,3 +195,9 @@ def test_no_words_are_left_unfilled():
     for section in CLAIMS:
         for data in paper_of(section).claims[section]:
             assert not re.search(r"[{}]", f"{data.id}{data.words}{data.number}{data.figure}")
+
+
+def test_what_the_paper_reports():
+    assert reported("A")["correlation_classification"] == {"cifar10": 0.97, "cifar100": 0.97}
+    with pytest.raises(ValueError, match="paper='Z' is not one of"):
+        reported("Z")

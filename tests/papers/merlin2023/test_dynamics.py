@@ -1,4 +1,4 @@
-"""Claims of section 4.4 about epochs and robustness: each can hold, fail and be untestable."""
+"""Claims of section 4.4 about one training: each can hold, can fail and can be untestable."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.comparison.stacking import stack
 from papers.across.work.claims_ledger import CLAIMS
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, diagonals, everywhere, reasons, verdicts
 
-DYNAMICS, ROBUSTNESS = CLAIMS["dynamics"], CLAIMS["robustness"]
+DYNAMICS = CLAIMS["dynamics"]
 EPOCHS = np.arange(41)
 TRAINED = EPOCHS > 0  # nothing has changed at epoch 0
 HALF, END = 20, 40
@@ -248,49 +247,7 @@ def test_constant_series_correlate_with_nothing():
 
 # --- several trainings ----------------------------------------------------------------------------
 
-AGREES = dict(mild=WOBBLE)
-NO_TREND = dict(spread=TRAINED * (0.3 - 0.2 * RISE), peak=TRAINED * (0.2 + 0.3 * RISE))
-SGD, ADAM = "A-4.4-sgd-trainings-agree", "A-4.4-adam-trainings-do-not"
-
-
-def trainings(**by_name: dict) -> xr.Dataset:
-    """Forgetting and accuracy of several trainings, named as ``sgd_0p01`` for ``sgd:0.01``."""
-    parts = {
-        name.replace("_", ":").replace("p", "."): only_pretrained_inverted(results(**change))
-        for name, change in by_name.items()
-    }
-    return stack(parts, "optimizer", shared=True)
-
 
 def only_pretrained_inverted(ds: xr.Dataset) -> xr.Dataset:
     """What is there where only the pretrained model was inverted."""
     return ds.drop_vars(["stir_ft_ft_diagonal", "stir_pt_ft_diagonal"])
-
-
-def test_robustness_claims_hold_where_the_results_are_the_papers():
-    ds = trainings(sgd_0p01=AGREES, sgd_0p003_none=AGREES, adam_0p0001=NO_TREND)
-    assert verdicts(ROBUSTNESS, ds) == {SGD: "reproduced", ADAM: "reproduced"}
-
-
-def test_one_training_that_does_not_agree_refutes():
-    ds = trainings(sgd_0p01=AGREES, sgd_0p003=NO_TREND, adam_0p0001=NO_TREND)
-    assert verdicts(ROBUSTNESS, ds) == {SGD: "not reproduced", ADAM: "reproduced"}
-    ds = trainings(sgd_0p01=AGREES, sgd_0p003=AGREES, adam_0p0001=NO_TREND, adam_0p001=AGREES)
-    assert verdicts(ROBUSTNESS, ds) == {SGD: "reproduced", ADAM: "not reproduced"}
-
-
-def test_trainings_that_were_not_done():
-    why = reasons(ROBUSTNESS, trainings(sgd_0p01=AGREES))
-    assert why == {
-        SGD: "trainings with SGD in these results: 1, the claim needs 2",
-        ADAM: "trainings with Adam in these results: 0, the claim needs 1",
-    }
-    why = reasons(ROBUSTNESS, results())  # no such dim at all
-    assert why[SGD] == "trainings with SGD in these results: 0, the claim needs 2"
-
-
-def test_a_training_that_is_missing_is_no_number():
-    ds = trainings(sgd_0p01=AGREES, sgd_0p003=AGREES, adam_0p0001=NO_TREND)
-    ds = ds.where(ds["optimizer"] != "sgd:0.003")
-    assert verdicts(ROBUSTNESS, ds) == {SGD: UNTESTABLE, ADAM: "reproduced"}
-    assert "a run is missing" in reasons(ROBUSTNESS, ds)[SGD]

@@ -1,4 +1,4 @@
-"""Corrupted sets: how images are spread over types, the official files."""
+"""Corrupted sets: how images are spread over types, the official files, and each type alike."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from invlib.data.corruptions import corrupted_sets as corruptions
 from invlib.data.corruptions.corrupted_sets import (
     CORRUPTIONS,
     EXTRA,
@@ -129,3 +130,71 @@ except ImportError as error:
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (line,) = out.stdout.splitlines()
     assert words in line and line.endswith('pip install "invlib[corruptions]"')
+
+
+# --- a batch, a severity, a seed -----------------------------------------------------------------
+
+PLAIN = {"defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression"}
+PLAIN |= {"gaussian_blur", "saturate"}  # nothing random about them
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_image_is_the_same_in_any_batch(name, monkeypatch):
+    images = pictures(7)
+    before = images.copy()
+    found = corrupt(images, name, 4)
+    monkeypatch.setattr(corruptions, "_BLOCK", 2)
+    np.testing.assert_array_equal(corrupt(images[[5, 0, 3]], name, 4), found[[5, 0, 3]])
+    np.testing.assert_array_equal(images, before)
+    assert found.dtype == np.uint8 and not np.array_equal(found, images)
+    other = corrupt(images, name, 4, seed=1)
+    assert np.array_equal(other[:-1], found[:-1]) == (name in PLAIN)  # black stays black in noise
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("size", [16, 40])
+def test_other_sizes(name, size):
+    images = pictures(3, size)
+    assert corrupt(images, name, 5).shape == images.shape
+    assert corrupt(images[:0], name, 5).shape == (0, size, size, 3)
+
+
+# Not among these: glass blur and motion blur, whose moves matter more than their blur; elastic
+# deformation, which trades large moves for small ones; frost, which dims what it covers; water,
+# which becomes mud; and saturation, which falls and then rises.
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise", "defocus_blur"),
+        *("gaussian_blur", "zoom_blur", "snow", "fog", "brightness", "contrast", "pixelate"),
+        "jpeg_compression",
+    ],
+)
+def test_change_grows_with_severity(name):
+    images = pictures(30)
+    change = [abs(corrupt(images, name, s) - images.astype(float)).mean() for s in range(6)]
+    assert change[0] == 0 and (np.diff(change) > 0).all()
+
+
+def test_severity_0_is_the_images():
+    images = pictures(3)
+    assert corrupt(images, "fog", 0) is images
+
+
+@pytest.mark.parametrize(
+    "change,error,message",
+    [
+        ({"corruption": "gausian_noise"}, ValueError, "did you mean 'gaussian_noise'"),
+        ({"severity": 6}, ValueError, "severity=6 is not an integer from 0 to 5"),
+        ({"severity": -1}, ValueError, "severity=-1"),
+        ({"severity": 2.0}, ValueError, "severity=2.0"),
+        ({"severity": True}, ValueError, "severity=True"),
+        ({"images": np.zeros((1, 32, 32, 3))}, TypeError, "float64, not uint8"),
+        ({"images": np.zeros((1, 15, 15, 3), np.uint8)}, ValueError, r"\(1, 15, 15, 3\), not"),
+        ({"images": np.zeros((1, 32, 30, 3), np.uint8)}, ValueError, r"\(1, 32, 30, 3\), not"),
+        ({"images": np.zeros((32, 32, 3), np.uint8)}, ValueError, r"\(32, 32, 3\), not"),
+    ],
+)
+def test_what_cannot_be_corrupted_is_refused_by_name(change, error, message):
+    with pytest.raises(error, match=message):
+        corrupt(**{"images": pictures(2), "corruption": "fog", "severity": 1} | change)

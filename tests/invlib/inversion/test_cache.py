@@ -1,0 +1,122 @@
+"""Inversions kept on disk: made once, by a key of all that they depend on."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import pytest
+import torch
+
+from invlib.data.images import load_images
+from invlib.inversion.cache import cached_invert, inversion_key
+from invlib.inversion.invert import invert
+from invlib.inversion.rules import fast
+from invlib.models.loading import load_model
+
+
+@pytest.fixture(scope="module")
+def models():
+    return tuple(load_model("vit_pico_patch8_32", seed=seed) for seed in (0, 1))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return load_images("digits", "test", n=20)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    calls = []
+
+    def count(*args, **kwargs):
+        calls.append(kwargs)
+        return invert(*args, **kwargs)
+
+    monkeypatch.setattr("invlib.inversion.cache.invert", count)
+    return calls
+
+
+def test_an_inversion_is_made_once(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    first = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1)
+    again = cached_invert(models[0], x, cache=tmp_path, iterations=3, seed=1, chunk=1)
+    assert len(counted) == 1
+    for name in ("images", "loss", "best"):
+        assert torch.equal(getattr(first, name), getattr(again, name))
+    assert first.layers == again.layers
+    cached_invert(models[0], x, cache=False, iterations=3, seed=1)
+    assert len(counted) == 2
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_two_rules_of_one_name_are_two_inversions(models, pool, tmp_path):
+    x = pool.tensor(32)[:2]
+    one, two = (
+        cached_invert(
+            models[0], x, cache=tmp_path, iterations=3, optimizer=partial(fast, unit=unit)
+        )
+        for unit in (True, False)
+    )
+    assert not torch.equal(one.images, two.images)
+
+
+def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
+    x = pool.tensor(32)[:4]
+    key = inversion_key(models[0], x, iterations=3)
+    model = load_model("vit_pico_patch8_32", seed=0)
+    assert inversion_key(model.with_head("reconstruction"), x, iterations=3) == key
+    assert inversion_key(models[0], x, iterations=3, chunk=2, progress=False) == key
+    others = [
+        inversion_key(models[1], x, iterations=3),
+        inversion_key(models[0], x.flip(0), iterations=3),
+        inversion_key(models[0], x, iterations=4),
+        inversion_key(models[0], x, iterations=3, layers=[0]),
+        inversion_key(models[0], x, iterations=3, seed=1),
+        inversion_key(models[0], x, iterations=3, step=0.1),
+    ]
+    assert len({key, *others}) == len(others) + 1
+
+
+def test_a_revised_recipe_forgets_its_own_inversions_only(models, pool, monkeypatch):
+    x = pool.tensor(32)[:4]
+
+    def keys():
+        return [inversion_key(models[0], x, optimizer=name) for name in ("ngd", "fast")]
+
+    before = keys()
+    monkeypatch.setattr("invlib.inversion.cache.REVISIONS", {"fast": 1_000})
+    after = keys()
+    assert before[0] == after[0] and before[1] != after[1]
+
+
+def test_a_torn_file_is_made_again(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    (path,) = tmp_path.glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:1000])
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert len(counted) == 2
+
+
+def test_who_comes_second_waits_for_the_first(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:4]
+    with ThreadPoolExecutor(3) as many:
+        jobs = [
+            many.submit(cached_invert, models[0], x, cache=tmp_path, iterations=5) for _ in "abc"
+        ]
+        found = [job.result() for job in jobs]
+    assert len(counted) == 1
+    assert all(torch.equal(one.images, found[0].images) for one in found)
+
+
+def test_a_key_knows_the_precision_of_products(models, pool):
+    x, usual = pool.tensor(32)[:2], torch.get_float32_matmul_precision()
+    keys = [inversion_key(models[0], x)]
+    with torch.autocast("cpu", torch.bfloat16):
+        keys.append(inversion_key(models[0], x))
+    torch.set_float32_matmul_precision("high")
+    try:
+        keys.append(inversion_key(models[0], x))
+    finally:
+        torch.set_float32_matmul_precision(usual)
+    assert len(set(keys)) == 3 and inversion_key(models[0], x) == keys[0]

@@ -1,0 +1,38 @@
+"""Staged models: layers by number, one pass for all, and copies that share nothing."""
+
+import copy
+
+import pytest
+import torch
+
+from invlib.models.loading import load_model
+
+
+def images(n, size):
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def test_prefix_runs_no_stage_beyond_its_layer():
+    model = load_model("vit_pico_patch8_32")
+    model.stages = (*model.stages[:2], None)  # calling it would be a TypeError
+    assert model.prefix(images(1, 32), 1).shape == (1, 17, 32)
+
+
+def test_features_come_in_the_order_asked_for():
+    model, x = load_model("vit_pico_patch8_32"), images(2, 32)
+    late, early = model.features(x, [3, 1])
+    assert torch.equal(early, model.prefix(x, 1)) and torch.equal(late, model.prefix(x, 3))
+
+
+def test_a_deep_copy_shares_nothing():
+    model, x = load_model("vit_pico_patch8_32"), images(1, 32)
+    before, twin = model(x), copy.deepcopy(model)
+    for p in twin.parameters():
+        p.data.zero_()
+    assert torch.equal(model(x), before) and not twin(x).any()
+
+
+@pytest.mark.parametrize("bad", [[4], [-1], [0, 0], [], [True]])
+def test_layers_that_do_not_exist(bad):
+    with pytest.raises(ValueError, match="distinct numbers out of 0…3"):
+        load_model("vit_pico_patch8_32").features(images(1, 32), bad)

@@ -1,0 +1,204 @@
+"""Files of results: whole, readable again, and refused by name where they are not."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import invlib.files
+import invlib.results.netcdf
+from invlib.results.netcdf import open_results, save_results
+from invlib.results.validation import ResultError, conform, validate
+from tests.invlib.results.datasets import SIZES, comparison, small, training
+
+
+@pytest.mark.parametrize("kind", ["probes", "benchmark"])
+def test_each_kind_has_a_valid_example(kind, tmp_path):
+    path = save_results(small(kind), tmp_path / f"{kind}.nc")
+    xr.testing.assert_identical(open_results(path), conform(small(kind)))
+
+
+def test_round_trip_is_identical(tmp_path):
+    path = tmp_path / "deep" / "down" / "result.nc"
+    assert save_results(comparison(), path) == path
+    again = open_results(path)
+    xr.testing.assert_identical(again, conform(comparison()))
+    assert again["example_images"].dtype == np.uint8 and again["seed"].dtype == np.int64
+    assert [p.name for p in path.parent.iterdir()] == ["result.nc"]
+    assert again.encoding == {}  # no path of this machine rides along into the next file
+    save_results(again, path)  # what was read can be written, over what it was read from
+    xr.testing.assert_identical(open_results(path), again)
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    st.integers(0, 2**16),
+    st.fixed_dictionaries({dim: st.integers(1, 4) for dim in ("seed", "layer", "example", "y")}),
+    st.sampled_from([np.float32, np.float64]),
+    st.lists(st.sampled_from(["epoch", "task", "n_train"]), unique=True),
+)
+def test_any_valid_dataset_comes_back(seed, sizes, dtype, stacked):
+    sizes = SIZES | sizes | {"ref_layer": sizes["layer"]}
+    layers = np.arange(sizes["layer"])
+    coords = {
+        "layer": layers, "ref_layer": layers, "seed": np.arange(sizes["seed"]) * 5,
+        "layer_name": ("layer", [f"block {k}" for k in layers]),
+        "depth": ("layer", layers / 4), "estimator": ["biased", "debiased"],
+    }  # fmt: skip
+    ds = comparison(seed, sizes, coords)
+    for name, array in ds.data_vars.items():
+        if array.dtype.kind == "f":
+            ds[name] = array.astype(dtype)
+    for dim in stacked:
+        label = "ähnlich 'x'" if dim == "task" else 3
+        ds["cka_ft_pt"] = ds["cka_ft_pt"].expand_dims({dim: [label]}, axis=-1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_results(ds, Path(folder) / "any.nc")
+        xr.testing.assert_identical(open_results(path), conform(ds))
+
+
+def test_the_file_has_the_rights_of_any_other_file(tmp_path):
+    (tmp_path / "other").write_bytes(b"")
+    path = save_results(training(), tmp_path / "log.nc")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_missing_file_names_its_neighbour(tmp_path):
+    save_results(training(), tmp_path / "finetuning_task.nc")
+    with pytest.raises(FileNotFoundError, match=r"finetuning_tasks\.nc; did you mean 'fine"):
+        open_results(tmp_path / "finetuning_tasks.nc")
+    with pytest.raises(FileNotFoundError, match=r"no result at .*nofolder/a\.nc"):
+        open_results(tmp_path / "nofolder" / "a.nc")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        open_results(tmp_path)
+    with pytest.raises(ValueError, match=r"must end in '\.nc'"):
+        save_results(training(), tmp_path / "log.csv")
+
+
+def test_a_torn_file_is_refused_by_name_wherever_it_was_cut(tmp_path):
+    whole = save_results(comparison(), tmp_path / "whole.nc").read_bytes()
+    torn = tmp_path / "torn.nc"
+    cuts = {0, 1, 7, 8, 9, 48, 96, 512, 2048, len(whole) // 2, len(whole) - 100, len(whole) - 1}
+    for length in sorted(cuts):
+        torn.write_bytes(whole[:length])
+        with pytest.raises(ResultError, match=r"torn\.nc is (empty, torn or|torn or damaged)"):
+            open_results(torn)
+
+
+def test_damaged_pictures_are_noticed(tmp_path):
+    ds = comparison(sizes=SIZES | {"y": 64, "x": 64})
+    path = save_results(ds, tmp_path / "whole.nc")
+    blob = bytearray(path.read_bytes())
+    middle = len(blob) // 2  # most of the file is pictures, and random ones do not compress
+    blob[middle] ^= 0xFF
+    path.write_bytes(blob)
+    with pytest.raises(ResultError, match=r"whole\.nc is torn or damaged"):
+        open_results(path)
+
+
+def test_foreign_files_are_refused(tmp_path):
+    (tmp_path / "text.nc").write_text("not a netCDF file, but long enough to look at")
+    with pytest.raises(ResultError, match=r"text\.nc is empty, torn or not a netCDF 4 file"):
+        open_results(tmp_path / "text.nc")
+    xr.Dataset({"t": ("x", [1.0, 2.0])}).to_netcdf(tmp_path / "weather.nc", engine="netcdf4")
+    with pytest.raises(ResultError, match=r"weather\.nc is a netCDF file, but not one that invlib"):
+        open_results(tmp_path / "weather.nc")
+
+
+def test_a_file_that_breaks_the_schema_is_refused_on_reading_too(tmp_path):
+    path = tmp_path / "edited.nc"
+    edited = conform(training()).rename(test_loss="tset_loss")
+    edited.to_netcdf(path, engine="netcdf4")
+    message = r"edited\.nc: unknown variable 'tset_loss' in a training; did you mean 'test_loss'"
+    with pytest.raises(ResultError, match=message):
+        open_results(path)
+    conform(training()).assign_attrs(schema_version=9, kind="later").to_netcdf(path)
+    with pytest.raises(ResultError, match=r"edited\.nc: schema version 9 is newer than 1"):
+        open_results(path)
+
+
+@pytest.mark.parametrize("where", ["write", "flush", "replace"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_file_and_nothing_else(where, error, tmp_path, monkeypatch):
+    path = save_results(training(), tmp_path / "log.nc")
+    old = path.read_bytes()
+    real = xr.Dataset.to_netcdf
+
+    def fail(*arguments, **options):
+        if where == "write":  # half a file is there when it happens
+            real(*arguments, **options)
+        raise error
+
+    target = {
+        "write": (xr.Dataset, "to_netcdf"),
+        "flush": (invlib.files.os, "fsync"),
+        "replace": (invlib.files.os, "replace"),
+    }[where]
+    monkeypatch.setattr(*target, fail)
+    with pytest.raises(type(error)):
+        save_results(training().assign_attrs(device="another"), path)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["log.nc"]
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path):
+    path = save_results(training(), tmp_path / "log.nc")
+    script = (
+        "import os, sys, signal, invlib.files, invlib.results.netcdf as r\n"
+        "ds = r.open_results(sys.argv[1])\n"
+        "invlib.files.os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "r.save_results(ds.assign_attrs(device='another'), sys.argv[1])\n"
+    )
+    sources = Path(invlib.results.netcdf.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script, str(path)], cwd=sources)
+    assert done.returncode == -9
+    xr.testing.assert_identical(open_results(path), conform(training()))
+
+
+@pytest.fixture
+def as_an_ordinary_user():
+    """Rights mean nothing to root: act as nobody for the length of the test, where that is us."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_without_rights_is_said_as_such(as_an_ordinary_user):
+    folder = Path(tempfile.mkdtemp())
+    try:
+        path = save_results(training(), folder / "log.nc")
+        folder.chmod(0o500)
+        with pytest.raises(PermissionError):
+            save_results(training(), path)
+        path.chmod(0)
+        with pytest.raises(PermissionError, match=r"log\.nc"):
+            open_results(path)
+        path.chmod(0o400)
+        validate(open_results(path))
+    finally:
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+def test_without_netcdf4_the_other_library_is_chosen(monkeypatch):
+    present = {"h5netcdf", "h5py"}
+    monkeypatch.setattr(
+        invlib.results.netcdf.importlib.util, "find_spec", lambda name: name in present or None
+    )
+    assert invlib.results.netcdf._engine() == "h5netcdf"
+    present.clear()
+    with pytest.raises(ImportError, match="netCDF4, or h5netcdf and h5py"):
+        invlib.results.netcdf._engine()
