@@ -1,7 +1,7 @@
-"""What fine-tuning does to the representations of vision models: inversion, STIR, and more.
+"""Measure what fine-tuning changes in a vision model: inversions, STIR, CKA, learning, forgetting.
 
-Names are imported on first use: ``import invlib`` imports no torch. Other public names come from
-their room, such as ``invlib.metrics`` or ``invlib.data``.
+A name is imported when it is first used, so ``import invlib`` imports no torch. Other public names
+are in the subpackages, such as ``invlib.metrics`` and ``invlib.data``.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The command line, thin over the library: ``python -m invlib {train,data} ...``."""
+"""The command line ``python -m invlib {train,data}``: train a model, or load a data set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from invlib.training.run import TrainingRun
 if TYPE_CHECKING:
     from invlib.training.checkpoints import Trained
 
-# What is about the scales and claims of the papers is in their own package.
+# This package has the commands about the scales and claims of the papers.
 _ELSEWHERE = "python -m papers"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 2 for input that is of no use.
+    """Run the command line and return its exit status, 2 for invalid input.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
-    """Parse `argv`, do what it asks for (``arguments.do``), return the exit status."""
+    """Parse `argv`, run the command it names (``arguments.do``) and return the exit status."""
     arguments = parser.parse_args(argv)
     program = parser.prog.removeprefix("python -m ")
     try:
@@ -51,7 +51,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
 
 
 def _moved(argv: list[str]) -> str:
-    """Return the arguments for ``python -m papers`` if that is where they belong now."""
+    """Return the arguments as text if ``python -m papers`` takes them now, else an empty string."""
     command = [word for word in argv if not word.startswith("-")][:1]
     of_a_file = any(word.split("=")[0] in ("--run", "--help", "-h") for word in argv)
     if command == ["claims"] or (command == ["train"] and not of_a_file):
@@ -60,15 +60,15 @@ def _moved(argv: list[str]) -> str:
 
 
 def train_command(arguments: argparse.Namespace) -> int:
-    """Do the training run that a JSON file says."""
+    """Do the training run that a JSON file describes."""
     run = TrainingRun.from_json(Path(arguments.run).read_text(encoding="utf-8"))
     train_all([run], Path("data/runs"), arguments)
     return 0
 
 
 def train_all(runs: Sequence[TrainingRun], root: Path, arguments: argparse.Namespace) -> None:
-    """Train `runs` one after the other below `root`, and say how well each does."""
-    from invlib.training.train import train  # imports torch, which a list of runs does without
+    """Train `runs` one after the other below `root`, and print the test result of each."""
+    from invlib.training.train import train  # imports torch; a list of runs needs none
 
     for run in runs:
         print(f"training {run.id}: {run.describe()}", flush=True)
@@ -77,8 +77,8 @@ def train_all(runs: Sequence[TrainingRun], root: Path, arguments: argparse.Names
 
 
 def data_command(arguments: argparse.Namespace) -> int:
-    """Load a data set, which brings it into the cache, and say what it is."""
-    from invlib.data.images import load_images  # imports torch, which --help does without
+    """Load a data set, which also puts it into the cache, and print its size and classes."""
+    from invlib.data.images import load_images  # imports torch; --help needs none
 
     images = load_images(
         arguments.name, arguments.split, n=arguments.n, seed=arguments.seed, root=arguments.root
@@ -126,12 +126,12 @@ def _parser() -> argparse.ArgumentParser:
         "python -m invlib",
         "What fine-tuning does to the representations of vision models. The training runs and the "
         f"claims of the papers: {_ELSEWHERE} --help",
-        {"train": "train a model", "data": "load a data set and say what it is"},
+        {"train": "train a model", "data": "load a data set and print its size"},
     )
     train = add(
         "train",
         train_command,
-        "Do a training run of your own, as JSON. One that was cut off goes on from its last epoch.",
+        "Do one training run, read from a JSON file. A run that was interrupted goes on.",
     )
     train.add_argument(
         "--run", metavar="FILE", required=True, help="the run, as JSON (run.to_json())"
@@ -141,12 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     data = add(
         "data",
         data_command,
-        "Load a data set, downloading and decoding it if need be, and say what it is.",
+        "Load a data set, download and decode it if needed, and print its size and classes.",
     )
     data.add_argument("name", help="digits, shapes, cifar10, ..., or a folder or .npz file")
     data.add_argument("--split", default="train", help="train or test (default: train)")
     data.add_argument("--n", type=int, help="draw this many images (default: all)")
-    data.add_argument("--seed", type=int, default=0, help="draws them (default: 0)")
+    data.add_argument("--seed", type=int, default=0, help="seed of that draw (default: 0)")
     data.add_argument("--root", help="where data sets are (default: $INVLIB_DATA or data/datasets)")
     return parser
 

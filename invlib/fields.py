@@ -1,4 +1,4 @@
-"""Fields of a record that pydantic checks: their types, and one line for each wrong value."""
+"""Field types for records that pydantic checks, and a one-line message for each wrong value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Name", "Natural", "Positive", "PositiveFloat", "bounded", "explain",
 
 
 def bounded(words: str, **bounds: Any) -> Any:
-    """Return the metadata of a field with these `bounds`; refusals say its `words`."""
+    """Return a pydantic field with these `bounds`. Error messages describe them by `words`."""
     return Field(json_schema_extra={"allowed": words}, **bounds)
 
 
@@ -42,7 +42,7 @@ _KINDS = {
 
 
 def one_of(*allowed: str) -> Any:
-    """Return the type of a text field with these values, for its annotation."""
+    """Return the annotation of a text field whose value is one of `allowed`."""
 
     def check(value: str, info: ValidationInfo) -> str:
         return choices(info.field_name, value, allowed)
@@ -52,9 +52,9 @@ def one_of(*allowed: str) -> Any:
 
 
 def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
-    """Return one line for one of pydantic's errors: the field, its value, and what is `allowed`.
+    """Return one of pydantic's errors as one line: the field, its value, and what is `allowed`.
 
-    Where nobody says what is allowed, the line says it in pydantic's words, or in YAML's.
+    Without `allowed`, the line names the type that is wanted, or repeats pydantic's message.
 
     Examples
     --------
@@ -67,9 +67,9 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
     name = str(name) + "".join(f"[{i}]" for i in rest if isinstance(i, int))
     value, kind = error["input"], error["type"]
     if kind == "value_error":
-        said = str(error["ctx"]["error"])
-        complete = not error["loc"] or said.startswith(f"{error['loc'][0]}=")
-        return said if complete else f"{name}={value!r}: {said}"
+        message = str(error["ctx"]["error"])
+        complete = not error["loc"] or message.startswith(f"{error['loc'][0]}=")
+        return message if complete else f"{name}={value!r}: {message}"
     wanted = _WANTED.get("int" if kind == "int_from_float" else kind.removesuffix("_type"))
     text = f"{name}={value!r} is {_kind(value)}"
     if allowed:
@@ -91,8 +91,8 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
 
 
 def _kind(value: object) -> str:
-    """Return what kind of value it is, in the words of whoever wrote it into a YAML file."""
+    """Return the kind of a value in words that fit a YAML file, such as "a list"."""
     if value is None:
         return "null"
-    said = (words for kind, words in _KINDS.items() if isinstance(value, kind))
-    return next(said, f"of type {type(value).__name__}")
+    kinds = (words for kind, words in _KINDS.items() if isinstance(value, kind))
+    return next(kinds, f"of type {type(value).__name__}")

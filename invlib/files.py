@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked by one process at a time, told apart by content."""
+"""Write files whole or not at all, lock them between processes, and hash their content."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a place beside `path` for a new file or folder, which becomes `path` when it is whole.
+    """Yield a temporary name beside `path`. What is written there becomes `path` at the end.
 
-    Whoever reads `path` meanwhile, or after a crash or a power cut, finds the old one or the new
-    one. Where the block fails, nothing of the new one stays. A folder replaces no other folder.
+    It may be a file or a folder. A reader of `path` finds the old file or the new one, never a
+    part, even after a crash or a power cut. If the block fails, the new file is removed. A folder
+    cannot replace another folder.
 
     Raises
     ------
     OSError
-        If the file system refuses; what was there stays as it was.
+        If the file system refuses. The old file stays.
 
     Examples
     --------
@@ -47,9 +48,9 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         for file in unfinished.iterdir() if unfinished.is_dir() else [unfinished]:
-            _flush(file)  # or a power cut could leave the name without the bytes
+            _flush(file)  # otherwise a power cut could leave the name without the bytes
         os.replace(unfinished, path)
-    finally:  # gone already if all went well
+    finally:  # there is nothing to remove if all went well
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
         unfinished.unlink(missing_ok=True)
@@ -66,16 +67,16 @@ def _flush(path: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file to `target`, whole or not at all; folders are made as needed."""
+    """Copy a file to `target`, whole or not at all, and make its folder if needed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic(target) as unfinished:
         shutil.copyfile(source, unfinished)
 
 
 def lock(path: Path) -> AbstractContextManager:
-    """Lock the file `path`, once no other process holds it; leaving the context frees it.
+    """Wait until no other process holds the lock file `path`, then lock it until the context ends.
 
-    The operating system frees it as well when its holder dies, however it dies.
+    If the process that holds it dies, the operating system frees it.
 
     Examples
     --------
@@ -89,14 +90,14 @@ def lock(path: Path) -> AbstractContextManager:
     try:
         return held.acquire(blocking=False)
     except Timeout:
-        logger.info("another process holds %s: waiting for it", path)
+        logger.info("another process holds %s: waiting", path)
         return held.acquire()
 
 
 def content(path: Path) -> str:
-    """Return a digest of what lies at `path`, or its name while nothing does.
+    """Return a digest of the file or folder at `path`, or its name if nothing is there.
 
-    A file counts by its bytes, a folder by the names and sizes of its files.
+    The digest of a file is of its bytes, that of a folder of the names and sizes of its files.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Words that several rooms share, and errors that say which were allowed and probably meant.
+"""The words that options may be (tasks, optimisers, ...), and errors that suggest the nearest one.
 
-Importing this module imports nothing but the standard library: the workflow asks it for words.
+This module imports only the standard library, because the workflow imports it too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 # What is measured.
 ESTIMATORS = ("biased", "debiased")  # of CKA
 SELF_TERMS = ("measured", "one")  # the first term of learning and forgetting for i = j
-JACKKNIFES = ("diagonal", "matrix")  # of each matrix of STIR, what is kept with an image left out
+JACKKNIFES = ("diagonal", "matrix")  # which entries of STIR are stored with an image left out
 
 # How an image is inverted.
 RECIPES = ("adam", "fast", "ngd")
@@ -52,7 +52,7 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
 
 
 def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
-    """Return the message for a name that does not exist.
+    """Return the message for an unknown name: it lists the known ones and suggests the nearest.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
     Raises
     ------
     ValueError
-        Naming the parameter, the value, what was allowed and the nearest match.
+        The message names the parameter, the value, the allowed values and the nearest of them.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Where things are: data sets, the decoded cache, weights, runs and results.
+"""Where the project keeps data sets, decoded images, weights, runs and results.
 
-Two environment variables move what is large or shared; everything else follows from the
-checkout. They are read at every call, so a notebook may set them before it loads anything.
+Two environment variables move what is large or shared. All other places lie in the checkout. The
+variables are read at every call, so a notebook may set them before it loads anything.
 
 ================  ==============================================  ==========================
 variable          names                                           default
@@ -11,7 +11,7 @@ variable          names                                           default
 ``INVLIB_CACHE``  decoded images and inversions, may be deleted   ``data/datasets/.cache``
 ================  ==============================================  ==========================
 
-Importing this module imports nothing but the standard library: the workflow asks it for paths.
+This module imports only the standard library, because the workflow imports it too.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ __all__ = [
 def project_root() -> Path:
     """Return the folder whose ``data/`` holds runs, results and downloads.
 
-    It is the checkout around the current folder (a notebook runs in ``notebooks/``), else the
-    checkout this package was installed from, else the current folder.
+    The first of these that exists: the checkout around the current folder (a notebook runs in
+    ``notebooks/``), the checkout this package was installed from, the current folder.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def datasets_root() -> Path:
 def cache_root() -> Path:
     """Return the folder of decoded, memory-mapped images.
 
-    It is ``$INVLIB_CACHE``, or inside the project: never under ``$INVLIB_DATA``, which may be
+    It is ``$INVLIB_CACHE``, or lies in the project. It never lies in ``$INVLIB_DATA``, which may be
     read-only or shared by a whole class.
 
     Examples
@@ -120,13 +120,13 @@ def results_root(scale: str) -> Path:
 def resolve_weights(path: str | os.PathLike[str]) -> Path:
     """Return the absolute path of a weights file.
 
-    A path is taken as given, else relative to ``$INVLIB_DATA``, else to ``data/`` of the
-    project; so ``weights/vit_tiny.safetensors`` means the same file in everybody's settings.
+    A relative path is looked for in the current folder, then in ``$INVLIB_DATA``, then in ``data/``
+    of the project. So ``weights/vit_tiny.safetensors`` is the same file in everybody's settings.
 
     Raises
     ------
     FileNotFoundError
-        Naming every place that was looked at, and the nearest file name in any of them.
+        The message names every place that was searched, and the nearest file name there.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
     """
     given = Path(path).expanduser()
     bases = (Path.cwd(), data_root(), project_root() / "data")
-    # dict: each place once, in order (an absolute path makes all of them equal)
+    # each place once, in order: with an absolute path all of them are equal
     places = list(dict.fromkeys(base / given for base in bases))
     for place in places:
         if place.is_file():
@@ -152,6 +152,6 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
 
 
 def _from_environment(variable: str) -> Path | None:
-    """Return the folder an environment variable names, absolute; None where unset or empty."""
+    """Return the absolute folder that an environment variable names, None if unset or empty."""
     value = os.environ.get(variable)
     return Path(value).expanduser().absolute() if value else None

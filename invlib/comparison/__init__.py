@@ -1,4 +1,4 @@
-"""Two models side by side as one Dataset. `invlib.compare` makes it."""
+"""Compare two models layer by layer; the measures become one xarray Dataset."""
 
 import lazy_loader
 

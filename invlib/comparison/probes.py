@@ -1,4 +1,4 @@
-"""Linear probes: how well the class can be read off each layer, and how many directions it uses.
+"""Probe layers: how well a linear classifier reads the class from each, and its numerical rank.
 
 A probe is a ridge classifier on standardised features. Its strength of regularisation is the one
 with the smallest leave-one-out squared error over the training images, each of which is predicted

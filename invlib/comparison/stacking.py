@@ -1,4 +1,4 @@
-"""Comparisons side by side: one Dataset of several, along a new dim."""
+"""Join several comparisons into one Dataset, along a new dim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images with labels: data sets by name, draws from them, other labels, squares."""
+"""Labelled images: data sets by name, random draws, changed labels, pasted squares, corruptions."""
 
 import lazy_loader
 

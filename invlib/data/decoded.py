@@ -1,4 +1,4 @@
-"""Images decoded once and kept as memory-mapped arrays, until the files they came from change."""
+"""A disk cache of decoded images: memory-mapped arrays, renewed when the source files change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets that torchvision downloads, verifies and reads, in torchvision's own layout."""
+"""Data sets that torchvision downloads, verifies and reads, in torchvision's own folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images with labels: `ImageSet`, and `load_images`, which knows every data set by its name."""
+"""`ImageSet` holds images with labels; `load_images` loads any data set by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels of Goerttler & Obermayer (2022): partially random, and shifted."""
+"""Change labels as Goerttler & Obermayer (2022) do: make them partially random, or shift them."""
 
 from __future__ import annotations
 

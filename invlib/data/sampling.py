@@ -1,4 +1,4 @@
-"""Drawing images from a data set: balanced, seeded, nested."""
+"""Draw images from a data set: balanced over classes, seeded; larger draws contain smaller ones."""
 
 from __future__ import annotations
 

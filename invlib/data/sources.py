@@ -1,4 +1,4 @@
-"""Where the images of a named data set lie: `.npz` archives, image folders, official downloads."""
+"""Find the files of a named data set: `.npz` archives, image folders, official downloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class-coloured squares of Masarczyk et al. (2023): a feature that gives the class away.
+"""Paste squares whose colour gives the class away, as Masarczyk et al. (2023) do.
 
 A square of one plain colour in a corner of the image, the colour naming the class. The paper does
 not state its colours or its size; here the colours are chosen far apart in CIELAB (`palette`).

@@ -1,4 +1,4 @@
-"""Search for images that a model cannot tell from given ones. `invlib.invert` does it."""
+"""Invert models: search for images that a layer of a model cannot tell from given ones."""
 
 import lazy_loader
 

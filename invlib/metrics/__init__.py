@@ -1,4 +1,4 @@
-"""Similarity of representations, and what follows from it: CKA, subspaces, learning, forgetting."""
+"""Measures: similarity (CKA, subspaces) and what follows from it (learning, forgetting, flow)."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Centred kernel alignment (CKA): of representations, of Gram matrices, with one image left out."""
+"""Centred kernel alignment (CKA) of representations, or of their Gram matrices."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ __all__ = [
 
 
 def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  # noqa: E741
-    r"""Return CKA of Gram matrices, ``(..., n, n), (..., n, n) -> (...)``, broadcasting.
+    r"""Return the CKA of Gram matrices, ``(..., n, n), (..., n, n) -> (...)``, broadcasting.
 
     :math:`\langle\tilde K, \tilde L\rangle / \|\tilde K\|_F \|\tilde L\|_F` (Kornblith et al.
-    2019), centred by `center`. For all pairs of two stacks `cka_matrix_from_grams` is cheaper.
+    2019), both centred by `center`. For all pairs of two stacks use `cka_matrix_from_grams`.
 
     Raises
     ------
     ValueError
-        If n differs or is too small, or a Gram (named with its index) makes CKA undefined.
+        If n differs or is too small, or if CKA is undefined. The message names the Gram matrix.
 
     Examples
     --------
@@ -57,10 +57,10 @@ def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  
 def cka_matrix_from_grams(
     ks: Tensor, ls: Tensor, *, debiased: bool = False, names: tuple[str, str] = ("ks", "ls")
 ) -> Tensor:
-    """Return CKA of every pair, ``(..., L1, n, n), (..., L2, n, n) -> (..., L1, L2)``.
+    """Return the CKA of every pair, ``(..., L1, n, n), (..., L2, n, n) -> (..., L1, L2)``.
 
-    One matrix product of the flattened, centred, normalised Grams. Raises as `cka_from_grams`,
-    which calls the two stacks by their `names`.
+    It is one matrix product of the flattened, centred, normalised Grams. It raises what
+    `cka_from_grams` raises; messages call the two stacks by their `names`.
 
     Examples
     --------
@@ -79,20 +79,20 @@ def cka_matrix_from_grams(
 def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  # noqa: E741
     r"""Return CKA with each image left out in turn, ``(..., n, n), (..., n, n) -> (..., n)``.
 
-    What a jackknife over the images needs, in the time of one CKA. Both estimators have
+    A jackknife needs these values. They take the time of one CKA. For both estimators
 
     .. math:: \langle\tilde K, \tilde L\rangle_{-i} = \sum_{ab} \tilde K_{ab}\tilde L_{ab}
         - 2c \sum_a \tilde K_{ai}\tilde L_{ai} + c^2\, \tilde K_{ii}\tilde L_{ii}, \qquad
         c = \tfrac{n}{n-1} \text{ (biased)}, \ \tfrac{n-2}{n-3} \text{ (debiased)},
 
-    where the last term is 0 if debiased. For the rows of a centred Gram sum to 0: without image `i`
-    they sum to :math:`-\tilde K_{ai}`, which is all that centring anew has to remove. NaN, the one
-    exception, for an image without which CKA is undefined or has only a few digits left.
+    where the last term is 0 if debiased. The reason: the rows of a centred Gram sum to 0. Without
+    image `i` they sum to :math:`-\tilde K_{ai}`, and centring again removes only that. A value is
+    NaN if CKA is undefined without the image, or keeps only a few correct digits.
 
     Raises
     ------
     ValueError
-        As `cka_from_grams` of all images; they must be one more than it needs, 3 or debiased 5.
+        As `cka_from_grams` of all images, or if there are fewer than 3 (debiased: 5).
 
     Examples
     --------
@@ -112,13 +112,13 @@ def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor
     refuse_undefined(norms[0] * norms[1], debiased, k=(norms[0], k), l=(norms[1], l))
     c = (n - 2) / (n - 3) if debiased else n / (n - 1)
 
-    def without(p: Tensor, q: Tensor) -> Tensor:  # <p, q> without each image, (..., n)
+    def without(p: Tensor, q: Tensor) -> Tensor:  # <p, q> without each image
         product = p * q
         rows = product.sum(-1)
         diagonal = product.diagonal(dim1=-2, dim2=-1)  # zero where debiased
         return rows.sum(-1, keepdim=True) - 2 * c * rows + c**2 * diagonal
 
-    def own(p: Tensor, norm: Tensor) -> Tensor:  # the subtraction may cost ten digits, not more
+    def own(p: Tensor, norm: Tensor) -> Tensor:  # the subtraction may lose ten digits, not more
         squared = without(p, p)
         return squared.where(squared > 1e-10 * norm[..., None] ** 2, torch.nan).sqrt()
 
@@ -128,15 +128,16 @@ def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor
 def linear_cka(x: Tensor, y: Tensor, *, debiased: bool = False) -> Tensor:
     r"""Return linear CKA of two representations, ``(n, ...), (n, ...) -> ()`` float64.
 
-    `cka_from_grams` of the linear Grams (Kornblith et al. 2019). The biased estimator saturates
-    when features outnumber images: *independent* isotropic Gaussians score about
-    :math:`\sqrt{d_x d_y / ((d_x + n)(d_y + n))}`, 0.987 at n = 500 and d = 38,400; debiased, 0.
+    This is `cka_from_grams` of the linear Grams (Kornblith et al. 2019). The biased estimator is
+    near 1 when there are more features than images: *independent* isotropic Gaussians score about
+    :math:`\sqrt{d_x d_y / ((d_x + n)(d_y + n))}`, 0.987 at n = 500 and d = 38,400. The debiased
+    estimator gives 0 there.
 
     Raises
     ------
     ValueError
-        If n differs or is too small (below 2; debiased, 4), values are non-finite, or CKA is
-        undefined because images are represented alike.
+        If n differs or is below 2 (debiased: 4), if values are not finite, or if CKA is undefined
+        because all images have the same representation.
 
     Examples
     --------
@@ -150,7 +151,7 @@ def linear_cka(x: Tensor, y: Tensor, *, debiased: bool = False) -> Tensor:
 def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = False) -> Tensor:
     r"""Return linear CKA of every pair of layers, lists of ``(n, ...)`` -> ``(L1, L2)`` float64.
 
-    In Gram or feature form, whichever multiplies less. The latter, with
+    Computed from Grams or from features, whichever needs fewer multiplications. From features, with
     :math:`k_i = \|\tilde x_i\|^2`, :math:`l_i = \|\tilde y_i\|^2` (Kornblith et al.'s code):
 
     .. math:: (n-1)^2\,\mathrm{HSIC}_0 = \|\tilde Y^\top \tilde X\|_F^2, \qquad
@@ -160,7 +161,7 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
     Raises
     ------
     ValueError
-        As `linear_cka`, with the index of the layer.
+        As `linear_cka`. The message has the index of the layer.
 
     Examples
     --------
@@ -184,13 +185,13 @@ def _linear(xs: Iterable, ys: Iterable, debiased: bool, names: tuple[str, str]) 
         value = _feature_form(xs, ys, debiased)
         if bool(torch.isfinite(value).all()):
             return value
-        # Undefined, or too few digits left: the Gram form can tell which, and of which layer.
+        # Undefined, or too few correct digits: the Gram form finds out which, and in which layer.
     ks, ls = (torch.stack([gram(z) for z in zs]) for zs in (xs, ys))
     return cka_matrix_from_grams(ks, ls, debiased=debiased, names=names)
 
 
 def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
-    """Linear CKA ``(L1, L2)`` from d x d products; NaN where the Gram form must decide."""
+    """Return linear CKA ``(L1, L2)`` from d x d products; NaN where the Gram form must decide."""
     n = len(xs[0])
 
     def correct(s: Tensor, kl: Tensor, sums: Tensor) -> Tensor:
@@ -202,7 +203,7 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
         real = torch.stack([varies(z, e) for z, e in zip(zs, k.sum(1), strict=True)])
         own = torch.stack([(c.T @ c).square().sum() for c in cs])
         hsic = correct(own, k.square().sum(1), k.sum(1).square())
-        # The subtraction may cost four digits, not more.
+        # The subtraction may lose four digits, not more.
         return torch.cat(cs, dim=1), k, hsic.where(real & (hsic > 1e-4 * own), torch.nan)
 
     (x, k, hsic_x), (y, l, hsic_y) = side(xs), side(ys)  # noqa: E741
@@ -214,19 +215,20 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
 
 
 def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> Tensor:
-    r"""Return linear CKA estimated from batches of images, iterables of ``(n_b, ...)`` -> ``()``.
+    r"""Estimate linear CKA from batches of images, iterables of ``(n_b, ...)`` -> ``()``.
 
     .. math:: \frac{\sum_b n_b\, \mathrm{HSIC}_1(K_b, L_b)}{\sqrt{\sum_b n_b\,
         \mathrm{HSIC}_1(K_b, K_b)} \sqrt{\sum_b n_b\, \mathrm{HSIC}_1(L_b, L_b)}}
 
-    Nguyen et al. (2021), whose batches are equal; unequal ones count by their images. One batch
-    of everything is debiased `linear_cka`. Only one batch of each side is held at a time.
+    The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of its number
+    of images. With one batch of all images this is the debiased `linear_cka`. Only one batch of
+    each side is in memory at a time.
 
     Raises
     ------
     ValueError
-        If the numbers of batches, or of images in one, differ; a batch has fewer than 4 images;
-        or the value is undefined as in `linear_cka`.
+        If the two sides have different numbers of batches, or of images in a batch; if a batch has
+        fewer than 4 images; or if the value is undefined as in `linear_cka`.
 
     Examples
     --------

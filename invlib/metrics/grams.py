@@ -1,10 +1,10 @@
-r"""Gram matrices of representations, and CKA from them: whole, of all pairs, without each image.
+r"""Gram matrices of representations, and how they are centred for the two estimators of CKA.
 
-Tensors in, tensors out. A representation is a floating tensor ``(n, ...)``, one row per image,
-flattened to ``(n, d)``; everything is computed in float64 on its own device, and nothing is
-differentiated. No measure here sees a translation of the features, so the mean comes off *before*
-the first product and a large common offset costs no digits. An undefined value is a ValueError,
-never NaN; the test is one look at the small result, so CKA synchronises a GPU once a call.
+Functions take and return tensors. A representation is a floating tensor ``(n, ...)`` with one row
+for each image, flattened to ``(n, d)``. Everything is computed in float64, on the device of the
+tensor, without gradients. A shift of all features changes no measure here. So the mean is
+subtracted *before* the first product, and a large common offset costs no precision. An undefined
+value raises ValueError and is never NaN; only the small result is tested for it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor
 __all__ = ["center", "gram"]
 
 F64 = torch.float64
-VANISHED = 1e-12  # what is left of a Gram after centring, relative to it, that is only rounding
+VANISHED = 1e-12  # a centred Gram smaller than this share of the Gram is only rounding
 
 
 def as_rows(x: Tensor, name: str = "x") -> Tensor:
-    """Return `x` as ``(n, d)``, refusing what is not a representation."""
+    """Return `x` as ``(n, d)``; ValueError if it is no representation."""
     if not x.is_floating_point() or x.ndim == 0 or x.numel() == 0:
         raise ValueError(f"{name} is {x.dtype} {tuple(x.shape)}; need floating, non-empty (n, ...)")
     x = x.detach().reshape(len(x), -1)
@@ -29,31 +29,31 @@ def as_rows(x: Tensor, name: str = "x") -> Tensor:
 
 
 def centred_blocks(x: Tensor) -> Iterator[Tensor]:
-    """Yield blocks of columns ``(n, b)`` of ``(n, d)``, float64 and centred, of bounded size."""
+    """Yield `x` (n, d) in blocks of columns (n, b), centred, as float64 and of limited size."""
     # 1 MiB stays in a CPU's cache (measured); a GPU wants few, large products instead.
     width = max(1, (1 if x.device.type == "cpu" else 64) * 2**20 // (8 * len(x)))
     for block in x.split(width, dim=1):
-        # Off with the first image, then with the mean: equal images become *exactly* zero.
+        # First subtract the first image, then the mean: equal images become *exactly* zero.
         block = block.to(F64, copy=True)
         block -= block[:1].clone()
         yield block.sub_(block.mean(0))
 
 
 def varies(x: Tensor, energy: Tensor) -> Tensor:
-    """Whether ``energy`` = Σ‖x_i − mean‖² is more than rounding of `x` explains (0-d bool)."""
-    # float32's at most: in half precision a shared offset may well be 1/eps times what varies.
+    """Return whether `energy` = Σ‖x_i − mean‖² is larger than the rounding error of `x` (bool)."""
+    # At most that of float32: in half precision a common offset may be 1/eps times the variation.
     eps = min(torch.finfo(x.dtype).eps, torch.finfo(torch.float32).eps)
     smallest = 4 * eps * torch.linalg.vector_norm(x[0], dtype=F64)
-    return ~(energy <= len(x) * smallest**2)  # NaN counts as varying, to be reported as what it is
+    return ~(energy <= len(x) * smallest**2)  # NaN passes, and is reported later
 
 
 def gram(x: Tensor) -> Tensor:
     r"""Return the linear Gram matrix of the *centred* features, ``(n, ...) -> (n, n)`` float64.
 
     :math:`\tilde X \tilde X^\top` with :math:`\tilde X = X - \frac1n 1 1^\top X`, which is
-    :math:`H X X^\top H` without its cancellation. Columns are converted block by block: there is
-    no float64 copy of `x`. Images that differ by no more than the rounding of `x` give
-    zeros; non-finite features give a non-finite Gram, and what is computed from it refuses it.
+    :math:`H X X^\top H` without its cancellation. Columns are converted block by block, so there is
+    never a float64 copy of all of `x`. Images that differ by no more than the rounding of `x` give
+    zeros. Features that are not finite give a Gram that is not finite, which CKA then refuses.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def gram(x: Tensor) -> Tensor:
 
 
 def center(k: Tensor, debiased: bool = False) -> Tensor:
-    r"""Return Gram matrices centred for the HSIC estimator, ``(..., n, n) -> (..., n, n)``.
+    r"""Centre Gram matrices for one of the two estimators of HSIC, ``(..., n, n) -> (..., n, n)``.
 
     Biased: :math:`\tilde K = H K H`, and :math:`\langle\tilde K, \tilde L\rangle / (n-1)^2` is
     HSIC₀. Debiased: the U-centred matrix of Székely & Rizzo (2014), zero on the diagonal, else
@@ -76,8 +76,8 @@ def center(k: Tensor, debiased: bool = False) -> Tensor:
     .. math:: \tilde K_{ij} = K_{ij} - \frac{\sum_l K_{il} + \sum_l K_{lj}}{n-2}
               + \frac{\sum_{lm} K_{lm}}{(n-1)(n-2)} \qquad (K_{ii} := 0),
 
-    for which :math:`\langle\tilde K, \tilde L\rangle / (n(n-3))` is the unbiased HSIC₁ of
-    Song et al. (2012). `k` is taken to be symmetric.
+    Then :math:`\langle\tilde K, \tilde L\rangle / (n(n-3))` is the unbiased HSIC₁ of Song et al.
+    (2012). `k` must be symmetric.
 
     Raises
     ------
@@ -106,15 +106,15 @@ def center(k: Tensor, debiased: bool = False) -> Tensor:
 
 
 def centred_norm(centred: Tensor, k: Tensor) -> Tensor:
-    """Frobenius norms ``(...)`` of centred Grams, NaN where centring left only rounding of `k`."""
+    """Return Frobenius norms (...) of centred Grams; NaN where only rounding of `k` is left."""
     norm = torch.linalg.vector_norm(centred, dim=(-2, -1))
     floor = torch.linalg.vector_norm(k, dim=(-2, -1), dtype=F64) * VANISHED
     return norm.where(norm > floor, torch.nan)
 
 
 def refuse_undefined(value: Tensor, debiased: bool, **sides: tuple[Tensor, Tensor]) -> Tensor:
-    """Return `value` if finite; else name the side, and its index, that made it not so."""
-    if bool(torch.isfinite(value).all()):  # the one synchronisation
+    """Return `value` if all of it is finite; else ValueError names the side and the index."""
+    if bool(torch.isfinite(value).all()):  # the only synchronisation
         return value
     for name, (norm, k) in sides.items():
         for index in norm.isnan().nonzero().tolist():

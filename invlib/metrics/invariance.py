@@ -1,7 +1,7 @@
 r"""Learning, forgetting, CKA divergence and the flow matrix: equations 2–5 of paper A.
 
-Pure functions of a comparison Dataset (`invlib.compare`): Dataset in, DataArray out. Learning,
-forgetting and divergence are of a layer with itself, i = j, dims (…, estimator, seed, layer).
+Each function takes a Dataset of `invlib.compare` and returns a DataArray. Learning, forgetting and
+divergence compare a layer with itself (i = j); their dims are (…, estimator, seed, layer).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = [
 
 
 def learning(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:
-    r"""Return how much of the fine-tuned invariances the pretrained layer lacks (eq. 3).
+    r"""Return the part of a fine-tuned layer's invariances that the pretrained one lacks (eq. 3).
 
     .. math:: \text{learning}_i =
         \text{STIR}(ft^{[i]} \mid ft^{[i]}) - \text{STIR}(pt^{[i]} \mid ft^{[i]})
 
-    The paper takes the first term as 1, which it would be if inversion were perfect:
-    ``self_term="one"``. ``"measured"`` uses the value measured.
+    With ``self_term="one"`` the first term is 1, as in the paper. It would be 1 if inversion were
+    perfect. ``"measured"`` uses the measured value.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def learning(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:
 
 
 def forgetting(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:
-    r"""Return how much of the pretrained invariances the fine-tuned layer has lost (eq. 2).
+    r"""Return the part of a pretrained layer's invariances that the fine-tuned one lost (eq. 2).
 
     .. math:: \text{forgetting}_i =
         \text{STIR}(pt^{[i]} \mid pt^{[i]}) - \text{STIR}(ft^{[i]} \mid pt^{[i]})
@@ -62,7 +62,7 @@ def forgetting(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:
 
 
 def cka_divergence(ds: xr.Dataset) -> xr.DataArray:
-    r"""Return how far a layer's representation moved, by CKA (eq. 4).
+    r"""Return how much less similar, in CKA, a layer is to its pretrained self (eq. 4).
 
     .. math:: \text{CKA}(pt^{[i]}, pt^{[i]}) - \text{CKA}(ft^{[i]}, pt^{[i]})
 
@@ -80,11 +80,11 @@ def invariance_flow(ds: xr.Dataset, *, target: str = "ft") -> xr.DataArray:
 
     .. math:: M(i, j) = \text{STIR}(ft^{[j]} \mid pt^{[i]}) - \text{STIR}(ft^{[i]} \mid pt^{[j]})
 
-    Antisymmetric: its two triangles are one piece of evidence. M(i, j) > 0 with j < i reads
-    *compressed* (an invariance of a deep pretrained layer is found in a shallower fine-tuned one),
-    with j > i *expanded*. With ``target="pt"`` the pretrained model stands in the place of the
-    fine-tuned one: what the matrix shows although nothing was trained, because a deep layer
-    tolerates more than a shallow one.
+    The matrix is antisymmetric, so its two triangles are one piece of evidence. M(i, j) > 0 with
+    j < i means *compressed*: a shallower fine-tuned layer has the invariances of a deep pretrained
+    one. With j > i it means *expanded*. ``target="pt"`` puts the pretrained model in the place of
+    the fine-tuned one. This matrix is a baseline: nothing was trained, and yet it is not 0, because
+    a deep layer has more invariances than a shallow one.
 
     Examples
     --------
@@ -95,16 +95,16 @@ def invariance_flow(ds: xr.Dataset, *, target: str = "ft") -> xr.DataArray:
            [ 0.3,  0. ]])
     """
     stir = _variable(ds, f"stir_{choices('target', target, ('ft', 'pt'))}_pt")
-    # `A - A.T` is 0 in xarray, which aligns by name: the transpose is a swap of the two names.
+    # xarray aligns dims by name, so `A - A.T` is 0. Swapping the two names transposes instead.
     swapped = stir.rename(ref_layer="layer", layer="ref_layer")
     return _named((stir - swapped.transpose(*stir.dims)), "invariance flow")
 
 
 def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
-    """Return the entries of a matrix with ref_layer = layer, dims (…, layer).
+    """Return the entries of a matrix where ref_layer = layer, dims (…, layer).
 
-    From ``<name>_diagonal`` where that is stored, since a trajectory may keep the whole matrix at a
-    few epochs only; else from the matrix.
+    They come from ``<name>_diagonal`` if that is stored, because a trajectory may keep the whole
+    matrix at a few epochs only. Otherwise they come from the matrix.
 
     Examples
     --------
@@ -114,8 +114,8 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
     if f"{name}_diagonal" in ds:
         return ds[f"{name}_diagonal"]
     matrix = _variable(ds, name)
-    found = matrix.sel(ref_layer=matrix["layer"])  # both at once: point by point along layer
-    return found.drop_vars([c for c in found.coords if str(c).startswith("ref_")])
+    entries = matrix.sel(ref_layer=matrix["layer"])  # an array as index: one entry a layer
+    return entries.drop_vars([c for c in entries.coords if str(c).startswith("ref_")])
 
 
 def diagonals(ds: xr.Dataset) -> xr.Dataset:
@@ -127,8 +127,8 @@ def diagonals(ds: xr.Dataset) -> xr.Dataset:
     ['stir_pt_pt_diagonal', 'cka_pt_pt_diagonal']
     """
     matrices = [name for name, array in ds.items() if {"ref_layer", "layer"} <= set(array.dims)]
-    found = {f"{name}_diagonal": diagonal(ds, name).drop_attrs() for name in matrices}
-    return ds.drop_vars(matrices).assign(found)
+    entries = {f"{name}_diagonal": diagonal(ds, name).drop_attrs() for name in matrices}
+    return ds.drop_vars(matrices).assign(entries)
 
 
 def compression(
@@ -138,8 +138,9 @@ def compression(
 ) -> xr.DataArray:
     """Return the mean flow from pretrained layers i to earlier fine-tuned layers, j < i.
 
-    Above 0: those pretrained layers correspond more closely to these fine-tuned layers than the
-    other way round. Without layers, of the whole matrix, it is the negative of `expansion`.
+    `pretrained` and `finetuned` choose the layers, by default all; then the value is the negative
+    of `expansion`. Above 0, these pretrained layers fit these fine-tuned layers better than the
+    other way round.
 
     Examples
     --------
@@ -179,7 +180,8 @@ def _block(flow, pretrained, finetuned, side: Callable) -> xr.DataArray:
 def compressed_share(flow: xr.DataArray) -> xr.DataArray:
     """Return the share of layer pairs whose invariances flow to the earlier layer, in [0, 1].
 
-    Of all pairs j < i those with M(i, j) > 0; the others are expanded. A half is no direction.
+    It is the share of pairs j < i with M(i, j) > 0; the other pairs are expanded. At 0.5 neither
+    direction prevails.
 
     Examples
     --------
@@ -208,7 +210,7 @@ def _named(value: xr.DataArray, name: str) -> xr.DataArray:
 
 
 def _toy(**constants: float) -> xr.Dataset:
-    """Two layers, constant matrices: for the examples above."""
+    """Return a Dataset of two layers with constant matrices, for the examples above."""
     coords = dict(ref_layer=[0, 1], layer=[0, 1])
     return xr.Dataset(
         {name: (("ref_layer", "layer"), [[v, v], [v, v]]) for name, v in constants.items()}, coords

@@ -1,9 +1,9 @@
-r"""How far a number might have come out otherwise with other images: the jackknife.
+r"""The jackknife: how much a number depends on which images happened to be drawn.
 
-A comparison stores, beside each matrix, ``<name>_jackknife``: its diagonal with each image left out
-in turn; where it was asked for, ``<name>_left_out``: the whole matrix. A number computed from the
-diagonals or matrices is computed from those as well, and its spread gives an interval. Dataset in,
-DataArray out.
+A comparison stores ``<name>_jackknife`` beside each matrix: its diagonal with each image left out
+in turn. On request it also stores the whole matrix without each image, ``<name>_left_out``. A
+number that follows from the diagonals or matrices follows from these too, once for each image left
+out. The spread of these values gives an interval.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import xarray as xr
 
 __all__ = ["interval", "left_one_out"]
 
-WIDTH = 1.96  # standard errors to each side: 95 % of a normal distribution
+WIDTH = 1.96  # standard errors to each side: 95 % of a normal distribution lie within
 
 
 def left_one_out(ds: xr.Dataset, names: Iterable[str], *, whole: bool = False) -> xr.Dataset | None:
-    """Return the diagonals of matrices without each image, as a Dataset with one more dim.
+    """Return the diagonals of matrices with each image left out in turn, along the dim left_out.
 
-    Dim left_out, variables ``<name>_diagonal``, so that `invlib.learning` and whatever else reads
-    diagonals takes it as it takes `ds`; with `whole`, the matrices themselves, for
-    `invlib.invariance_flow`. None where any of `names` is not stored so.
+    The variables are called ``<name>_diagonal``, so `invlib.learning` and all that reads diagonals
+    works on the result as on `ds`. With `whole` the result has whole matrices, for
+    `invlib.invariance_flow`. It is None if these values of any of `names` are not stored.
 
     Examples
     --------
@@ -33,32 +33,32 @@ def left_one_out(ds: xr.Dataset, names: Iterable[str], *, whole: bool = False) -
     >>> left_one_out(ds, ["stir_pt_pt", "test_accuracy"]) is None
     True
     """
-    kept, becomes = ("left_out", "{}") if whole else ("jackknife", "{}_diagonal")
-    stored = {f"{name}_{kept}": becomes.format(name) for name in names}
+    suffix, renamed = ("left_out", "{}") if whole else ("jackknife", "{}_diagonal")
+    stored = {f"{name}_{suffix}": renamed.format(name) for name in names}
     if not stored or not set(stored) <= set(ds.data_vars):
         return None
     return ds[list(stored)].rename(stored).astype(float)
 
 
 def interval(value: xr.DataArray, without: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    r"""Return the ends of a 95 % interval of the mean over seeds, (…, seed) -> two of (…).
+    r"""Return both ends of a 95 % interval of the mean over seeds, (…, seed) -> two arrays (…).
 
-    `value` has dims (…, seed), `without` (…, seed, left_out). With :math:`\theta_{s,-i}` the number
-    of seed `s` without image `i`, of `n`, and :math:`S` seeds (Efron & Stein 1981):
+    `value` has dims (…, seed), `without` (…, seed, left_out). For `n` images, :math:`S` seeds and
+    :math:`\theta_{s,-i}`, the value of seed `s` without image `i` (Efron & Stein 1981):
 
     .. math:: \frac1S \sum_s \theta_s \pm 1.96\,\mathrm{SE}, \qquad \mathrm{SE}^2 = \frac1{S^2}
         \sum_s \frac{n-1}{n} \sum_i \Big(\theta_{s,-i} - \frac1n\sum_j \theta_{s,-j}\Big)^2.
 
-    It covers the draw of the images, each with the noise that its own inversion started from.
-    It does *not* cover another training, another pretrained model or another recipe of inversion,
-    nor a noise that all images share (``init="same-noise"``). Seeds count as independent draws,
-    which they nearly are from a pool much larger than n. It is made for smooth numbers: for one
-    that jumps, such as the layer of a minimum, it can be far too short, and it does not know that
-    a correlation ends at 1. NaN where a value is.
+    The interval covers the draw of the images, each with the noise that its inversion started from.
+    It does *not* cover another training, another pretrained model, another recipe of inversion, or
+    a noise that all images share (``init="same-noise"``). It treats seeds as independent draws;
+    they nearly are if the pool is much larger than n. It holds for smooth numbers. For a number
+    that jumps, such as the layer of a minimum, it can be far too short, and it may exceed the
+    limits of a number, such as the 1 of a correlation. It is NaN where a value is NaN.
 
     Examples
     --------
-    Of a mean over images it is the textbook's standard error:
+    For a mean over images it is the standard error of the textbooks:
 
     >>> x = np.array([0.0, 1.0, 2.0, 5.0])
     >>> mean = xr.DataArray([x.mean()], dims="seed")

@@ -1,7 +1,7 @@
-r"""Principal subspaces of representations: how much two of them share, and numerical rank.
+r"""Principal subspaces of representations: the overlap of two, and numerical rank.
 
-Tensors in, tensors out, as in `invlib.metrics.grams`: representations are ``(n, ...)``, products
-float64, and an undefined value is a ValueError.
+The conventions are those of `invlib.metrics.grams`: representations are tensors ``(n, ...)``,
+products are float64, and an undefined value raises ValueError.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def _scatter(x: Tensor, name: str) -> Tensor:
-    """Return the smaller of the Gram and the d x d scatter matrix; both have the eigenvalues."""
+    """Return the Gram or the d x d scatter matrix, whichever is smaller. The eigenvalues agree."""
     if len(x) < 2:
         raise ValueError(f"{name} has n={len(x)} images; need at least 2")
     if len(x) < x.shape[1]:
@@ -52,9 +52,10 @@ def _scatter(x: Tensor, name: str) -> Tensor:
 def principal_directions(x: Tensor, k: int) -> Tensor:
     r"""Return the top `k` principal directions of centred features, ``(n, ...) -> (d, k)`` float64.
 
-    Orthonormal columns, largest variance first: right singular vectors of
-    :math:`\tilde X = U S V^\top`, for n < d by way of the Gram as :math:`\tilde X^\top U S^{-1}`.
-    Signs, and the basis within equal singular values, are arbitrary: compare subspaces.
+    The columns are orthonormal, largest variance first. They are the right singular vectors of
+    :math:`\tilde X = U S V^\top`, for n < d computed from the Gram as
+    :math:`\tilde X^\top U S^{-1}`. Signs are arbitrary, and so is the basis for equal singular
+    values. So compare subspaces, not directions.
 
     Raises
     ------
@@ -79,11 +80,11 @@ def _directions(x: Tensor, k: int, name: str) -> Tensor:
     if len(x) >= x.shape[1]:
         return top
     v = torch.cat([block.T @ top for block in centred_blocks(x)])  # (d, k), columns of length s
-    return torch.linalg.qr(v).Q  # rather than / s: orthonormal also for small s
+    return torch.linalg.qr(v).Q  # not v / s: orthonormal also for small s
 
 
 def subspace_from_directions(v: Tensor, u: Tensor) -> Tensor:
-    """Return the overlap of orthonormal columns, ``(..., d, k), (..., d, k) -> (...)``.
+    """Return the overlap of two sets of orthonormal columns, ``(..., d, k), (..., d, k) -> (...)``.
 
     Examples
     --------
@@ -100,13 +101,13 @@ def subspace_similarity(x: Tensor, y: Tensor, *, k: int) -> Tensor:
     r"""Return the overlap of top-`k` principal subspaces, ``(n, ...), (m, ...) -> ()`` float64.
 
     :math:`\frac1k \|V_k^\top U_k\|_F^2 \in [0, 1]`, with `V_k`, `U_k` the `principal_directions`
-    (Ramasesh, Dyer & Raghu 2021). 1: the same subspace; chance level k/p for p features.
-    Both need the same p; n may differ.
+    (Ramasesh, Dyer & Raghu 2021). The same subspace gives 1, chance gives k/p for p features. The
+    two must have the same p; n may differ.
 
     Raises
     ------
     ValueError
-        If the feature numbers differ, or as `principal_directions`.
+        If the numbers of features differ, or as `principal_directions`.
 
     Examples
     --------
@@ -121,13 +122,14 @@ def subspace_similarity(x: Tensor, y: Tensor, *, k: int) -> Tensor:
 
 
 def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor:
-    r"""Return how many singular values of the feature covariance count, ``(n, ...) -> ()`` int64.
+    r"""Return how many directions the features vary along, ``(n, ...) -> ()`` int64.
 
-    The number of singular values of :math:`C = \tilde X^\top \tilde X / (n - 1)` above `rtol`
-    times the largest. Those of `C` are the *squares* of those of the centred data matrix over
-    n − 1, so 1e-3 here is 0.032 there. It cannot exceed min(n − 1, d): give n beside it. The
-    quantity of figure 4 of Masarczyk et al. (2023). A constant representation has rank 0. Several
-    `rtol` share one decomposition and give one rank each, ``(n, ...) -> (R,)``.
+    It is the number of singular values of the covariance
+    :math:`C = \tilde X^\top \tilde X / (n - 1)` above `rtol` times the largest, as in figure 4 of
+    Masarczyk et al. (2023). The singular values of `C` are the *squares* of those of the centred
+    data matrix, over n − 1. So 1e-3 here is 0.032 there. The rank cannot exceed min(n − 1, d), so
+    give n beside it. A constant representation has rank 0. Several `rtol` share one decomposition
+    and give one rank each, ``(n, ...) -> (R,)``.
 
     Raises
     ------
@@ -140,9 +142,9 @@ def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor
     >>> numerical_rank(x).item(), numerical_rank(x, rtol=[1e-6, 1e-3]).tolist()
     (2, [3, 2])
     """
-    for one in [rtol] if isinstance(rtol, float | int) else rtol:
-        if not 1e-12 <= one < 1:
-            raise ValueError(f"rtol={one} is not in [1e-12, 1)")
+    for threshold in [rtol] if isinstance(rtol, float | int) else rtol:
+        if not 1e-12 <= threshold < 1:
+            raise ValueError(f"rtol={threshold} is not in [1e-12, 1)")
     values = torch.linalg.eigvalsh(_scatter(as_rows(x), "x"))
     least = torch.as_tensor(rtol, dtype=torch.float64, device=values.device)[..., None] * values[-1]
     return (values > least).sum(-1)

@@ -1,4 +1,4 @@
-"""Vision models as a sequence of named stages, whatever family they are of."""
+"""Vision models cut into named stages, so that layers have the same numbers in every family."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How a convolutional network is cut into stages: a family for every net that is one long chain.
+"""Cut convolutional networks into stages: any net that runs its modules one after the other.
 
 What a network calls one after the other is watched, not written down here, so a new class of timm
 network needs one line in the table of `invlib.models.staged`. Layers are

@@ -1,4 +1,4 @@
-"""Weights in files: read from safetensors, and put into a network only if every tensor fits."""
+"""Build a model by name, with random weights, pretrained ones or those of a checkpoint."""
 
 from __future__ import annotations
 

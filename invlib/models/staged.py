@@ -1,4 +1,4 @@
-"""Vision models as a sequence of named stages, so that one layer vocabulary fits them all.
+"""`StagedModel`: a vision model as a sequence of named stages, the layers numbered from 0.
 
 Layer 0 is what enters the first block (for a ViT patches plus position embedding, for a ResNet the
 output of the stem); layer k is the output of block k. A representation is everything a stage

@@ -1,4 +1,4 @@
-"""How a timm vision transformer is cut into stages: the family `vit`.
+"""Cut timm's vision transformers into stages: the embedding, then every block.
 
 Layer 0 is what enters the first block: patches plus position embedding.
 """

@@ -1,4 +1,4 @@
-"""Networks by name: timm's, and small ones that are trained from scratch at 32 pixels.
+"""Create a network by its name: timm's networks, and small ones for images of 32 pixels.
 
 Names of our own: the `SMALL_VITS`; ``conv4``; and ``<net>_cifar`` for `CIFAR_NETS`, the network as
 it is used at 32 pixels. ``_w<n>`` at the end of the last two makes it narrower: n channels in the

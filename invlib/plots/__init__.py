@@ -1,4 +1,4 @@
-"""Figures from Datasets: curves over layers and epochs, matrices, pictures."""
+"""Figures drawn from Datasets: curves over layers and epochs, matrices, pictures."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Lines of quantities by layer, epoch or depth. Each function returns a Matplotlib Figure."""
+"""Line figures of quantities by layer, epoch or depth. Each function returns a Figure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of matrices over pairs of layers."""
+"""Figures of matrices over pairs of layers: CKA and the invariance flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures are put together from: panels in rows, lines with bands, legends, pictures."""
+"""Parts that all figures share: rows of panels, lines with bands, legends, pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that show images."""
+"""Figures that show images, such as examples beside their inversions."""
 
 from __future__ import annotations
 

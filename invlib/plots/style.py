@@ -1,4 +1,4 @@
-"""How all figures look: colours, markers and Matplotlib's settings."""
+"""The look of all figures: colours, markers and Matplotlib's settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as files: the schema they follow, what produced them, reading and writing."""
+"""Result files: their schema, where their numbers come from, how they are written and read."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Reading and writing results: netCDF files that are whole, valid and say where they come from."""
+"""Write and read results as netCDF files. Both check the result against the schema."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["open_results", "save_results"]
 def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write `ds` to the netCDF file `path`, whole or not at all, and return the path.
 
-    Names and units that are absent come from the schema (`conform`); the result is validated
-    before anything is written. Whoever reads `path` meanwhile, or after a crash, finds the old
-    file or the new one. Folders are made as needed.
+    Missing names and units are taken from the schema (`conform`), and the result is validated
+    first. A reader of `path` finds the old file or the new one, even after a crash. Folders are
+    made if needed.
 
     Raises
     ------
     ResultError
-        If `ds` does not follow the schema of its kind; nothing is written.
+        If `ds` does not follow the schema of its kind. Nothing is written.
     OSError
-        If the file system refuses; an older file stays as it was.
+        If the file system refuses. An older file stays.
 
     Examples
     --------
@@ -56,14 +56,15 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
 
 
 def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Read the result at `path` into memory, validated; the file is closed again.
+    """Read the result at `path` into memory, validate it and close the file.
 
     Raises
     ------
     FileNotFoundError
-        With the nearest name beside it.
+        The message has the nearest name in the folder.
     ResultError
-        If the file is torn, is not one of ours, is newer than this library or breaks the schema.
+        If the file is incomplete, was not written by invlib or by a newer one, or breaks the
+        schema.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
         raise FileNotFoundError(f"no result at {path}{nearest(path.name, beside)}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a result file")
-    with path.open("rb") as file:  # before netCDF hides a refusal behind its own words
+    with path.open("rb") as file:  # first, because netCDF hides the reason of an error
         start = file.read(8)
     if start != b"\x89HDF\r\n\x1a\n":
         raise ResultError(f"{path} is empty, torn or not a netCDF 4 file")
@@ -98,7 +99,7 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
 
 
 def _engine() -> str:
-    """netCDF4, or h5netcdf where only that is installed; both write the same format."""
+    """Return "netcdf4", or "h5netcdf" if only that is installed; both write the same format."""
     for engine, modules in {"netcdf4": ["netCDF4"], "h5netcdf": ["h5netcdf", "h5py"]}.items():
         if all(importlib.util.find_spec(module) for module in modules):
             return engine
@@ -106,7 +107,7 @@ def _engine() -> str:
 
 
 def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:
-    """Compression, a checksum that shows damage, and no fill value in the place of NaN."""
+    """Return the encoding: compression, a checksum against damage, NaN stored as NaN."""
     encoding: dict[str, dict[str, object]] = {}
     for name, array in ds.variables.items():
         if array.dtype.kind in "fiu":

@@ -1,4 +1,4 @@
-"""Where a number comes from: the attributes every result carries, and the box that shows them."""
+"""Provenance: the attributes of a result that say how, where and from which sources it was made."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from invlib.results.schema import SCHEMA_VERSION
 __all__ = ["parameters_text", "provenance"]
 
 PACKAGES = ("torch", "timm", "xarray", "numpy")
-GIT_TIMEOUT_S = 10  # a checkout on a network drive may hang; a result is worth more than its commit
+GIT_TIMEOUT_S = 10  # a checkout on a network drive may hang; then the result has no commit
 
-# An absolute path of two or more parts inside a text; a lone "/" or "and/or" is none. A slash that
-# follows a word, a dot or another slash belongs to a relative path or to a web address.
+# An absolute path of two or more parts inside a text, but no lone "/" and no "and/or". A slash after
+# a word, a dot or another slash belongs to a relative path or to a web address.
 _EMBEDDED_PATH = re.compile(
     r"(?:file://|(?<![\w.}/\\~]))(?:~|\b[A-Za-z]:)?(?:[\\/][^\s\\/'\",;|]+){2,}"
 )
@@ -44,21 +44,21 @@ def provenance(
 ) -> dict[str, Any]:
     """Return the attributes that say what produced a result, for ``ds.attrs.update(...)``.
 
-    Absolute paths, which name somebody's disk, are shortened to the file's name; the commit is
-    that of the checkout `invlib` runs from, or ``"unknown"`` outside one.
+    Absolute paths are shortened to the file's name, because they name somebody's disk. The commit
+    is that of the checkout `invlib` runs from, or ``"unknown"`` outside one.
 
     Parameters
     ----------
     parameters : mapping
-        Everything that was chosen, as it can be written to JSON; paths, dataclasses, pydantic
-        models and NumPy values included.
+        All settings. They are written as JSON; paths, dataclasses, pydantic models and NumPy values
+        are allowed.
     seeds : iterable of int
     wall_time : float
         Seconds.
     command : str
-        What repeats it, usually a papermill command.
+        The command that repeats it, usually papermill's.
     device : str or torch.device
-        ``"cpu"`` and ``"cuda"`` are spelled out with the name of the hardware.
+        The name of the hardware is added to ``"cpu"`` and ``"cuda"``.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def provenance(
 
 
 def parameters_text(parameters: Mapping[str, Any]) -> str:
-    """Return `parameters` as a result carries them: JSON, absolute paths shortened.
+    """Return `parameters` as JSON text, absolute paths shortened, as results have them.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def parameters_text(parameters: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """`value` in JSON's types, absolute paths shortened; `name` says where it stands."""
+    """Return `value` in JSON's types, absolute paths shortened; errors call it `name`."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if value is None or isinstance(value, bool | int):
@@ -132,7 +132,7 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _strip(text: str) -> str:
-    """`text` with every absolute path in it shortened to the file's name."""
+    """Return `text` with every absolute path in it shortened to the file's name."""
     if "\n" not in text and "://" not in text:
         if PurePosixPath(text).is_absolute() or text.startswith("~/"):
             return PurePosixPath(text).name
@@ -144,7 +144,7 @@ def _strip(text: str) -> str:
 def _strip_command(command: str) -> str:
     try:
         words = shlex.split(command)
-    except ValueError:  # an open quote: not a shell's command
+    except ValueError:  # a quote is not closed: this is no shell command
         return _EMBEDDED_PATH.sub(lambda match: re.split(r"[\\/]", match.group())[-1], command)
     stripped = [_strip(word) for word in words]
     return command if stripped == words else shlex.join(stripped)
@@ -155,14 +155,14 @@ def _versions() -> dict[str, str]:
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # reading needs fewer packages than computing
+        except metadata.PackageNotFoundError:  # one can read results without it
             versions[package] = "not installed"
     return versions
 
 
 def _device_name(device: object) -> str:
     name = str(device)
-    torch = sys.modules.get("torch")  # whoever computed with it has it loaded
+    torch = sys.modules.get("torch")  # loaded if anything was computed with it
     if name == "cpu":
         threads = torch.get_num_threads() if torch else os.cpu_count()
         return f"cpu: {_cpu_name()}, {threads} thread{'s' if threads != 1 else ''}"
@@ -183,20 +183,20 @@ def _cpu_name() -> str:
 
 
 def _git_state() -> tuple[str, bool]:
-    """Commit of the checkout this file is tracked in, and whether a tracked file was changed.
+    """Return the commit of the checkout of this file, and whether a tracked file was changed.
 
-    A machine that gets the sources without their history says it in ``INVLIB_GIT_COMMIT``,
-    as ``git describe --always --dirty --abbrev=40`` writes it.
+    On a machine that has the sources without their history, ``INVLIB_GIT_COMMIT`` names the commit,
+    as ``git describe --always --dirty --abbrev=40`` prints it.
     """
     stated = os.environ.get("INVLIB_GIT_COMMIT", "").strip()
     if stated:
         return stated.removesuffix("-dirty"), stated.endswith("-dirty")
     here = Path(__file__).resolve()
-    # Installed into an environment inside somebody's repository, this file is not tracked there.
+    # This file may be installed inside somebody else's repository; git does not track it there.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
         return "unknown", False
     commit = _git(here.parent, "rev-parse", "HEAD")
-    # Results decide no number: left out, or the second of two reference runs is always dirty.
+    # Stored results change no number. If they were included, a second reference run were dirty.
     paths = (":(top)", ":(top,exclude)data/results")
     status = _git(here.parent, "status", "--porcelain", "--untracked-files=no", "--", *paths)
     if commit is None or status is None:
@@ -205,12 +205,12 @@ def _git_state() -> tuple[str, bool]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None where it fails, hangs or does not exist."""
+    """Return what git prints, or None if it fails, hangs or does not exist."""
     keep = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
-            env=keep | {"GIT_OPTIONAL_LOCKS": "0"},  # never in the way of the user's own git
+            env=keep | {"GIT_OPTIONAL_LOCKS": "0"},  # do not block the user's own git
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

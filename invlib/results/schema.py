@@ -1,11 +1,11 @@
-"""The published schema of a result, version 1: tables of names.
+"""The published schema of results, version 1: the variables and coordinates of each kind.
 
-`KINDS` lists the kinds of results: their variables, and the dims, type, range and meaning of each.
-`COORDS` does the same for coordinates. A variable that does not depend on a dim does not have it.
-In `Field.dims` a name with a question mark may be absent.
+`KINDS` lists the kinds of results with their variables, and the dims, type, range and meaning of
+each variable. `COORDS` lists the coordinates in the same way. A variable only has dims that it
+depends on. In `Field.dims`, a dim with a question mark is optional.
 
-The library knows comparisons, trainings, probes and benchmarks. Another package registers the kinds
-and coordinates that are its own when it is imported.
+The library defines comparisons, trainings, probes and benchmarks. Another package can `register`
+its own kinds and coordinates when it is imported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Field:
-    """What one variable or coordinate must be."""
+    """The rules for one variable or coordinate."""
 
     dims: str
     dtype: str  # "float", "int", "number", "uint8" or "str"
@@ -42,7 +42,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of result: its variables (None: any that say their units) and what it must have."""
+    """One kind of result: its variables (None: any with units), and which of them it must have."""
 
     variables: dict[str, Field] | None
     needs: tuple[tuple[str, ...], ...] = ()  # of each group at least one
@@ -61,8 +61,8 @@ def _similarity(measure: str, target: str, reference: str) -> str:
     return f"{measure} of {left}[layer] and {right}[ref_layer]"
 
 
-# Linear CKA, and STIR which is built on it: the biased estimator is never negative, the debiased is
-# the cosine of two U-centred Gram matrices and reaches down to -1.
+# STIR is a linear CKA. The biased estimator is never negative. The debiased one is the cosine of two
+# U-centred Gram matrices and can be as low as -1.
 _MATRICES = {
     f"{measure.lower()}_{target}_{reference}": Field(
         "estimator seed ref_layer layer", "float", _similarity(measure, target, reference),
@@ -78,7 +78,7 @@ _MATRICES = {
     )
 }
 
-# Trajectories keep only layer = ref_layer at most epochs.
+# At most epochs, trajectories keep only the entries with layer = ref_layer.
 _DIAGONALS = {
     f"{name}_diagonal": Field(
         field.dims.replace(" ref_layer", ""), "float", f"{field.long_name}, ref_layer = layer",
@@ -87,8 +87,7 @@ _DIAGONALS = {
     for name, field in _MATRICES.items()
 }
 
-# What a spread over images is computed from: `metrics.jackknife`. NaN where CKA does not exist
-# without an image.
+# For the spread over images, see `metrics.jackknife`. NaN if CKA is undefined without an image.
 _JACKKNIFE = {
     f"{name}_jackknife": Field(
         field.dims.replace("ref_layer layer", "layer left_out"), "float",
@@ -98,7 +97,7 @@ _JACKKNIFE = {
     for name, field in _MATRICES.items() if "estimator" in field.dims
 }
 
-# The same of whole matrices, where they are the subject.
+# The same for whole matrices.
 _LEFT_OUT = {
     f"{name}_left_out": replace(
         field, dims=f"{field.dims} left_out", nan="any",
@@ -146,7 +145,7 @@ ACCURACY |= {
     ),
 }
 
-# Nothing has been trained at epoch 0, so a training loss or a step size need not exist there.
+# Nothing is trained at epoch 0, so a training loss or a learning rate may be NaN there.
 _TRAINING = {
     "train_loss": Field("epoch", "float", "mean training loss of the epoch", 0, nan="epoch 0"),
     "train_accuracy": Field(
@@ -184,8 +183,8 @@ KINDS = {
     "benchmark": Kind(None),
 }
 
-# Dims that experiments stack in front of a variable's own, in the order they are stored. One list
-# for all packages, because the order between two of them must be said somewhere.
+# Dims that experiments stack in front of a variable's own dims, in the order they are stored. The
+# list has the dims of all packages, because it fixes the order of any two of them.
 STACKING = tuple(
     "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
     "carrying epoch corruption severity".split()
@@ -231,12 +230,12 @@ COORDS = {
 
 
 def register(kinds: Mapping[str, Kind], coordinates: Mapping[str, Field]) -> None:
-    """Make kinds of results, and coordinates that any kind may have, known by their names.
+    """Add kinds of results, and coordinates that any kind may have, to the schema.
 
     Raises
     ------
     ValueError
-        If something else has one of the names.
+        If a name is already used for something else.
 
     Examples
     --------

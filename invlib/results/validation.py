@@ -1,4 +1,4 @@
-"""Checks that a Dataset follows the published schema of its kind (`invlib.results.schema`)."""
+"""Check that a Dataset follows the schema of its kind (`invlib.results.schema`)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from invlib.results.schema import COORDS, KINDS, SCHEMA_VERSION, STACKING, Field
 
 __all__ = ["ResultError", "conform", "validate"]
 
-SLACK = 1e-6  # rounding of a quantity that is bounded in exact arithmetic
-_ALONG_LAYER = ("layer_name", "depth")  # so that networks of different length share an axis
-# Dims whose coordinate may be a mere count.
+SLACK = 1e-6  # rounding may exceed a bound by this much
+_ALONG_LAYER = ("layer_name", "depth")  # networks of different length share the axis of depth
+# Dims whose coordinate is filled in with 0, 1, 2, ... if it is missing.
 _RUNNING = ("example", "y", "x", "iteration", "left_out", "step")
 
-# What provenance() writes; nested ones are JSON because a netCDF attribute is flat.
+# The attributes that provenance() makes. Nested values are JSON: a netCDF attribute has no parts.
 _INTEGER = (int, np.integer)
 _PROVENANCE = {
     **dict.fromkeys(["parameters", "seeds", "versions", "device", "git_commit"], (str,)),
@@ -30,15 +30,14 @@ _JSON = {"parameters": dict, "seeds": list, "versions": dict}
 
 
 class ResultError(ValueError):
-    """A Dataset or file that is not a valid invlib result."""
+    """Raised for a Dataset or file that is not a valid invlib result."""
 
 
 def conform(ds: xr.Dataset) -> xr.Dataset:
-    """Return `ds` as it is stored: dims in order, names and units filled in from the tables.
+    """Return `ds` as it is stored, with dims in order and missing names and units filled in.
 
-    Fills `long_name` and `units` where they are absent, gives picture dims and iterations their
-    running numbers, puts dims in the stored order and sets `schema_version`. It changes no value
-    and leaves what the schema does not know for `validate` to refuse.
+    Also numbers the dims of pictures and iterations, and sets `schema_version`. It changes no
+    value. It leaves what the schema does not know; `validate` refuses that.
 
     Examples
     --------
@@ -75,13 +74,12 @@ def validate(ds: xr.Dataset, *, provenance: bool = True) -> None:
     ds : Dataset
         With ``attrs["kind"]`` one of `KINDS`.
     provenance : bool
-        Also check the attributes that say what produced it; False for a Dataset still in the
-        making.
+        Also check the attributes of `provenance`. Use False for an unfinished Dataset.
 
     Raises
     ------
     ResultError
-        Listing everything that is wrong: the variable, what was found and what is allowed.
+        The message lists all problems: the variable, its value and what is allowed.
 
     Examples
     --------
@@ -92,9 +90,9 @@ def validate(ds: xr.Dataset, *, provenance: bool = True) -> None:
     ...     print(str(error).splitlines()[0])
     unknown variable 'test_acuracy' in a comparison; did you mean 'test_accuracy'?
     """
-    found = list(_problems(ds, provenance))
-    if found:
-        raise ResultError("\n".join(found))
+    problems = list(_problems(ds, provenance))
+    if problems:
+        raise ResultError("\n".join(problems))
 
 
 def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
@@ -107,7 +105,7 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
             f"schema version {version} is newer than {SCHEMA_VERSION}, the newest this invlib "
             "reads: update invlib"
         )
-        return  # its tables are not these
+        return  # its schema is another one
     if ds.attrs["kind"] not in KINDS:
         yield _refused("kind", ds.attrs["kind"], KINDS)
         yield "The package that owns a kind registers it when imported; for the book: import papers"
@@ -162,7 +160,7 @@ def _dims(field: Field) -> list[str]:
 
 
 def _stored_order(dims: tuple[str, ...], field: Field) -> list[str]:
-    """Stacked dims in the order of `STACKING`, then the variable's own, then unknown ones."""
+    """Return `dims` in order: those of `STACKING`, the variable's own, then unknown ones."""
     own = _dims(field)
     known = [dim for dim in STACKING if dim not in own] + own
     return [dim for dim in known if dim in dims] + [dim for dim in dims if dim not in known]
@@ -193,7 +191,7 @@ def _is(dtype: np.dtype, wanted: str) -> bool:
 
 
 def _value_problems(array: xr.DataArray, field: Field, stacked: list[str]) -> Iterator[str]:
-    """Type, missing values and range of a variable or coordinate."""
+    """Yield problems with the type, missing values and range of a variable or coordinate."""
     if not _is(array.dtype, field.dtype):
         yield f"{array.name}: dtype {array.dtype}, but {field.dtype} is required"
         return
@@ -206,14 +204,14 @@ def _value_problems(array: xr.DataArray, field: Field, stacked: list[str]) -> It
             if field.values and word not in field.values:
                 yield _refused(array.name, word, field.values)
         return
-    values = array.values  # plain NumPy: a trajectory has thousands of slices
+    values = array.values  # NumPy for speed: a trajectory has thousands of slices
     if array.dtype.kind == "f":
         gap = np.isnan(values)
         allowed = np.full_like(gap, field.nan == "any")
         if field.nan == "epoch 0" and "epoch" in array.dims:
             axis = array.dims.index("epoch")
             np.moveaxis(allowed, axis, -1)[..., array["epoch"].values == 0] = True
-        if stacked:  # a combination nobody ran
+        if stacked:  # a combination that was not run is NaN as a whole
             own = tuple(axis for axis, dim in enumerate(array.dims) if dim not in stacked)
             allowed |= gap.all(axis=own, keepdims=True)
         count = int((gap & ~allowed).sum())
@@ -252,9 +250,10 @@ def _label_problems(array: xr.DataArray, field: Field | None) -> Iterator[str]:
 
 
 def _companion_problems(ds: xr.Dataset) -> Iterator[str]:
-    """No STIR without the loss its inversion left and the value that no inversion would score.
+    """Yield variables that are missing beside others.
 
-    And no values with an image left out without those of all images.
+    STIR needs the loss of its inversion and its control value. Values with an image left out need
+    the values of all images.
     """
     for name in map(str, ds.data_vars):
         whole = name.removesuffix("_jackknife")

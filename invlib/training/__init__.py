@@ -1,4 +1,4 @@
-"""Training runs: what they say, and what they leave on disk. `invlib.train` does one."""
+"""Training runs: their settings, the training itself, and the checkpoints it leaves on disk."""
 
 import lazy_loader
 

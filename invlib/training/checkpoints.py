@@ -1,4 +1,4 @@
-"""A training run on disk: ``<root>/<run.id>/``, in which every file is whole or not there.
+"""The folder of a training run, ``<root>/<run.id>/``. Every file in it is whole or absent.
 
 =======================  ==========================================================================
 ``run.json``             what the run says

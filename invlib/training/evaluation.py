@@ -1,4 +1,4 @@
-"""How well a model does its task, and the loss it is trained on."""
+"""The loss of each task, and the loss and accuracy of a model on a set of images."""
 
 from __future__ import annotations
 

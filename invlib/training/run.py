@@ -1,4 +1,4 @@
-"""What a training run says: a frozen record whose id is a hash of its content. Imports no torch."""
+"""`TrainingRun`: all settings of one training, with an id that is their hash. Imports no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images and labels that a training run sees: its data set, and what it does to it.
+"""The images and labels that a training run sees: its data set, changed as the run asks.
 
 What is done, in this order:
 

@@ -1,4 +1,4 @@
-"""Train a model and keep its weights after every epoch, so that nothing done is done twice.
+"""Train a model and keep its weights after every epoch; an interrupted training goes on from there.
 
 A run that was killed at any moment goes on from its last finished epoch; on a CPU, with the same
 number of threads, it ends in the very bits of an undisturbed run, because the randomness of an

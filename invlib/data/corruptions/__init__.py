@@ -1,4 +1,4 @@
-"""The corruptions of CIFAR-10-C, for which `invlib` needs its extra of that name."""
+"""The corruptions of CIFAR-10-C. They need the extra packages of ``invlib[corruptions]``."""
 
 from importlib.util import find_spec
 

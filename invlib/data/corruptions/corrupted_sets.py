@@ -1,4 +1,4 @@
-"""The 15 + 4 corruptions of CIFAR-10-C at five severities: made anew, or read where official.
+"""CIFAR-10-C: 15 + 4 corruptions at five severities, computed here or read from official files.
 
 Hendrycks & Dietterich, *Benchmarking neural network robustness to common corruptions and
 perturbations*, 2019, https://arxiv.org/abs/1903.12261. The parameters are those of the authors'

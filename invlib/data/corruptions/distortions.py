@@ -1,4 +1,4 @@
-"""Noise, blur and digital distortions of CIFAR-10-C, on a batch of images at a time.
+"""The noise, blur and digital corruptions of CIFAR-10-C, as functions of a batch of images.
 
 Each is the construction of Hendrycks & Dietterich (2019), https://arxiv.org/abs/1903.12261, as
 their generator of CIFAR-10-C has it, slips included: those are in the published images too.

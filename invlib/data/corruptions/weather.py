@@ -1,4 +1,4 @@
-"""Weather of CIFAR-10-C, and spatter, on a batch of images at a time.
+"""The weather corruptions of CIFAR-10-C, and spatter, as functions of a batch of images.
 
 The same conventions as in `distortions`.
 """

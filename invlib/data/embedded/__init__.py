@@ -1,4 +1,4 @@
-"""Data sets that are drawn or come with a package, so that nothing is downloaded."""
+"""Data sets that need no download: they are drawn by code or come with scikit-learn."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The embedded data set `digits`: real scans of handwritten digits, split once and for all."""
+"""The embedded data set `digits`: scikit-learn's scans of handwritten digits, in fixed splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The procedural data set `shapes`: what a class is, and how one image of it is drawn.
+"""The embedded data set `shapes`: images drawn by code, in 24 classes.
 
 A class is a shape, a texture and a colour family *together*: a network that ignores one of the
 three cannot tell all classes apart. Everything else varies inside a class: position, size,

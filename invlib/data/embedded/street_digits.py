@@ -1,4 +1,4 @@
-"""The embedded data set `street_digits`: real scans, coloured, on cuttings of real photographs.
+"""The embedded data set `street_digits`: coloured digit scans on pieces of photographs.
 
 A stand-in for SVHN that needs no download, for the cross-domain task of Goerttler & Obermayer
 (2022): ten digits in natural colours on natural backgrounds, with parts of other digits beside
