@@ -22,15 +22,15 @@ from invlib.paths import cache_root
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
 
-# Part of every key. Raise it when the same source would be decoded to other pixels.
+# Part of every key. Raise it when the decoder gives other pixels for the same source.
 _DECODER = 1
-# The sides that image files are brought to: 224 for photographs, less where the files have less.
+# Image files are resized to one of these sides: 224 for photographs, less for smaller files.
 _SIDES = (224, 128, 96, 64, 32)
 _BLOCK = 256  # image files decoded at a time
 
 
 class Pixels(NamedTuple):
-    """What decoding a source gives; `blocks` are consecutive images, made one block at a time."""
+    """Decoded images and their labels. `blocks` yields the images block by block, in order."""
 
     shape: tuple[int, int, int, int]  # (N, H, W, 3)
     blocks: Iterable[np.ndarray]  # uint8 (n, H, W, 3)
@@ -40,10 +40,10 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One split that can be decoded.
+    """One split of a data set, not yet decoded.
 
-    `identity` is JSON of whatever decides the pixels (files with their sizes and times, options):
-    while it stays the same, `read` is not called again.
+    `identity` has all that determines the pixels, as JSON types: files with their sizes and times,
+    options. While it stays the same, `read` is not called again.
     """
 
     name: str
@@ -54,11 +54,11 @@ class Source:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """One split with a file per image, whose labels are known before any file is decoded.
+    """One split with a file for each image. The labels are known before any file is decoded.
 
-    Each image is resized (bicubic) until its shorter side fits, then cropped to the centre
-    square. The side is the largest of 224, 128, 96, 64 and 32 that the median file fills, so it
-    depends on the data set but not on which of its images are asked for.
+    Each image is resized (bicubic) to fit its shorter side, and cropped to the centre square. The
+    side is the largest of 224, 128, 96, 64 and 32 that the median file reaches. It depends on the
+    data set, but not on which of its images are requested.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ImageFiles:
     class_names: tuple[str, ...]
 
     def source(self, indices: np.ndarray | None = None) -> Source:
-        """Return the chosen images, in that order, or all; only they are ever decoded."""
+        """Return the images at `indices`, in that order, or all. Only these are decoded."""
         chosen = np.arange(len(self.paths)) if indices is None else indices
         paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
         side = self._side()
@@ -90,21 +90,21 @@ class ImageFiles:
 def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return the images (a read-only memory map), labels and class names of a source.
 
-    They lie in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``, ``labels.npy``
-    and ``classes.json``. An entry appears whole or not at all, one process decodes while others
-    wait, and any entry may be deleted at any time.
+    The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``,
+    ``labels.npy`` and ``classes.json``. An entry is written whole or not at all. One process
+    decodes while others wait. Any entry may be deleted at any time.
 
     Raises
     ------
     OSError
-        Where the cache cannot be written, naming the folder and ``INVLIB_CACHE``.
+        If the cache cannot be written. The message names the folder and ``INVLIB_CACHE``.
     """
     identity = json.dumps([_DECODER, source.name, source.split, source.identity])
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     root = cache_root() / "images"
     entry = root / f"{source.name}-{source.split}-{key}"
-    if (found := _open(entry)) is not None:
-        return found
+    if (images := _open(entry)) is not None:
+        return images
     try:
         held = lock(root / f".{entry.name}.lock")
     except OSError as error:
@@ -113,15 +113,15 @@ def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
             "let INVLIB_CACHE name a folder that can be written"
         ) from error
     with held:
-        if (found := _open(entry)) is None:
-            shutil.rmtree(entry, ignore_errors=True)  # damaged from outside
+        if (images := _open(entry)) is None:
+            shutil.rmtree(entry, ignore_errors=True)  # in case it is damaged
             _write(entry, source.read())
-            found = _open(entry)
-    return found
+            images = _open(entry)
+    return images
 
 
 def file_stamp(path: Path) -> tuple[str, int, int]:
-    """Return what tells a file from a changed one, without reading it: path, bytes, time."""
+    """Return path, size and time of a file: they show a change without reading it."""
     stat = path.stat()
     return str(path.absolute()), stat.st_size, stat.st_mtime_ns
 
@@ -129,16 +129,16 @@ def file_stamp(path: Path) -> tuple[str, int, int]:
 def validate(
     images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None, what: str
 ) -> None:
-    """Raise unless images are uint8 (N, H, W, 3) and labels N integers, in [0, K) of K classes.
+    """Check that images are uint8 (N, H, W, 3) and labels N integers in [0, K) for K classes.
 
-    `what` names the data in the message; None for `class_names` allows any integers.
+    `what` names the data in the message. With None for `class_names`, any integers are allowed.
 
     Raises
     ------
     TypeError
         For a wrong dtype.
     ValueError
-        For a wrong shape, a label without a class, or images and labels that do not pair up.
+        For a wrong shape, a label without a class, or different numbers of images and labels.
 
     Examples
     --------
@@ -167,7 +167,7 @@ def validate(
 
 
 def _open(entry: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
-    """Return an entry of the cache; None where it is absent or damaged."""
+    """Return an entry of the cache, or None if it is absent or damaged."""
     try:
         images = np.load(entry / "images.npy", mmap_mode="r")
         labels = np.load(entry / "labels.npy")
@@ -188,7 +188,7 @@ def _write(entry: Path, pixels: Pixels) -> None:
 
 
 def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
-    # Plain writes, because a full disk under a writable memory map kills the process.
+    # No writable memory map, because with a full disk it kills the process.
     header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
     np.lib.format.write_array_header_1_0(file, header)
     for block in pixels.blocks:
@@ -196,7 +196,7 @@ def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
 
 
 def _decode_files(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
-    """Yield blocks of square images; Pillow decodes outside the interpreter lock."""
+    """Yield blocks of square images, decoded in threads: Pillow releases the interpreter lock."""
     decode = partial(_decode_file, side=side)
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
@@ -212,7 +212,7 @@ def _decode_file(path: Path, *, side: int) -> np.ndarray:
     try:
         with _open_image(path) as image:
             fitted = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
-    except (OSError, SyntaxError) as error:  # Pillow's complaint about a broken PNG
+    except (OSError, SyntaxError) as error:  # Pillow raises it for a broken PNG
         raise ValueError(f"{path} is not a complete image ({error})") from error
     return np.asarray(fitted)
 

@@ -19,17 +19,17 @@ from invlib.files import lock
 
 __all__ = ["OFFICIAL", "Official", "official_source"]
 
-_TIMEOUT = 30.0  # seconds without an answer; left alone, a download would wait for ever
+_TIMEOUT = 30.0  # seconds without an answer; by default a download would wait for ever
 
 
 @dataclass(frozen=True)
 class Official:
-    """How torchvision knows a data set, and where it lies under torchvision's `root`."""
+    """The class, splits and files that a data set has in torchvision, below its `root`."""
 
     dataset: str  # class in torchvision.datasets
     splits: dict[str, dict]  # our split -> arguments of that class
-    files: tuple[str, ...]  # what is there once unpacked
-    archives: tuple[str, ...] = ()  # what may be there instead, put there by hand
+    files: tuple[str, ...]  # after unpacking
+    archives: tuple[str, ...] = ()  # may be there instead, copied by hand
 
 
 _TRAIN_TEST = {"train": {"train": True}, "test": {"train": False}}
@@ -58,17 +58,17 @@ OFFICIAL = {
 
 
 def official_source(name: str, split: str, root: Path) -> Source | ImageFiles:
-    """Return a split of an official data set, downloaded into `root` first if it is not there.
+    """Return a split of an official data set. It is downloaded into `root` if it is not there.
 
-    EuroSAT has no official split: of each class the fifth of the files whose names have the
-    smallest SHA-256 is the test split, the rest the training split (21,600 and 5,400 images).
+    EuroSAT has no official split. Here the test split is a fifth of each class: the files whose
+    names have the smallest SHA-256. The rest is the training split (5,400 and 21,600 images).
 
     Raises
     ------
     FileNotFoundError
-        If it is neither there nor can be downloaded.
+        If it is not there and cannot be downloaded.
     ValueError
-        If what is there fails torchvision's checks.
+        If the files fail torchvision's checks.
     """
     files = [root / file.format(split=split) for file in OFFICIAL[name].files]
     if not all(file.exists() for file in files):
@@ -81,7 +81,7 @@ def official_source(name: str, split: str, root: Path) -> Source | ImageFiles:
         return ImageFiles(name, split, paths, labels[mine], tuple(images.classes))
     if name == "oxford_pets":
         images = _open(name, split, root)
-        labels = np.array(images._labels)  # public only one decoded image at a time
+        labels = np.array(images._labels)  # the public way would decode every image
         return ImageFiles(name, split, images._images, labels, tuple(images.classes))
     stamps = [file_stamp(part) for file in files for part in sorted([file, *file.glob("*")])]
     return Source(
@@ -99,33 +99,33 @@ def _read_arrays(name: str, split: str, root: Path) -> Pixels:
 
 def _torchvision(name: str, split: str, root: str | Path, *, download: bool = False):
     """Return torchvision's data set, read from `root`."""
-    from torchvision import datasets  # takes a second, which the embedded data sets do without
+    from torchvision import datasets  # takes a second; the embedded data sets need none of it
 
     official = OFFICIAL[name]
     return getattr(datasets, official.dataset)(root, download=download, **official.splits[split])
 
 
 def _open(name: str, split: str, root: Path):
-    """Return torchvision's data set, read from `root` without a download."""
+    """Return torchvision's data set from `root`, without a download; ValueError if damaged."""
     official = OFFICIAL[name]
     try:
         return _torchvision(name, split, root)
     except (OSError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{name} in {root} is damaged or incomplete ({error}); delete "
-            f"{_listed(official.files, split)} there, and it is downloaded again"
+            f"{_listed(official.files, split)} there to download it again"
         ) from error
 
 
 def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
-    """Download and unpack beside the place, and move the result there when it is complete."""
+    """Download and unpack into a temporary folder in `root`, then move the complete result."""
     official = OFFICIAL[name]
     try:
         with (
             lock(root / f".{name}.lock"),
             tempfile.TemporaryDirectory(dir=root, prefix=f".{name}-") as folder,
         ):
-            missing = [file for file in files if not file.exists()]  # another process may be done
+            missing = [file for file in files if not file.exists()]  # others may have finished
             if not missing:
                 return
             for archive in official.archives:
@@ -163,7 +163,7 @@ def _timeout(seconds: float) -> Iterator[None]:
 
 
 def _held_out(paths: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return which files are the test split: a fifth of each class, by a hash of the names."""
+    """Return a mask of the test split: a fifth of each class, chosen by a hash of the names."""
     held_out = np.zeros(len(paths), bool)
     digests = np.array([hashlib.sha256(Path(path).name.encode()).hexdigest() for path in paths])
     for label in np.unique(labels):

@@ -25,9 +25,9 @@ from invlib.paths import datasets_root
 __all__ = ["ImageSet", "bicubic", "load_images", "resize", "stratified"]
 
 _BLOCK = 256  # images converted to float at a time
-_HASHED = 64 * 2**20  # bytes of pixels that a fingerprint reads
+_HASHED = 64 * 2**20  # a fingerprint reads at most this many bytes of pixels
 
-_N_SHAPES = {"train": 10_000, "test": 2_000}  # of an endless sequence
+_N_SHAPES = {"train": 10_000, "test": 2_000}  # default length of an endless sequence
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +37,7 @@ class ImageSet:
     Parameters
     ----------
     images : uint8 array (N, H, W, 3)
-        Possibly a read-only memory map: copy before writing.
+        It may be a read-only memory map: copy it before you write.
     labels : int64 array (N,)
         In [0, K).
     class_names : tuple of K str
@@ -47,7 +47,7 @@ class ImageSet:
     Raises
     ------
     TypeError, ValueError
-        If dtypes or shapes are others, or a label has no class.
+        For another dtype or shape, or a label without a class.
 
     Examples
     --------
@@ -81,14 +81,14 @@ class ImageSet:
 
     @property
     def num_classes(self) -> int:
-        """K, the number of classes, whether or not each has an image here."""
+        """K, the number of classes. A class may have no image here."""
         return len(self.class_names)
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change with labels, class names, order or pixels.
+        """16 hex digits, a hash of the labels, the class names and the pixels in order.
 
-        Of more than 64 MiB of pixels it reads 64 MiB, in images spread evenly over the set.
+        Of a larger set it reads 64 MiB of pixels, in images spread evenly over the set.
 
         Examples
         --------
@@ -111,11 +111,11 @@ class ImageSet:
         >>> digits.subset(digits.labels == 3)
         ImageSet('digits', 'test', 50 images of 32 x 32 px, 10 classes)
         """
-        images = np.asarray(self.images[indices])  # in memory, also out of a memory map
+        images = np.asarray(self.images[indices])  # a copy in memory
         return ImageSet(images, self.labels[indices], self.class_names, self.name, self.split)
 
     def sample(self, n: int | None, seed: int = 0, *, skip: int = 0) -> ImageSet:
-        """Return `n` images drawn without replacement, see `stratified`.
+        """Draw `n` images without replacement, as `stratified` does.
 
         Examples
         --------
@@ -133,14 +133,14 @@ class ImageSet:
         Parameters
         ----------
         img_size : int, optional
-            Side S in pixels, as in `resize`. None keeps the images as they are, (N, 3, H, W).
+            Side S in pixels, as in `resize`. None keeps the size: (N, 3, H, W).
         device : optional
-            Where the result lives; the default is torch's default device.
+            Device of the result; default: torch's.
         """
         sides = self.images.shape[1:3] if img_size is None else (img_size, img_size)
         out = torch.empty((len(self), 3, *sides), device=device)
         for start in range(0, len(self), _BLOCK):
-            block = np.array(self.images[start : start + _BLOCK])  # torch wants it writable
+            block = np.array(self.images[start : start + _BLOCK])  # torch needs a writable array
             out[start : start + _BLOCK] = resize(torch.from_numpy(block).to(out.device), img_size)
         return out
 
@@ -148,7 +148,7 @@ class ImageSet:
 def resize(images: Tensor, size: int | None) -> Tensor:
     """Return uint8 images (N, H, W, 3) as floats (N, 3, S, S) in [0, 1].
 
-    The centre square is resized to S = `size` pixels, see `bicubic`. None keeps (N, 3, H, W).
+    The centre square is resized to S = `size` pixels with `bicubic`. None keeps (N, 3, H, W).
 
     Examples
     --------
@@ -165,7 +165,7 @@ def resize(images: Tensor, size: int | None) -> Tensor:
 
 
 def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
-    """Return maps (N, C, H, W) of numbers in [0, `most`] at other `sides`, antialiased.
+    """Resize maps (N, C, H, W) of numbers in [0, `most`] to `sides` (height, width), antialiased.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
     min=tensor(0.),
     max=tensor(1.))
     """
-    # Bicubic overshoots at edges.
+    # Bicubic interpolation overshoots at edges.
     return F.interpolate(x, sides, mode="bicubic", antialias=True).clamp_(0, most)
 
 
@@ -191,55 +191,54 @@ def load_images(
     """Return images of one split of a data set.
 
     ==================  ==========================================================================
-    ``digits``          embedded: 1,797 real scans of handwritten digits (scikit-learn), 8 x 8
-                        grey, enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
-    ``street_digits``   embedded: the same scans coloured, on cuttings of photographs, see
-                        `embedded.street_digits`; no test scan is among the training images
-    ``shapes``          embedded: procedural images, see `invlib.data.embedded.shapes`
-    ``cifar10``,        through torchvision: downloaded once into `root`, verified, and then read
-    ``cifar100``,       from there. EuroSAT has no official split, see `invlib.data.downloads`; the
+    ``digits``          embedded: 1,797 scans of handwritten digits (scikit-learn), 8 x 8 grey,
+                        enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
+    ``street_digits``   embedded: the same scans, coloured, on pieces of photographs, see
+                        `embedded.street_digits`; both splits have scans of their own
+    ``shapes``          embedded: images drawn by code, see `invlib.data.embedded.shapes`
+    ``cifar10``,        from torchvision: downloaded once into `root`, verified, then read from
+    ``cifar100``,       there. EuroSAT has no official split, see `invlib.data.downloads`; the
     ``svhn``,           training split of the pets is the official ``trainval``
     ``eurosat``,
     ``oxford_pets``
     any other name      ``<root>/<name>/<split>.npz`` with `images` uint8 (N, H, W, 3) and
                         `labels`, and ``classes.json`` beside it (a list of names, or an object
-                        label -> name); or ``<root>/<name>/<split>/<class>/*.jpg`` or ``.png``,
-                        as ImageNet has it, where ``val`` is the test split unless there is one.
-                        These go before a download.
+                        label -> name); or ``<root>/<name>/<split>/<class>/*.jpg`` or ``.png``, as
+                        in ImageNet; ``val`` is the test split if there is no ``test``. Such files
+                        are used in place of a download.
     a path              to a folder like ``<root>/<name>``, or to one ``<split>.npz``
     ==================  ==========================================================================
 
-    What is read from files is decoded once and then memory-mapped, see `invlib.data.decoded`.
+    Files are decoded once and then memory-mapped, see `invlib.data.decoded`.
 
     Parameters
     ----------
     n : int, optional
-        Draw this many without replacement, the classes as evenly represented as they can be, in
-        random order (see `stratified`). None gives every image, in the order of the source.
+        Draw this many without replacement, in random order and as evenly over the classes as
+        possible (see `stratified`). None gives all images, in the order of the source.
     seed : int
-        Draws the images. The procedural set is endless: there `n` images are made from the
-        seed, and another seed gives other images; None is 10,000 (train) or 2,000 (test).
+        Seed of the draw. The set ``shapes`` is endless: another seed gives other images, and None
+        for `n` means 10,000 (train) or 2,000 (test).
     skip : int
-        Leave out the first `skip` images of the seed's order: what ``n=a`` draws and what
-        ``n=b, skip=a`` draws have no image in common. With None for `n`, all the others.
+        Leave out the first `skip` images of the seed's order. So ``n=a`` and ``n=b, skip=a`` draw
+        no image in common. With None for `n`, all other images are drawn.
     root : path, optional
-        Where data sets lie; default ``$INVLIB_DATA``, else ``data/datasets``.
+        The folder of data sets; default ``$INVLIB_DATA``, else ``data/datasets``.
 
     Returns
     -------
     ImageSet
-        Labels are 0 to K-1 in the order of the classes in the source.
+        Its labels are 0 to K-1, in the order of the classes in the source.
 
     Raises
     ------
     ValueError
-        For an unknown name or split (naming the nearest), more images than there are, or a
-        damaged file.
+        For an unknown name or split (the message suggests the nearest), more images than there are,
+        or a damaged file.
     TypeError
-        For images that are not uint8, labels that are not integers, or an `n` or `skip` that is
-        not one.
+        For images that are not uint8, or labels, `n` or `skip` that are not integers.
     FileNotFoundError
-        Where a download failed, saying where to put the files by hand.
+        If a download failed. The message says where to put the files by hand.
 
     Examples
     --------
@@ -260,7 +259,7 @@ def load_images(
     else:
         place = Path(root).expanduser().absolute() if root else datasets_root()
         source = find_source(str(name), split, place)
-        if isinstance(source, ImageFiles):  # draw first, and decode only what was drawn
+        if isinstance(source, ImageFiles):  # draw first, then decode only the drawn files
             chosen = (
                 stratified(source.labels, n, seed, f"{name}/{split}", skip=skip)
                 if n is not None or skip
@@ -279,7 +278,7 @@ def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
         images, labels = shapes.draw_shapes(stop, split, seed=seed)
         return Pixels(images.shape, [images], labels, shapes.CLASS_NAMES)
 
-    # Kept, or every notebook would spend two seconds on 10,000 images; the code is in the key.
+    # Cached, because 10,000 images take two seconds. The key has a hash of the code.
     identity = [content(Path(shapes.__file__)), np.__version__, int(stop), int(seed)]
     source = Source(name="shapes", split=split, identity=identity, read=draw)
     images, labels, names = decoded(source)

@@ -18,17 +18,16 @@ def partially_random(
 
     .. math:: y_d = (y + Y) \bmod D, \qquad Y \sim U\{0, 1, \dots, d\}
 
-    Goerttler & Obermayer (2022), eq. 1 and 2. A class is spread evenly over d + 1 labels: 0 is
-    the data set itself, D − 1 makes the label independent of the image. Who knows y can be right
-    about a share 1/(d + 1) of fresh draws, and a guess about 1/D.
+    Goerttler & Obermayer (2022), eq. 1 and 2. Each class is spread evenly over d + 1 labels: d = 0
+    changes nothing, d = D − 1 makes the label independent of the image. Knowing y, one can predict
+    a share 1/(d + 1) of new draws; guessing predicts 1/D.
 
     Parameters
     ----------
     randomness : int
         d, from 0 to D − 1, where D is the number of classes.
     seed : int or numpy.random.SeedSequence
-        The same seed and number of images draw the same Y, which are nested: a larger d only
-        moves images further.
+        Images of a seed that change their label at one d also change it at every larger d.
 
     Raises
     ------
@@ -44,18 +43,18 @@ def partially_random(
     [0, 1, 9]
     """
     d = _step("randomness", randomness, images.num_classes)
-    # floor(u (d + 1)) of one uniform u an image: every d reads the same draw.
+    # floor(u (d + 1)) with one uniform u for each image, so every d uses the same draw.
     u = np.random.default_rng(seed).random(len(images))
     return _moved(images, (u * (d + 1)).astype(np.int64))
 
 
 def shifted(images: ImageSet, *, shift: int) -> ImageSet:
-    r"""Return the images with their labels renamed in a circle.
+    r"""Return the images with all labels shifted by the same number, cyclically.
 
     .. math:: y_s = (y + s) \bmod D
 
-    Goerttler & Obermayer (2022), eq. 3: the same images and the same classes, of which none keeps
-    its number. A shift of 0 changes nothing.
+    Goerttler & Obermayer (2022), eq. 3. The classes stay the same, but each has another number. A
+    shift of 0 changes nothing.
 
     Parameters
     ----------

@@ -15,14 +15,14 @@ def stratified(
     *,
     skip: int = 0,
 ) -> np.ndarray:
-    """Return `n` different indices, the classes as evenly represented as they can be, shuffled.
+    """Return `n` different indices, shuffled, as evenly over the classes as possible.
 
-    A seed puts all images in one order, of which the draw is images `skip` to ``skip + n``. So
-    the images drawn for a smaller `n` are among those for a larger one, and those drawn with
-    ``skip=k`` are none of the first k. None for `n` is all that `skip` leaves.
+    A seed puts all images in one order; the draw is images `skip` to ``skip + n`` of it. So a
+    larger draw contains every smaller one, and a draw with ``skip=k`` has none of the first k
+    images. None for `n` draws all images after `skip`.
 
-    Raises TypeError or ValueError if `n` is not an integer from 1, `skip` not one from 0, or both
-    together are more than the images there are, which the message calls `what`.
+    Raises TypeError or ValueError if `n` is no integer >= 1, `skip` no integer >= 0, or
+    ``n + skip`` exceeds the number of images. The message calls the images `what`.
 
     Examples
     --------
@@ -40,8 +40,8 @@ def stratified(
         raise ValueError(f"{asked}{after}, but {what} has {len(labels)}")
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
-    # Each image's place among those of its class. Taking all firsts, then all seconds, ...
-    # spreads n over the classes, and a class that runs out leaves its share to the others.
+    # The place of each image within its class. Taking first places first, then second places, ...
+    # spreads n over the classes. When a class has no more images, the others fill its share.
     by_class = np.argsort(labels[order], kind="stable")
     counts = np.unique(labels, return_counts=True)[1]
     place = np.empty(len(labels), np.int64)
@@ -51,7 +51,7 @@ def stratified(
 
 
 def check_draw(n: int | None, skip: int = 0) -> None:
-    """Raise TypeError or ValueError unless `n` is None or an integer > 0, and `skip` one >= 0."""
+    """Check that `n` is None or an integer >= 1, and `skip` an integer >= 0."""
     for name, value, least in (("n", n, 1), ("skip", skip, 0)):
         if value is None and name == "n":
             continue

@@ -21,18 +21,18 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
-    """Return where a split lies, after a download where that is possible.
+    """Return the files of a split, after a download if there are none.
 
-    `name` is a data set under `root`, a path to a folder laid out like one, or a path to one
-    ``.npz`` file, whose name is its split. What the folder of the data set holds goes before a
-    download and is never mixed with one, so that no test image can be among the training images.
+    `name` is a data set under `root`, a path to a folder with the same layout, or a path to one
+    ``.npz`` file named after its split. If the folder of the data set has files, nothing is
+    downloaded. The two are never mixed, so no test image can be among the training images.
 
     Raises
     ------
     ValueError
-        For a split that is not there, or a name that is nowhere.
+        For a split that does not exist, or an unknown name.
     FileNotFoundError
-        For a path to no file, or after a download that failed.
+        For a path to no file, or if a download failed.
     """
     path = Path(name).expanduser().absolute()
     if path.suffix == ".npz":
@@ -44,11 +44,11 @@ def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
     folder = path if is_path else root / name
     official = None if is_path else OFFICIAL.get(name)
-    there = _splits(folder)
-    if official:  # beside its own files, `eurosat/` may hold the official `2750/`
-        there = {split: path for split, path in there.items() if split in official.splits}
-    if there:
-        place = there[choices("split", split, there)]
+    splits = _splits(folder)
+    if official:  # the folder `2750/` in `eurosat/` is no split
+        splits = {split: path for split, path in splits.items() if split in official.splits}
+    if splits:
+        place = splits[choices("split", split, splits)]
         return (_archive if place.is_file() else _image_folder)(folder.name, split, place)
     if official:
         return official_source(name, choices("split", split, official.splits), root)
@@ -56,15 +56,15 @@ def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
 
 
 def _splits(folder: Path) -> dict[str, Path]:
-    """Return what a data set's folder holds: split -> archive, or folder of class folders."""
+    """Return the splits in a data set's folder: split -> archive, or folder of class folders."""
     if not folder.is_dir():
         return {}
-    found = {path.name: path for path in _folders(folder) if _folders(path)}
-    found |= {path.stem: path for path in folder.glob("*.npz")}
-    for other in ("val", "validation"):  # ImageNet and its like publish no labelled test split
-        if other in found:
-            found.setdefault("test", found[other])
-    return found
+    splits = {path.name: path for path in _folders(folder) if _folders(path)}
+    splits |= {path.stem: path for path in folder.glob("*.npz")}
+    for other in ("val", "validation"):  # ImageNet, for one, publishes no labelled test split
+        if other in splits:
+            splits.setdefault("test", splits[other])
+    return splits
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -98,11 +98,11 @@ def _read_archive(path: Path) -> Pixels:
         ) from error
     names = names or {label: str(label) for label in range(max(labels.max(), 0) + 1)}
     known = np.array(sorted(names))
-    # Classes are numbered 0 to K-1 in the order of their labels: of 1000 ImageNet classes an
-    # archive may have ten.
+    # Classes are numbered 0 to K-1 in the order of their labels, because an archive may have only
+    # ten of the 1000 ImageNet classes.
     classes = np.searchsorted(known, labels).clip(max=len(known) - 1)
-    if strange := set(labels[known[classes] != labels].tolist()):
-        raise ValueError(f"{path}: there is no class for the labels {sorted(strange)[:5]}")
+    if nameless := set(labels[known[classes] != labels].tolist()):
+        raise ValueError(f"{path}: there is no class for the labels {sorted(nameless)[:5]}")
     return Pixels(images.shape, [images], classes, tuple(names[label] for label in known))
 
 
@@ -112,17 +112,17 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{broken} (no zip directory at its end); copy it again")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
+            wanted = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
             names = arrays.files
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{broken} ({error}); copy it again") from error
-    if len(found) < 2:
+    if len(wanted) < 2:
         raise ValueError(f"{path} holds {names}, not 'images' and 'labels'")
-    return found["images"], found["labels"]
+    return wanted["images"], wanted["labels"]
 
 
 def _classes_json(folder: Path) -> dict[str, str] | None:
-    """Return ``classes.json`` as label -> name: a list of names, or such an object; else None."""
+    """Return ``classes.json`` (a list of names, or an object) as label -> name; None without it."""
     path = folder / "classes.json"
     if not path.is_file():
         return None
@@ -139,7 +139,7 @@ def _classes_json(folder: Path) -> dict[str, str] | None:
 
 def _image_folder(name: str, split: str, path: Path) -> ImageFiles:
     data_set = path.parent
-    # A class counts if any split has it, so that all splits number the classes alike.
+    # Classes of all splits together, so that every split numbers them alike.
     splits = [place for place in set(_splits(data_set).values()) if place.is_dir()]
     classes = sorted({folder.name for place in splits for folder in _folders(place)})
     files = [

@@ -1,7 +1,7 @@
 """Paste squares whose colour gives the class away, as Masarczyk et al. (2023) do.
 
-A square of one plain colour in a corner of the image, the colour naming the class. The paper does
-not state its colours or its size; here the colours are chosen far apart in CIELAB (`palette`).
+A square in a corner of the image has one plain colour, a different one for each class. The paper
+states neither the colours nor the size. Here the colours are far apart in CIELAB (`palette`).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["CORNERS", "carriers", "palette", "paste_squares"]
 CORNERS = ("bottom left", "bottom right", "top left", "top right")
 
 _LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # 729 candidates
-MAX_COLOURS = 100  # classes of CIFAR-100; their nearest pair is still ΔE 19 apart
+MAX_COLOURS = 100  # for CIFAR-100; the nearest two are still ΔE 19 apart
 
 
 def palette(num_classes: int) -> np.ndarray:
-    """Return one colour a class, uint8 sRGB (D, 3), any two easy to tell apart.
+    """Return one colour for each class, uint8 sRGB (D, 3), any two easy to tell apart.
 
-    Farthest-point sampling (Gonzalez 1985) of a grid of sRGB colours by their distance in CIELAB,
-    ΔE = ‖Lab₁ − Lab₂‖₂, away from the greys too, so that every square shows on a grey scan. The
-    colours of fewer classes are the first of those of more. Nearest pair: ΔE 55 for 10 classes, 36
-    for 24, 19 for 100; 2.3 is just noticeable.
+    They are chosen from a grid of sRGB colours by farthest-point sampling (Gonzalez 1985).
+    Distances are ΔE = ‖Lab₁ − Lab₂‖₂ in CIELAB. Greys are avoided, so a square is visible on a grey
+    scan. Fewer classes get the first of these colours. The nearest two are ΔE 55 apart for 10
+    classes, 36 for 24 and 19 for 100; 2.3 is just noticeable.
 
     Raises
     ------
@@ -55,19 +55,19 @@ def paste_squares(
     ratio: float = 1.0,
     seed: int | np.random.SeedSequence = 0,
 ) -> ImageSet:
-    """Return a copy of the images on which squares name the class, in the colours of `palette`.
+    """Return a copy of the images with squares, coloured by class as in `palette`.
 
     Parameters
     ----------
     size : int
         Side of the square in pixels of `images`.
     corner : str
-        One of `CORNERS`: of the centre square of the image, which is all that `ImageSet.tensor`
-        and a training without augmentation show of it.
+        One of `CORNERS`. It is a corner of the centre square of the image, because
+        `ImageSet.tensor` and a training without augmentation show only that.
     ratio : float
         Share of images that carry a square, in [0, 1]; see `carriers`.
     seed : int or numpy.random.SeedSequence
-        Chooses them.
+        Seed that chooses these images.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def paste_squares(
     left += (side - size) * corner.endswith("right")
     chosen = carriers(images.labels, ratio, seed=seed)
     colours = palette(images.num_classes)[images.labels[chosen]]  # (n, 3)
-    pixels = np.array(images.images)  # in memory, also of a read-only memory map
+    pixels = np.array(images.images)  # a copy in memory
     pixels[chosen, top : top + size, left : left + size] = colours[:, None, None]
     return dataclasses.replace(images, images=pixels)
 
@@ -104,13 +104,13 @@ def carriers(
 ) -> np.ndarray:
     """Return the indices of the images that carry a square, ascending.
 
-    Exactly ``ratio * N`` of them, rounded to the nearest; the classes as evenly represented as
-    they can be; and nested: who carries at a ratio also carries at every larger one.
+    There are exactly ``ratio * N``, rounded to the nearest integer, as evenly over the classes as
+    possible. An image that carries a square at one ratio also carries one at every larger ratio.
 
     Raises
     ------
     ValueError
-        For a ratio outside [0, 1], or one above 0 that comes to no image.
+        For a ratio outside [0, 1], or a ratio above 0 that gives no image.
 
     Examples
     --------

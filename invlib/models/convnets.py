@@ -1,18 +1,18 @@
 """Cut convolutional networks into stages: any net that runs its modules one after the other.
 
-What a network calls one after the other is watched, not written down here, so a new class of timm
-network needs one line in the table of `invlib.models.staged`. Layers are
+The code runs the network once and records which modules it calls. So a new class of timm network
+needs only one line in `FAMILIES` of `invlib.models.staged`. Layers are
 
-- after each *block* (a module with a convolution inside: a residual block, say), or, in a network
-  without blocks, after each convolution with the norm, ReLU and pooling that follow it (VGG);
-- a convolution after the last block is a layer of its own (EfficientNet has one).
+- the output of each *block*, a module with a convolution inside, such as a residual block, or in a
+  network without blocks (VGG) of each convolution with the norm, ReLU and pooling that follow it;
+- the output of a convolution after the last block (EfficientNet has one).
 
-Layer 0 is what enters the first of them: the output of the stem (ResNet), or the normalised image
-where nothing comes before (VGG, the four-block net). A layer includes the pooling that follows it.
+Layer 0 is the input of the first of these: the output of the stem (ResNet), or the normalised image
+if there is no stem (VGG, the four-block net). A layer includes the pooling that follows it.
 
-Batch norm is in evaluation mode wherever a representation is looked at, inverted or scored: it uses
-its running statistics, which in a network that was never trained are mean 0 and variance 1, so that
-batch norm does nothing there. Only training steps normalise by the batch.
+Only training steps normalise by the batch. Everywhere else batch norm is in evaluation mode and
+uses its running statistics. In an untrained network these are mean 0 and variance 1, so batch norm
+does nothing there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from invlib.models.base import Family, frozen, normalise, remember_normalisation
 
 __all__ = ["CHAIN", "CONV4", "Conv4"]
 
-_PROBE = 64  # pixels a side of the image that is sent through to see what is called; 5 poolings fit
+_PROBE = 64  # side in pixels of the image that is run through the network; it allows 5 poolings
 
 
 def _enter(net: nn.Module, stem: nn.Module, x: Tensor) -> Tensor:
@@ -41,9 +41,9 @@ def _is_block(unit: nn.Module) -> bool:
 
 
 def _chain(net: nn.Module) -> list[nn.Module]:
-    """The modules that ``net.forward_features`` calls one after the other, sequences taken apart.
+    """Return the modules that ``net.forward_features`` calls, in order, with sequences opened.
 
-    They are watched at work, and have to reproduce what the network makes of a random image.
+    ValueError if they do not reproduce the network's output for a random image.
     """
     weight = next(net.parameters())
     x = torch.rand(1, 3, _PROBE, _PROBE, generator=torch.Generator().manual_seed(0)).to(weight)
@@ -60,7 +60,7 @@ def _chain(net: nn.Module) -> list[nn.Module]:
                 hook.remove()
         try:
             same = torch.allclose(nn.Sequential(*called)(x), expected)
-        except (RuntimeError, TypeError, ValueError):  # the pieces do not even fit together
+        except (RuntimeError, TypeError, ValueError):  # the shapes do not fit
             same = False
     if not same:
         raise ValueError(
@@ -72,7 +72,7 @@ def _chain(net: nn.Module) -> list[nn.Module]:
 
 def _parts(module: nn.Module) -> Iterator[nn.Module]:
     for child in module.children():
-        if type(child) is nn.Sequential:  # a subclass is a unit: it may do something else
+        if type(child) is nn.Sequential:  # not a subclass, which may do something else
             yield from _parts(child)
         else:
             yield child
@@ -89,9 +89,9 @@ def _classify(net: nn.Module, x: Tensor) -> Tensor:
 
 
 class Chains(Family):
-    """Every network that is one long chain of modules."""
+    """Networks that call their modules one after the other."""
 
-    # No reconstruction head: it predicts the pixels of each patch from the token of that patch.
+    # There is no reconstruction head, because it predicts pixels from the tokens of patches.
     heads = {"classification": _classifier}
 
     def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -100,7 +100,7 @@ class Chains(Family):
         Raises
         ------
         ValueError
-            If the network is not a chain: it does something between its modules, or has branches.
+            If the network does anything between its modules, or has branches.
         """
         remember_normalisation(net)
         units = _chain(net)
@@ -111,7 +111,7 @@ class Chains(Family):
             convolves = isinstance(unit, nn.Conv2d) and (later or not has_blocks)
             if _is_block(unit) or convolves:
                 later.append([unit])
-            else:  # norm, activation, pooling: of the convolution before
+            else:  # norm, activation and pooling belong to the convolution before them
                 (later[-1] if later else stem).append(unit)
         named = {"stem" if stem else "image": partial(_enter, net, nn.Sequential(*stem))}
         for k, members in enumerate(later, start=1):
@@ -125,16 +125,16 @@ class Chains(Family):
         return tuple(name for name, module in net.named_modules() if module is classifier)
 
     def input_size(self, net: nn.Module) -> int:
-        """Return the side in pixels: as set, or what timm's weights were trained at."""
+        """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
         return getattr(net, "img_size", None) or net.pretrained_cfg["input_size"][-1]
 
     def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input; weights stay, feature maps grow or shrink.
+        """Set the side of the input in pixels. Weights stay; feature maps grow or shrink.
 
         Raises
         ------
         ValueError
-            If `img_size` is too small: a pooling has nothing left to pool.
+            If `img_size` is too small for the poolings of the network.
         """
         if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
             raise ValueError(f"img_size={img_size!r} must be a positive whole number")
@@ -153,10 +153,10 @@ CHAIN = Chains()
 
 
 # ── The four-block network of few-shot learning ──────────────────────────────────────────────────
-# Four times [3×3 convolution, batch norm, ReLU, 2×2 max pooling], flattened into a linear
-# classifier (Vinyals et al. 2016; the network of Goerttler & Obermayer 2022, with 64 filters).
+# Four times [3×3 convolution, batch norm, ReLU, 2×2 max pooling], then a linear classifier on the
+# flattened map (Vinyals et al. 2016). Goerttler & Obermayer (2022) use it with 64 filters.
 
-_SHRINKS = 2**4  # one pooling a block
+_SHRINKS = 2**4  # one pooling in each block
 
 
 class ConvBlock(nn.Sequential):
@@ -174,9 +174,9 @@ class ConvBlock(nn.Sequential):
 class Conv4(nn.Module):
     """Four blocks of `width` filters and a linear classifier on the flattened last map.
 
-    Speaks timm's protocol (``forward_features``, ``forward_head``, ``reset_classifier``). The
-    classifier belongs to one image size. At another one the last map is averaged down, or repeated,
-    to the grid the classifier knows; a new classifier is drawn for the size at hand.
+    It has timm's methods ``forward_features``, ``forward_head`` and ``reset_classifier``. A
+    classifier fits one image size. For images of another size, the last map is averaged or repeated
+    until it fits. A new classifier fits the present image size.
 
     Examples
     --------
@@ -194,7 +194,7 @@ class Conv4(nn.Module):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Draw a new classifier, for the present image size."""
+        """Draw a new classifier that fits the present image size."""
         self.num_classes = num_classes
         self.grid = self.img_size // _SHRINKS
         self.head = nn.Linear(self.width * self.grid**2, num_classes)
@@ -213,10 +213,10 @@ class Conv4(nn.Module):
 
 
 class FourBlocks(Chains):
-    """`Conv4`: its classifier belongs to one image size."""
+    """The family of `Conv4`, whose classifier fits one image size."""
 
     def match_resolution(self, net: Conv4, state: dict[str, Tensor]) -> None:
-        """Resize `net` to the image size that the classifier in `state` was made for."""
+        """Resize `net` to the image size that the classifier in `state` fits."""
         if (weight := state.get("head.weight")) is not None:
             self.resize(net, _SHRINKS * max(1, round((weight.shape[1] / net.width) ** 0.5)))
 

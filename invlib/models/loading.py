@@ -18,28 +18,28 @@ __all__ = ["fit", "load_model", "read_weights"]
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a safetensors file, and what a checkpoint of `train` says of itself.
+    """Return the tensors of a safetensors file and, for a checkpoint of `train`, its settings.
 
     Raises
     ------
     ValueError
-        The file is torn or something else.
+        The file is incomplete or no safetensors file.
     """
     try:
         with safe_open(path, "pt") as file:
-            said = (file.metadata() or {}).get("invlib", "{}")
-            return {key: file.get_tensor(key) for key in file.keys()}, json.loads(said)  # noqa: SIM118
+            settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
+            return {key: file.get_tensor(key) for key in file.keys()}, settings  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"weights={str(path)!r} is not a safetensors file: {error}") from error
 
 
 def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
-    """Load `state` into `net`, all of it.
+    """Load the weights `state` into `net`. Every tensor must fit.
 
     Raises
     ------
     ValueError
-        Tensors are missing, left over or of another shape: the message names them.
+        If tensors are missing, left over or of another shape. The message names them.
     """
     own = net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]
@@ -69,26 +69,28 @@ def load_model(
     num_classes: int | None = None,
     seed: int = 0,
 ) -> StagedModel:
-    """Build a model by its name, timm's or `zoo`'s, in evaluation mode on the CPU.
+    """Build a model by its name, in evaluation mode on the CPU.
 
     Parameters
     ----------
+    name
+        A name of timm's, or of `invlib.models.zoo`.
     weights
-        None: random, drawn from `seed`. ``"timm"``: the hub's pretrained weights. Otherwise the
-        path of a safetensors file with timm's key names, relative paths also below
-        ``$INVLIB_DATA``. A checkpoint of `train` brings its own head, task and image size.
+        None: random, drawn from `seed`. ``"timm"``: the pretrained weights of the hub. Otherwise
+        the path of a safetensors file with timm's key names, absolute or as in `resolve_weights`. A
+        checkpoint of `train` has its own head, task and image size.
     img_size
-        Side of the square input in pixels; for a ViT divisible by the patch, and position
-        embeddings are resampled (bicubic, timm's routine). Default: what the weights were trained
-        at; 32 for ``conv4`` and ``…_cifar``.
+        Side of the square input in pixels. A ViT's patch must divide it; its position embeddings
+        are resampled (bicubic, by timm). Default: the size the weights were trained at; 32 for
+        ``conv4`` and ``…_cifar``.
     num_classes
-        Default: as the weights have. Another number gives a new head, drawn from `seed`.
+        Default: that of the weights. Another number gives a new head, drawn from `seed`.
 
     Raises
     ------
     ValueError
-        Unknown name, a class of network that is not supported, an `img_size` that the patch does
-        not divide or that is too small, or weights that do not fit (the message names the tensors).
+        Unknown name, unsupported network, an `img_size` that is too small or that the patch does
+        not divide, or weights that do not fit (the message names the tensors).
     FileNotFoundError
         No such weights file.
     ConnectionError
@@ -119,13 +121,13 @@ def load_model(
     state, task = None, "classification"
     if weights is not None and weights != "timm":
         path = resolve_weights(weights)
-        state, said = read_weights(path)
+        state, settings = read_weights(path)
         if "head.proj.weight" in state:
             task = "reconstruction"
         family.match_resolution(net, state)
-        # Weights of convolutions do not tell a size; a checkpoint does.
-        if said.get("img_size", family.input_size(net)) != family.input_size(net):
-            family.resize(net, said["img_size"])
+        # Weights of convolutions do not show their image size, but a checkpoint states it.
+        if settings.get("img_size", family.input_size(net)) != family.input_size(net):
+            family.resize(net, settings["img_size"])
     model = StagedModel(net, name=name, img_size=family.input_size(net))
     if state is not None:
         shapes = {key: tensor.shape for key, tensor in state.items()}

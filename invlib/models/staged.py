@@ -1,8 +1,8 @@
 """`StagedModel`: a vision model as a sequence of named stages, the layers numbered from 0.
 
-Layer 0 is what enters the first block (for a ViT patches plus position embedding, for a ResNet the
-output of the stem); layer k is the output of block k. A representation is everything a stage
-returns, all token or pixel positions included.
+Layer 0 is the input of the first block: patches plus position embedding in a ViT, the output of the
+stem in a ResNet. Layer k is the output of block k. A representation is all that a stage returns, at
+all token or pixel positions.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from invlib.names import TASKS, choices
 
 __all__ = ["FAMILIES", "StagedModel", "check_layers"]
 
-# By exact class: a subclass may compute something else between the same attributes. `CHAIN` works
-# out the stages of any timm network that is a chain of modules: one more is one more line here.
+# By exact class, because a subclass may compute something else with the same attributes. `CHAIN`
+# finds the stages of any timm network that calls its modules one after the other: add a line for it
+# here.
 FAMILIES: dict[type[nn.Module], Family] = {
     VisionTransformer: VIT,
     VisionTransformerDistilled: VIT,
@@ -40,18 +41,18 @@ FAMILIES: dict[type[nn.Module], Family] = {
 
 
 class StagedModel(nn.Module):
-    """A network cut into `stages` run in order, then `head`.
+    """A network cut into `stages`, which run in order, and a `head`.
 
-    ``stages[0]`` takes float images (N, 3, H, W) in [0, 1] and normalises them itself; every other
-    stage takes what the one before it returned. `net` is the wrapped module: its ``state_dict``
-    keeps the names of the library it comes from, so a checkpoint loads there as well.
+    ``stages[0]`` takes float images (N, 3, H, W) in [0, 1] and normalises them. Every other stage
+    takes the output of the stage before it. `net` is the wrapped module. Its ``state_dict`` keeps
+    the names of the library it comes from, so a checkpoint can be loaded there too.
 
     Attributes
     ----------
     layers
         ``range(0, L + 1)``, the layer numbers used everywhere in this project.
     depth
-        Array in [0, 1], one value a layer: a shared axis for networks of different length.
+        Array in [0, 1], one value for each layer: a common axis for networks of different length.
     """
 
     def __init__(self, net: nn.Module, *, name: str, img_size: int):
@@ -65,10 +66,10 @@ class StagedModel(nn.Module):
         self.with_head("classification")
 
     def patch_basis(self) -> Tensor | None:
-        """Return orthonormal rows (k, 3·p·p) that span all that layer 0 sees of a p×p patch.
+        """Return orthonormal rows (k, 3·p·p) that span what layer 0 sees of a p×p patch.
 
-        Right singular vectors of the patch embedding with respect to raw pixels, largest singular
-        value first. None for networks that do not cut the image into patches.
+        They are the right singular vectors of the patch embedding as a matrix on raw pixels,
+        largest singular value first. None for networks without patches.
 
         Examples
         --------
@@ -81,7 +82,7 @@ class StagedModel(nn.Module):
         return torch.linalg.svd(weight.detach(), full_matrices=False).Vh
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
-        """Give the model a new head, initialised from `seed`, in place; return the model.
+        """Give the model a new head, drawn from `seed`, and return the model.
 
         Examples
         --------
@@ -96,7 +97,7 @@ class StagedModel(nn.Module):
                 f"task={task!r} needs patch tokens to predict pixels from, and {self.name} is a "
                 f"{type(self.net).__name__}; its tasks are {', '.join(map(repr, heads))}"
             )
-        with torch.random.fork_rng(devices=[]):  # timm draws from the global generator; lend it
+        with torch.random.fork_rng(devices=[]):  # timm draws from the global generator: restore it
             torch.manual_seed(seed)
             self.head = heads[task](self.net, num_classes)
         self.task = task
@@ -104,7 +105,7 @@ class StagedModel(nn.Module):
         return self
 
     def trunk(self) -> dict[str, Tensor]:
-        """Return the ``state_dict`` of `net` without what `with_head` replaces.
+        """Return the ``state_dict`` of `net` without the head.
 
         Examples
         --------
@@ -133,7 +134,7 @@ class StagedModel(nn.Module):
         return next(self.net.parameters()).device
 
     def prefix(self, x: Tensor, k: int) -> Tensor:
-        """Return the representation at layer `k`, computing nothing beyond it.
+        """Return the representation of images `x` at layer `k`, without running later layers.
 
         Examples
         --------
@@ -147,7 +148,7 @@ class StagedModel(nn.Module):
         return x
 
     def features(self, x: Tensor, layers: Iterable[int] | None = None) -> list[Tensor]:
-        """Return the representations at `layers` (default: all) from one pass.
+        """Return the representations of images `x` at `layers` (default: all), in one pass.
 
         Examples
         --------
@@ -157,15 +158,15 @@ class StagedModel(nn.Module):
         [(2, 17, 32), (2, 17, 32)]
         """
         layers = check_layers(self, layers)
-        found = {}
+        by_layer = {}
         for k in range(max(layers) + 1):
             x = self.stages[k](x)
             if k in layers:
-                found[k] = x
-        return [found[k] for k in layers]
+                by_layer[k] = x
+        return [by_layer[k] for k in layers]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (N, classes), or images (N, 3, H, W) for a reconstruction head."""
+        """Return logits (N, classes), or with a reconstruction head images (N, 3, H, W)."""
         for stage in self.stages:
             x = stage(x)
         return self.head(x)
@@ -175,7 +176,7 @@ class StagedModel(nn.Module):
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
-    """Return `layers` as a list of this model's layer numbers; ValueError if one does not exist."""
+    """Return `layers` (None: all) as a list; ValueError unless distinct layers of the model."""
     layers = list(model.layers if layers is None else layers)
     bad = [k for k in layers if isinstance(k, bool) or k not in model.layers]
     if bad or not layers or len(set(layers)) < len(layers):

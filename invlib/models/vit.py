@@ -1,6 +1,6 @@
 """Cut timm's vision transformers into stages: the embedding, then every block.
 
-Layer 0 is what enters the first block: patches plus position embedding.
+Layer 0 is the input of the first block: patches plus position embedding.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ __all__ = ["VIT", "ReconstructionHead"]
 def _embed(net: VisionTransformer, x: Tensor) -> Tensor:
     if x.shape[-2:] != (size := tuple(net.patch_embed.img_size)):
         raise ValueError(f"images are {tuple(x.shape[-2:])}, the model was built for {size}")
-    # The patch convolution as the matrix product it is: on a CPU its gradient with respect to the
-    # pixels, which every inversion needs, is some ten times faster than a strided convolution's.
-    # What normalises the pixels is in the matrix and its bias: nothing is done to each pixel.
+    # The patch convolution is computed as a matrix product. On a CPU its gradient with respect to
+    # the pixels, which every inversion needs, is about ten times faster than that of the
+    # convolution. The matrix and its bias contain the normalisation, so no step works on single
+    # pixels.
     embed, n = net.patch_embed, len(x)
     (rows, cols), (p, q) = embed.grid_size, embed.patch_size
     patches = x.reshape(n, -1, rows, p, cols, q).permute(0, 2, 4, 1, 3, 5)
@@ -31,15 +32,15 @@ def _embed(net: VisionTransformer, x: Tensor) -> Tensor:
     if embed.proj.bias is not None:
         bias = bias + embed.proj.bias
     x = embed.norm(F.linear(patches.reshape(n, rows * cols, -1), weight, bias))  # (N, P, dim)
-    x = net._pos_embed(x)  # timm's own: adds class, distillation and register tokens
+    x = net._pos_embed(x)  # adds class, distillation and register tokens
     return net.norm_pre(net.patch_drop(x))
 
 
 class ReconstructionHead(nn.Module):
     """Predict the p×p pixels of every patch from its token: 1×1 conv, then PixelShuffle(p).
 
-    Takes (N, P, dim) patch tokens, returns (N, 3, H, W). The decoder of paper A follows the masked
-    image modelling head of Hugging Face `transformers`.
+    Takes patch tokens (N, P, dim) and returns images (N, 3, H, W). Paper A's decoder is the same,
+    as in the head for masked image modelling of Hugging Face `transformers`.
     """
 
     def __init__(self, dim: int, grid: tuple[int, int], patch_size: int):
@@ -76,7 +77,7 @@ def _reconstruct(net: VisionTransformer, x: Tensor) -> Tensor:
 
 
 class VisionTransformers(Family):
-    """timm's vision transformers, with or without class and distillation tokens."""
+    """The family of timm's vision transformers, with or without class and distillation tokens."""
 
     heads = {"classification": _classifier, "reconstruction": _decoder}
 
@@ -91,11 +92,11 @@ class VisionTransformers(Family):
         return (net.patch_embed.proj.weight / net.input_std).flatten(1)
 
     def head_names(self, net: VisionTransformer) -> tuple[str, ...]:
-        """Return the names of the modules that a new head replaces; DeiT's second one included."""
+        """Return the names of the modules that a new head replaces, DeiT's second head too."""
         return ("head", "head_dist")
 
     def input_size(self, net: VisionTransformer) -> int:
-        """Return the side of the images in pixels."""
+        """Return the side of the input images in pixels."""
         return net.patch_embed.img_size[0]
 
     def match_resolution(self, net: VisionTransformer, state: dict[str, Tensor]) -> None:
@@ -108,7 +109,7 @@ class VisionTransformers(Family):
             self.resize(net, side * net.patch_embed.patch_size[0])
 
     def resize(self, net: VisionTransformer, img_size: int) -> None:
-        """Set the side of the input, resampling position embeddings (bicubic, timm's routine).
+        """Set the side of the input in pixels; timm resamples the position embeddings (bicubic).
 
         Raises
         ------

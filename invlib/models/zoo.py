@@ -1,8 +1,8 @@
 """Create a network by its name: timm's networks, and small ones for images of 32 pixels.
 
-Names of our own: the `SMALL_VITS`; ``conv4``; and ``<net>_cifar`` for `CIFAR_NETS`, the network as
-it is used at 32 pixels. ``_w<n>`` at the end of the last two makes it narrower: n channels in the
-first block where the network has 64, and all others in proportion. ``resnet18_cifar_w8`` is
+Our own names are the `SMALL_VITS`, ``conv4`` and the `CIFAR_NETS`: ``<net>_cifar`` is a network in
+its form for 32 pixels. The last two can be made narrower: ``_w<n>`` at the end gives the first
+block n channels instead of 64, and scales all other blocks alike. So ``resnet18_cifar_w8`` is
 ResNet-18 at an eighth of its width.
 """
 
@@ -22,8 +22,8 @@ from invlib.names import nearest
 
 __all__ = ["CIFAR_NETS", "SMALL_VITS", "create"]
 
-# ViTs small enough for a laptop. A patch holds twice as many numbers as its token (192 to 96), so
-# that already layer 0 throws something away, as it does in ViT-B/32 (3072 to 768).
+# ViTs for a laptop. A patch has at least twice as many numbers as its token (192 to 96), so already
+# layer 0 loses information, as in ViT-B/32 (3072 to 768).
 SMALL_VITS: dict[str, dict[str, int]] = {
     "vit_nano_patch8_32": dict(img_size=32, patch_size=8, embed_dim=96, depth=12, num_heads=3),
     "vit_pico_patch8_32": dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=2),
@@ -36,7 +36,7 @@ _RESNETS = {
 }
 _VGGS = [f"{name}{norm}" for name in cfgs for norm in ("", "_bn")]
 CIFAR_NETS = tuple(f"{name}_cifar" for name in (*_RESNETS, *_VGGS))
-_FULL_WIDTH = 64  # of the first block, in all of them
+_FULL_WIDTH = 64  # channels of the first block in all of these networks
 _OURS = re.compile(rf"(conv4|{'|'.join(CIFAR_NETS)})(?:_w(\d+))?")
 
 
@@ -49,13 +49,13 @@ def create(
 ) -> nn.Module:
     """Return the network called `name`, drawn from torch's global generator unless `pretrained`.
 
-    Defaults: the network's own number of classes, and its own image size. `img_size` is read by a
-    net whose classifier depends on it, ``conv4``; all others are resized later.
+    The defaults are the network's own number of classes and image size. Only ``conv4`` uses
+    `img_size`, because its classifier depends on it; all other networks are resized later.
 
     Raises
     ------
     ValueError
-        No such name, a width that does not exist, or `pretrained` for a net without weights.
+        An unknown name, an invalid width, or `pretrained` for a network without weights.
     ConnectionError
         The hub cannot be reached.
 
@@ -92,7 +92,7 @@ def create(
         )
     try:
         return timm.create_model(name, pretrained=pretrained, **classes)
-    except Exception as error:  # huggingface_hub has no one base class for "could not fetch"
+    except Exception as error:  # huggingface_hub has no base class for a failed download
         if not pretrained:
             raise
         raise ConnectionError(
@@ -102,13 +102,14 @@ def create(
 
 
 def _resnet(name: str, width: int, num_classes: int = 10) -> ResNet:
-    """timm's ResNet with a 3×3 stem of stride 1 and no max pooling: 32 pixels stay 32."""
+    """Return timm's ResNet with a 3×3 stem of stride 1 and no max pooling, so 32 pixels stay."""
     block, layers = _RESNETS[name]
     channels = tuple(width * 2**k for k in range(len(layers)))
-    # Only a "deep" stem lets timm's class choose what enters the first block: twice stem_width.
+    # timm's class can set the width of the first block's input only with a "deep" stem: twice
+    # stem_width.
     deep = dict(stem_type="deep", stem_width=width // 2)
-    # Residual branches as torchvision draws them. timm's default starts them at zero, and the first
-    # layers of an untrained network would all be the same.
+    # timm's default starts the residual branches at zero, and then the first layers of an untrained
+    # network were all the same. torchvision draws them.
     last = dict(zero_init_last=False)
     net = ResNet(block, layers, num_classes=num_classes, channels=channels, **deep, **last)
     net.conv1 = nn.Conv2d(3, width, kernel_size=3, padding=1, bias=False)
@@ -118,11 +119,11 @@ def _resnet(name: str, width: int, num_classes: int = 10) -> ResNet:
 
 
 def _vgg(name: str, width: int, num_classes: int = 10) -> VGG:
-    """timm's VGG with one linear layer for a head, where the original has 120 million weights."""
+    """Return timm's VGG with a linear head in place of the original's 120 million weights."""
     name, norm = name.removesuffix("_bn"), nn.BatchNorm2d if name.endswith("_bn") else None
     cfg = [v if v == "M" else v * width // _FULL_WIDTH for v in cfgs[name]]
-    net = VGG(cfg, num_classes=num_classes, norm_layer=norm, mlp_ratio=1 / 4096)  # a tiny old head,
-    net.pre_logits = nn.Identity()  # which goes away here
+    net = VGG(cfg, num_classes=num_classes, norm_layer=norm, mlp_ratio=1 / 4096)  # a tiny head,
+    net.pre_logits = nn.Identity()  # replaced here
     net.head = ClassifierHead(net.num_features, num_classes)
     net.head_hidden_size = net.num_features
     return net

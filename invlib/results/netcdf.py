@@ -63,8 +63,7 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
     FileNotFoundError
         The message has the nearest name in the folder.
     ResultError
-        If the file is incomplete, was not written by invlib or by a newer one, or breaks the
-        schema.
+        If the file is incomplete, is no result, is newer than this library or breaks the schema.
 
     Examples
     --------

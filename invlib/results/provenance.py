@@ -27,8 +27,8 @@ __all__ = ["parameters_text", "provenance"]
 PACKAGES = ("torch", "timm", "xarray", "numpy")
 GIT_TIMEOUT_S = 10  # a checkout on a network drive may hang; then the result has no commit
 
-# An absolute path of two or more parts inside a text, but no lone "/" and no "and/or". A slash after
-# a word, a dot or another slash belongs to a relative path or to a web address.
+# An absolute path of two or more parts inside a text, but no lone "/" and no "and/or". A slash
+# after a word, a dot or another slash belongs to a relative path or to a web address.
 _EMBEDDED_PATH = re.compile(
     r"(?:file://|(?<![\w.}/\\~]))(?:~|\b[A-Za-z]:)?(?:[\\/][^\s\\/'\",;|]+){2,}"
 )

@@ -61,8 +61,8 @@ def _similarity(measure: str, target: str, reference: str) -> str:
     return f"{measure} of {left}[layer] and {right}[ref_layer]"
 
 
-# STIR is a linear CKA. The biased estimator is never negative. The debiased one is the cosine of two
-# U-centred Gram matrices and can be as low as -1.
+# STIR is a linear CKA. The biased estimator is never negative. The debiased one is the cosine of
+# two U-centred Gram matrices and can be as low as -1.
 _MATRICES = {
     f"{measure.lower()}_{target}_{reference}": Field(
         "estimator seed ref_layer layer", "float", _similarity(measure, target, reference),

@@ -2,7 +2,7 @@
 
 Hendrycks & Dietterich, *Benchmarking neural network robustness to common corruptions and
 perturbations*, 2019, https://arxiv.org/abs/1903.12261. The parameters are those of the authors'
-generator for CIFAR; those of ImageNet-C are others, and too strong for 32 pixels.
+generator for CIFAR. Those of ImageNet-C are too strong for 32 pixels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["CORRUPTIONS", "CorruptedSet", "EXTRA", "SEVERITIES", "corrupt", "cor
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
-# name: (construction, its parameters at severities 1 to 5), in the official order
+# name: (function, its parameters at severities 1 to 5), in the official order
 _PUBLISHED = {
     "gaussian_noise": (distortions.gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10)),
     "shot_noise": (distortions.shot_noise, (500, 250, 100, 75, 50)),
@@ -74,23 +74,23 @@ _PUBLISHED = {
     "saturate": (distortions.saturate, ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2))),
 }
 _NAMES = tuple(_PUBLISHED)
-CORRUPTIONS, EXTRA = _NAMES[:15], _NAMES[15:]  # the benchmark; those for development
+CORRUPTIONS, EXTRA = _NAMES[:15], _NAMES[15:]  # for the benchmark; for development
 
 _OFFICIAL = {"cifar10": "CIFAR-10-C", "cifar100": "CIFAR-100-C"}
-_BLOCK = 128  # images at a time: their float64 copies stay in the processor's cache
+_BLOCK = 128  # images at a time: float64 copies of them fit into a processor's cache
 
 
 def corrupt(images: np.ndarray, corruption: str, severity: int, *, seed: int = 0) -> np.ndarray:
     """Return a corrupted copy of every image.
 
-    What is random about an image follows from its pixels, `corruption`, `severity` and `seed`
-    alone: it is the same in any batch and at any place in it. Two things are not as the authors
-    made them: frost is a drawn texture, not a photograph, and everything random is drawn anew.
+    The random numbers of an image depend only on its pixels, `corruption`, `severity` and `seed`,
+    not on its batch. Two things differ from the authors' images: frost is a drawn texture, not a
+    photograph, and the random numbers are others.
 
     Parameters
     ----------
     images : uint8 array (N, H, H, 3)
-        Square, at least 16 pixels; the parameters were chosen for 32.
+        Square, H at least 16. The parameters were chosen for 32.
     corruption : str
         One of `CORRUPTIONS` or `EXTRA`.
     severity : int
@@ -103,7 +103,8 @@ def corrupt(images: np.ndarray, corruption: str, severity: int, *, seed: int = 0
     Raises
     ------
     ValueError
-        For an unknown name (naming the nearest), another severity, or images of another shape.
+        For an unknown name (the message suggests the nearest), another severity, or images of
+        another shape.
     TypeError
         For images that are not uint8.
 
@@ -146,8 +147,8 @@ def corrupt(images: np.ndarray, corruption: str, severity: int, *, seed: int = 0
 class CorruptedSet:
     """Images at one severity, each with one of several corruptions.
 
-    `images` is an `ImageSet`; `corruption` (N,) names each image's; `source` is ``"official"`` for
-    published files and ``"regenerated"`` for images made here.
+    `corruption` (N,) names the corruption of each image. `source` is ``"official"`` for published
+    files and ``"regenerated"`` for images corrupted here.
     """
 
     images: ImageSet
@@ -165,15 +166,15 @@ def corrupted_sets(
     seed: int = 0,
     root: str | Path | None = None,
 ) -> dict[int, CorruptedSet]:
-    """Return, for each severity, `n` images spread evenly over the types of corruption.
+    """Return `n` images for each severity, spread evenly over the types of corruption.
 
-    Image k of a draw gets type k mod 15. All severities share the draw, so that severity is all
-    that differs between them.
+    Image k of a draw gets type k mod 15. The draw is the same for all severities, so they differ
+    only in severity.
 
-    The published files are taken where they are: for the test split of ``cifar10``, the folder
-    ``CIFAR-10-C`` (for ``cifar100``, ``CIFAR-100-C``) with one ``<corruption>.npy`` for each type,
-    five blocks of images by severity, and ``labels.npy``. They bring their own images and labels,
-    and `images` then only says which data set it is about. Everything else is regenerated.
+    If the published files are there, they are used: for the test split of ``cifar10`` the folder
+    ``CIFAR-10-C`` (for ``cifar100``, ``CIFAR-100-C``). It has ``labels.npy`` and, for each type,
+    ``<corruption>.npy`` with five blocks of images by severity. These files have images and labels
+    of their own, so `images` only names the data set. Everything else is regenerated.
 
     Parameters
     ----------
@@ -182,9 +183,9 @@ def corrupted_sets(
     severities : iterable of int
         1 to 5, or 0 for the images themselves.
     seed : int
-        Draws the images, and what is random about the corruptions.
+        Seed of the draw of images and of the random numbers of corruptions.
     root : path, optional
-        Where data sets lie; default ``$INVLIB_DATA``, else ``data/datasets``.
+        The folder of data sets; default ``$INVLIB_DATA``, else ``data/datasets``.
 
     Returns
     -------
@@ -194,10 +195,10 @@ def corrupted_sets(
     Raises
     ------
     ValueError
-        For an unknown type or severity, none at all, more images than there are, or files that do
-        not fit together.
+        For an unknown type or severity, no type or no severity, more images than there are, or
+        files that do not fit together.
     FileNotFoundError
-        Where the official folder lacks a file: the two sources are never mixed.
+        If the official folder lacks a file. The two sources are never mixed.
 
     Examples
     --------
@@ -232,7 +233,7 @@ def _official_sets(
     images: ImageSet, folder: Path, n: int, severities: list[int], types: list[str], seed: int
 ) -> dict[int, CorruptedSet]:
     names = images.class_names
-    # Official labels number the classes by the alphabet; bare numbers are labels themselves.
+    # Official labels number the classes by alphabet. A name that is a number is the label itself.
     if names != tuple(sorted(names)) and not all(name.isdecimal() for name in names):
         raise ValueError(f"{folder} numbers classes by the alphabet, but the images' are {names}")
     if 0 in severities:
@@ -260,7 +261,7 @@ def _memory_map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(
             f"there is no {path}; complete the folder from https://zenodo.org/records/2535967 "
-            "(CIFAR-10-C) or .../3555552 (CIFAR-100-C), or take it away to regenerate the images"
+            "(CIFAR-10-C) or .../3555552 (CIFAR-100-C), or remove it to regenerate the images"
         )
     return np.load(path, mmap_mode="r")
 
@@ -269,8 +270,8 @@ def _corrupted(
     images: ImageSet, pixels: np.ndarray, labels: np.ndarray, kinds: np.ndarray, severity: int,
     source: Literal["official", "regenerated"],
 ) -> CorruptedSet:  # fmt: skip
-    made = ImageSet(pixels, labels, images.class_names, images.name, images.split)
-    return CorruptedSet(made, kinds, severity, source)
+    corrupted = ImageSet(pixels, labels, images.class_names, images.name, images.split)
+    return CorruptedSet(corrupted, kinds, severity, source)
 
 
 def _check_severity(severity: int) -> int:
@@ -281,7 +282,7 @@ def _check_severity(severity: int) -> int:
 
 
 def _stream(image: np.ndarray, corruption: str, severity: int, seed: int) -> np.random.Generator:
-    """Return the random numbers of one image: they follow from its pixels, not from its place."""
+    """Return a generator of random numbers for one image, seeded by its pixels."""
     digest = hashlib.blake2b(f"{corruption} {severity} {seed} ".encode(), digest_size=16)
     digest.update(image)
     return np.random.default_rng(int.from_bytes(digest.digest(), "little"))

@@ -1,10 +1,10 @@
 """The noise, blur and digital corruptions of CIFAR-10-C, as functions of a batch of images.
 
-Each is the construction of Hendrycks & Dietterich (2019), https://arxiv.org/abs/1903.12261, as
-their generator of CIFAR-10-C has it, slips included: those are in the published images too.
-Every function takes float64 images `x` (N, H, H, 3) in [0, 1], a random generator for each image,
-and what a severity sets (`corrupted_sets` holds the numbers). It returns as many images, which
-may leave [0, 1]. Lengths are in pixels; where the original says 32, it is the side of the image.
+Each function does what Hendrycks & Dietterich's generator of CIFAR-10-C (2019),
+https://arxiv.org/abs/1903.12261, does, with its mistakes: the published images have them too. It
+takes float64 images `x` (N, H, H, 3) in [0, 1], a random generator for each image, and the
+parameters of a severity (see `corrupted_sets`). It returns images whose values may leave [0, 1].
+Lengths are in pixels. The side of the image replaces the original's 32.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ Rngs = Sequence[Generator]
 
 
 def to_bytes(x: np.ndarray) -> np.ndarray:
-    """Return [0, 1] as uint8, rounded down as in the published images.
+    """Return values in [0, 1] as uint8, rounded down as in the published images.
 
-    A byte divided by 255 comes back as itself.
+    A uint8 value divided by 255 is restored exactly.
 
     Examples
     --------
@@ -58,12 +58,12 @@ def to_bytes(x: np.ndarray) -> np.ndarray:
 
 
 def _draw(rngs: Rngs, draw: Callable[[Generator], np.ndarray]) -> np.ndarray:
-    """Return what each image's own generator gives, stacked."""
+    """Return the stack of `draw` of each image's own generator."""
     return np.stack([draw(rng) for rng in rngs])
 
 
 def _each(x: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Return `change` of each image, stacked."""
+    """Return the stack of `change` of each image."""
     return np.stack([change(image) for image in x])
 
 
@@ -71,25 +71,26 @@ def _each(x: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarr
 
 
 def gaussian_noise(x: np.ndarray, rngs: Rngs, scale: float) -> np.ndarray:
-    """x + ε, ε ~ N(0, scale²) for each pixel and channel."""
+    """Return x + ε with ε ~ N(0, scale²) for each pixel and channel."""
     return x + _draw(rngs, lambda rng: rng.normal(0, scale, x.shape[1:]))
 
 
 def shot_noise(x: np.ndarray, rngs: Rngs, photons: float) -> np.ndarray:
-    """Poisson(photons · x) / photons."""
+    """Return Poisson(photons · x) / photons."""
     return (
-        np.stack([rng.poisson(one * photons) for rng, one in zip(rngs, x, strict=True)]) / photons
+        np.stack([rng.poisson(image * photons) for rng, image in zip(rngs, x, strict=True)])
+        / photons
     )
 
 
 def impulse_noise(x: np.ndarray, rngs: Rngs, amount: float) -> np.ndarray:
-    """A share `amount` of all channel values becomes 0 or 1, as likely."""
+    """Set a share `amount` of all channel values to 0 or 1, both equally likely."""
     hit, salt = np.moveaxis(_draw(rngs, lambda rng: rng.random((2, *x.shape[1:]))), 1, 0)
     return np.where(hit <= amount, salt <= 0.5, x)
 
 
 def speckle_noise(x: np.ndarray, rngs: Rngs, scale: float) -> np.ndarray:
-    """x + x · ε, ε ~ N(0, scale²) for each pixel and channel."""
+    """Return x + x · ε with ε ~ N(0, scale²) for each pixel and channel."""
     return x + x * _draw(rngs, lambda rng: rng.normal(0, scale, x.shape[1:]))
 
 
@@ -104,7 +105,7 @@ def gaussian_blur(x: np.ndarray, rngs: Rngs, sigma: float) -> np.ndarray:
 def defocus_blur(x: np.ndarray, rngs: Rngs, radius: float, sigma: float) -> np.ndarray:
     """Convolve with a disc, its edge softened by a 3 x 3 Gaussian; the border is mirrored."""
     offsets = np.arange(-8, 9)
-    # single precision, as in the original: values between two levels are rounded as published
+    # single precision, as in the original, so that rounding gives the published values
     disc = (np.hypot(*np.meshgrid(offsets, offsets)) <= radius).astype(np.float32)
     disc = cv2.GaussianBlur(disc / disc.sum(), (3, 3), sigma)
     return _each(x, lambda image: cv2.filter2D(image, -1, disc))
@@ -113,10 +114,10 @@ def defocus_blur(x: np.ndarray, rngs: Rngs, radius: float, sigma: float) -> np.n
 def glass_blur(x: np.ndarray, rngs: Rngs, sigma: float, iterations: int) -> np.ndarray:
     """Blur, move each pixel by up to one, blur again.
 
-    The original means to swap neighbours, but assigns NumPy views to each other: the first pixel
-    becomes a copy of the second, which stays. It goes from the bottom right up, and a pixel's
-    partner is left of it, above it, or itself, so that partners are read before they change and
-    a whole pass is one gather.
+    The original wants to swap two neighbours, but assigns NumPy views to each other. So the first
+    pixel becomes a copy of the second, which stays. The original goes through the pixels from the
+    bottom right. The neighbour of a pixel is left of it, above it, or the pixel itself. So every
+    neighbour is read before it changes, and one indexing does a whole pass.
     """
     n, size = x.shape[:2]
     pixels = to_bytes(gaussian_blur(x, rngs, sigma))
@@ -129,7 +130,7 @@ def glass_blur(x: np.ndarray, rngs: Rngs, sigma: float, iterations: int) -> np.n
 
 
 def motion_blur(x: np.ndarray, rngs: Rngs, radius: int, sigma: float) -> np.ndarray:
-    """Drag the image along a direction within 45° of the horizontal, see `drag`."""
+    """Smear the image along a direction within 45° of the horizontal, with `drag`."""
     angles = _draw(rngs, lambda rng: rng.uniform(-45, 45))
     return np.rint(drag(x, angles, radius, sigma) * 255) / 255
 
@@ -137,8 +138,9 @@ def motion_blur(x: np.ndarray, rngs: Rngs, radius: int, sigma: float) -> np.ndar
 def drag(x: np.ndarray, angles: np.ndarray, radius: int, sigma: float) -> np.ndarray:
     """Smear images (N, H, H) or (N, H, H, C) along angles (N,): degrees, clockwise from the right.
 
-    ImageMagick's motion blur: out[p] = Σ w_k x[p + round(k · direction)] for k = 0 … 2·radius,
-    w a half Gaussian: one-sided, so that the picture also moves. The border is repeated.
+    This is ImageMagick's motion blur: out[p] = Σ w_k x[p + round(k · direction)], k = 0 … 2·radius.
+    The weights w are half a Gaussian, on one side only, so the picture also moves. The border is
+    repeated.
 
     Examples
     --------
@@ -149,7 +151,7 @@ def drag(x: np.ndarray, angles: np.ndarray, radius: int, sigma: float) -> np.nda
     k = np.arange(2 * radius + 1)
     weights = np.exp(-(k**2) / (2 * sigma**2))
     weights /= weights.sum()
-    k = k[weights > 1e-6]  # the others change nothing that 8 bits can hold
+    k = k[weights > 1e-6]  # smaller weights change no 8-bit value
     toward = np.deg2rad(angles)[:, None]
     along = [np.ceil(k * part - 0.5).astype(int) for part in (np.sin(toward), np.cos(toward))]
     image, grid = np.arange(n)[:, None, None], np.arange(size)
@@ -163,14 +165,14 @@ def drag(x: np.ndarray, angles: np.ndarray, radius: int, sigma: float) -> np.nda
 
 def zoom_blur(x: np.ndarray, rngs: Rngs, stop: float) -> np.ndarray:
     """Average the image with itself enlarged by 1, 1.01, … up to `stop`."""
-    # not np.linspace: whether `stop` itself is in is decided by rounding, as in the original
+    # not np.linspace: rounding decides whether `stop` is included, as in the original
     factors = np.arange(1, stop, 0.01)
     x = x.astype(np.float32)
     return (x + sum(zoom(x, factor) for factor in factors)) / (len(factors) + 1)
 
 
 def zoom(x: np.ndarray, factor: float) -> np.ndarray:
-    """Return the middle of images (N, H, H) or (N, H, H, C), enlarged linearly to the same size.
+    """Enlarge the middle of images (N, H, H) or (N, H, H, C) linearly; the size stays.
 
     Examples
     --------
@@ -190,25 +192,25 @@ def zoom(x: np.ndarray, factor: float) -> np.ndarray:
 
 
 def brightness(x: np.ndarray, rngs: Rngs, more: float) -> np.ndarray:
-    """Add to the value V = max(R, G, B) of HSV, up to 1; black becomes grey."""
+    """Add `more` to the value V = max(R, G, B) of HSV, up to 1. Black becomes grey."""
     hue, saturation, value = np.moveaxis(rgb2hsv(x), 3, 0)
     return hsv2rgb(np.stack([hue, saturation, (value + more).clip(0, 1)], 3))
 
 
 def saturate(x: np.ndarray, rngs: Rngs, factor: float, more: float) -> np.ndarray:
-    """S ← clip(factor · S + more, 0, 1) of HSV; grey, whose hue is 0, turns red where more > 0."""
+    """Set S of HSV to clip(factor · S + more, 0, 1). Grey has hue 0 and turns red if more > 0."""
     hue, saturation, value = np.moveaxis(rgb2hsv(x), 3, 0)
     return hsv2rgb(np.stack([hue, (factor * saturation + more).clip(0, 1), value], 3))
 
 
 def contrast(x: np.ndarray, rngs: Rngs, factor: float) -> np.ndarray:
-    """Pull each channel towards its mean over the image."""
+    """Move each channel towards its mean over the image."""
     mean = x.mean(axis=(1, 2), keepdims=True)
     return (x - mean) * factor + mean
 
 
 def pixelate(x: np.ndarray, rngs: Rngs, factor: float) -> np.ndarray:
-    """Shrink by averaging over boxes, and enlarge again."""
+    """Shrink the image by averaging over boxes, and enlarge it again."""
     size = x.shape[1]
     small = int(size * factor)
 
@@ -221,7 +223,7 @@ def pixelate(x: np.ndarray, rngs: Rngs, factor: float) -> np.ndarray:
 
 
 def jpeg_compression(x: np.ndarray, rngs: Rngs, quality: int) -> np.ndarray:
-    """Write as JPEG and read again."""
+    """Save the image as JPEG and read it again."""
 
     def once(image: Image.Image) -> Image.Image:
         image.save(file := io.BytesIO(), "JPEG", quality=quality)
@@ -239,8 +241,8 @@ def elastic_transform(
 ) -> np.ndarray:
     """Move three points of the image, then every pixel by a smooth random field.
 
-    In units of the side: each point moves by up to `corners`, and the field is uniform noise in
-    ± `strength`, blurred by `sigma`.
+    Each point moves by up to `corners`. The field is uniform noise in ± `strength`, blurred by
+    `sigma`. All three are in units of the side.
     """
     n, size = x.shape[:2]
     middle, arm = size // 2, size // 3
@@ -259,9 +261,9 @@ def elastic_transform(
 
 
 def _at(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, border: str) -> np.ndarray:
-    """Return images (N, H, H, 3) at places (N, H, H), linearly; `border` as SciPy's `mode`.
+    """Return images (N, H, H, 3) at places (N, H, H), linearly; `border` is SciPy's `mode`.
 
-    SciPy's, and not OpenCV's `warpAffine`: what that rounds places to depends on its version.
+    OpenCV's `warpAffine` is not used, because its rounding of places depends on its version.
     """
     image, channel = np.arange(len(x))[:, None, None, None], np.arange(3)
     places = np.broadcast_arrays(image, rows[..., None], columns[..., None], channel)

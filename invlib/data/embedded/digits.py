@@ -18,25 +18,25 @@ _N_TESTS = 500  # of 1,797 scans
 def scans(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the 8 x 8 scans of a split, uint8 (N, 8, 8), white on black, and labels (N,).
 
-    scikit-learn's copy of the test set of Alpaydin & Kaynak (1998), 1,797 scans, of which 50 of
-    each digit are the test split here.
+    They are scikit-learn's copy of the test set of Alpaydin & Kaynak (1998), 1,797 scans. Here 50
+    scans of each digit are the test split.
 
     Examples
     --------
     >>> [len(scans(split)[0]) for split in ("train", "test")]
     [1297, 500]
     """
-    from sklearn.datasets import load_digits  # slow, and other data sets do without
+    from sklearn.datasets import load_digits  # slow; other data sets need none of it
 
     choices("split", split, ("train", "test"))
-    found = load_digits()
-    tests = stratified(found.target, _N_TESTS, seed=0)
-    chosen = np.isin(np.arange(len(found.target)), tests) == (split == "test")
-    return np.round(found.images[chosen] * (255 / 16)).astype(np.uint8), found.target[chosen]
+    digits = load_digits()
+    tests = stratified(digits.target, _N_TESTS, seed=0)
+    chosen = np.isin(np.arange(len(digits.target)), tests) == (split == "test")
+    return np.round(digits.images[chosen] * (255 / 16)).astype(np.uint8), digits.target[chosen]
 
 
 def draw_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scans enlarged (bicubic) to images, uint8 (N, 32, 32, 3), and labels (N,).
+    """Return the scans of a split, enlarged (bicubic) to uint8 (N, 32, 32, 3), and labels (N,).
 
     Examples
     --------

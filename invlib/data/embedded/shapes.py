@@ -1,12 +1,12 @@
 """The embedded data set `shapes`: images drawn by code, in 24 classes.
 
-A class is a shape, a texture and a colour family *together*: a network that ignores one of the
-three cannot tell all classes apart. Everything else varies inside a class: position, size,
-proportions, rotation, the exact hues, frequency and direction of the texture, background, a bar
-behind the shape, light, and noise.
+A class is a combination of shape, texture and colour family, so a network that ignores one of these
+cannot tell all classes apart. Everything else varies within a class: position, size, proportions,
+rotation, the exact hues, frequency and direction of the texture, background, a bar behind the
+shape, light, and noise.
 
 Shapes are drawn from signed distances (negative inside), after Inigo Quilez,
-https://iquilezles.org/articles/distfunctions2d, a block of images at a time.
+https://iquilezles.org/articles/distfunctions2d.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["CLASS_NAMES", "SIZE", "draw_shapes"]
 SIZE = 32  # pixels
 
 # name: (corners, pointedness, size, half-width of the outline or 0 for a filled shape)
-# Pointedness runs from 2, a regular polygon, to the number of corners, a star of needles.
-# The sizes bring the areas close enough that, size varying too, area does not name the class.
+# Pointedness goes from 2, a regular polygon, to the number of corners, a star of needles.
+# The sizes make the areas similar: size varies too, so the area does not show the class.
 _SHAPES = {
     "disc": (64, 2.0, 0.80, 0.0),
     "ring": (64, 2.0, 0.78, 0.22),
@@ -31,7 +31,7 @@ _SHAPES = {
     "star": (4, 3.0, 1.2, 0.0),
 }
 _TEXTURES = ("plain", "striped", "checked")
-# name: range of hues, in turns from red
+# name: range of hues; 0 is red, 1 a full turn
 _FAMILIES = {"warm": (-0.05, 0.13), "cool": (0.46, 0.72)}
 
 CLASS_NAMES = tuple(
@@ -40,16 +40,16 @@ CLASS_NAMES = tuple(
 )
 
 _SPLITS = ("train", "test")
-# Images come in blocks, each with its own random stream: image i is the same whatever n is.
-# Every run of len(CLASS_NAMES) images holds each class once, so any n is balanced to within one.
+# Each block of images has a random stream of its own, so image i does not depend on n.
+# Each len(CLASS_NAMES) images in a row have every class once, so any n is balanced to within one.
 _BLOCK = 16 * len(CLASS_NAMES)
 
 
 def draw_shapes(n: int, split: str, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first `n` images of the endless sequence that `split` and `seed` name.
+    """Return the first `n` images of an endless sequence, one for each `split` and `seed`.
 
-    Different splits and seeds are independent random streams; the first images of a sequence
-    do not depend on `n`.
+    Different splits and seeds have independent random streams. The first images of a sequence do
+    not depend on `n`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def draw_shapes(n: int, split: str, *, seed: int = 0) -> tuple[np.ndarray, np.nd
         Number of images.
     split : {"train", "test"}
     seed : int
-        Not negative.
+        0 or more.
 
     Returns
     -------
@@ -108,14 +108,14 @@ def _draw_block(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 def _shape_coverage(
     rng: np.random.Generator, shape: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
-    """Return which part of each pixel lies in the shape: (block, 32, 32) in [0, 1]."""
+    """Return the part of each pixel that lies in the shape: (block, 32, 32) in [0, 1]."""
     n = len(shape)
     corners, points, size, outline = (
         np.array(column, np.float32)[shape, None, None]
         for column in zip(*_SHAPES.values(), strict=True)
     )
     radius = _uniform(rng, n, 0.65, 1.0)
-    reach = 1.05 - 0.8 * radius  # a shape may leave the picture a little, not half
+    reach = 1.05 - 0.8 * radius  # a shape may leave the picture a little
     u = x - reach * _uniform(rng, n, -1, 1)
     v = y - reach * _uniform(rng, n, -1, 1)
     angle, stretch = _uniform(rng, n, -0.5, 0.5), _uniform(rng, n, 0.88, 1.14)
@@ -137,7 +137,7 @@ def _star_distance(
     length = np.hypot(x, y)
     x = length * np.cos(angle) - radius * np.cos(half)
     y = length * np.abs(np.sin(angle)) - radius * np.sin(half)
-    # the edge runs from the corner, now at the origin, in this direction
+    # the corner is now at the origin, and its edge runs in this direction
     edge_x, edge_y = np.cos(np.pi / points), np.sin(np.pi / points)
     along = np.clip(-(x * edge_x + y * edge_y), 0, radius * np.sin(half) / edge_y)
     x, y = x + edge_x * along, y + edge_y * along
@@ -164,13 +164,13 @@ def _surface(
     second = np.sin(2 * np.pi * cycles * (np.cos(angle) * y - np.sin(angle) * x) + 5 * angle)
     kind = texture[:, None, None]
     wave = np.select([kind == 0, kind == 1], [np.float32(1), first], first * second)
-    # dividing by the change of the wave from one pixel to the next makes its edge a pixel wide
+    # divided by its change from one pixel to the next, the wave has edges one pixel wide
     mix = (0.5 + wave * SIZE / (4 * np.pi * cycles)).clip(0, 1)[..., None]
     return dark[:, None, None] + mix * (light - dark)[:, None, None]
 
 
 def _background(rng: np.random.Generator, n: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return muted clouds of two colours with a bar of a third: (block, 32, 32, 3)."""
+    """Return clouds of two muted colours with a bar in a third one: (block, 32, 32, 3)."""
 
     def muted() -> np.ndarray:
         hue, saturation, value = rng.random(n), rng.uniform(0, 0.35, n), rng.uniform(0.15, 0.95, n)
@@ -195,19 +195,19 @@ def _wave(
     *,
     cycles: tuple[float, float],
 ) -> np.ndarray:
-    """Return one plane wave an image, of random direction and phase: (n, 32, 32) in [-1, 1]."""
+    """Return a plane wave for each image, random in direction and phase: (n, 32, 32) in [-1, 1]."""
     angle, frequency = _uniform(rng, n, 0, 2 * np.pi), 2 * np.pi * _uniform(rng, n, *cycles)
     along = frequency * (np.cos(angle) * x + np.sin(angle) * y)
     return np.sin(along + _uniform(rng, n, 0, 2 * np.pi))
 
 
 def _uniform(rng: np.random.Generator, n: int, low: float, high: float) -> np.ndarray:
-    """Return one number an image, to be broadcast over its pixels: float32 (n, 1, 1)."""
+    """Return one random number for each image: float32 (n, 1, 1)."""
     return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
 
 
 def _hsv_to_rgb(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Return float32 (n, 3) in [0, 1]; `hue` counts turns and may leave [0, 1]."""
+    """Return RGB colours, float32 (n, 3) in [0, 1]; `hue` is in turns and may leave [0, 1]."""
     k = np.mod(np.array([5, 3, 1]) + 6 * hue[:, None], 6)
     depth = np.minimum(k, 4 - k).clip(0, 1)
     return (value[:, None] * (1 - saturation[:, None] * depth)).astype(np.float32)

@@ -1,11 +1,11 @@
 """The embedded data set `street_digits`: coloured digit scans on pieces of photographs.
 
-A stand-in for SVHN that needs no download, for the cross-domain task of Goerttler & Obermayer
-(2022): ten digits in natural colours on natural backgrounds, with parts of other digits beside
-them, low contrast and blur. It is easier than SVHN and must not be reported as SVHN.
+It replaces SVHN in the cross-domain task of Goerttler & Obermayer (2022) and needs no download. The
+images show ten digits in natural colours on natural backgrounds, with parts of other digits at the
+sides, low contrast and blur. The set is easier than SVHN and must not be reported as SVHN.
 
-Scans are those of `digits` and keep their split; photographs are scikit-learn's two sample
-images, of which the test split sees the right quarter and the training split only the rest.
+The scans are those of `digits`, in the same splits. The photographs are scikit-learn's two sample
+images. The test split uses their right quarter, the training split the rest.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from invlib.data.embedded.digits import scans
 __all__ = ["COPIES", "SIZE", "draw_street_digits"]
 
 SIZE = 32  # pixels
-COPIES = 4  # images made of each scan, each time in other colours at another place
+COPIES = 4  # images made from each scan, each with other colours and another place
 
-_SEAM = 0.75  # of the width of a photograph: left of it is training, right of it is test
+_SEAM = 0.75  # of the width of a photograph: training left of it, test right of it
 _SPLITS = ("train", "test")
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def draw_street_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return all images of a split, `COPIES` of each scan, always the same.
+    """Return all images of a split, `COPIES` for each scan. They are always the same.
 
     Returns
     -------
@@ -50,14 +50,14 @@ def draw_street_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def photographs(split: str) -> list[np.ndarray]:
-    """Return the part of each photograph that backgrounds of a split are cut from, uint8 (H, W, 3).
+    """Return the part of each photograph that a split uses for backgrounds, uint8 (H, W, 3).
 
     Examples
     --------
     >>> [wall.shape for split in ("train", "test") for wall in photographs(split)]
     [(427, 480, 3), (427, 480, 3), (427, 160, 3), (427, 160, 3)]
     """
-    from sklearn.datasets import load_sample_images  # slow, and other data sets do without
+    from sklearn.datasets import load_sample_images  # slow; other data sets need none of it
 
     parts = []
     for photograph in load_sample_images().images:
@@ -69,13 +69,13 @@ def photographs(split: str) -> list[np.ndarray]:
 def _draw(
     rng: np.random.Generator, scan: np.ndarray, others: np.ndarray, walls: list[np.ndarray]
 ) -> np.ndarray:
-    """Return one image: a wall, perhaps neighbours at its sides, the digit, then blur and noise."""
+    """Return one image: a background, the digit, perhaps neighbours beside it, blur and noise."""
     image = _wall(rng, walls)  # (32, 32, 3) in [0, 1]
     ink = _ink(rng, image.mean((0, 1)))
     scale, angle = rng.uniform(2.5, 3.3), rng.uniform(-0.15, 0.15)
     middle = rng.uniform(-2, 2, 2)
     for side in (-1, 1):
-        if rng.random() < 0.5:  # as on a house wall: the same height, colour and slant
+        if rng.random() < 0.5:  # a neighbour has about the same height, colour and slant
             place = middle + [side * rng.uniform(5.8, 7.0) * scale, rng.uniform(-1, 1)]
             image += _coverage(others[rng.integers(len(others))], scale, angle, place) * (
                 ink - image
@@ -88,7 +88,7 @@ def _draw(
 
 
 def _wall(rng: np.random.Generator, walls: list[np.ndarray]) -> np.ndarray:
-    """Return a square of a photograph, turned and in other light: (32, 32, 3) in [0, 1]."""
+    """Return a square of a photograph, turned and recoloured: (32, 32, 3) in [0, 1]."""
     photograph = walls[rng.integers(len(walls))]
     height, width = photograph.shape[:2]
     side = round(SIZE * math.exp(rng.uniform(-0.3, 1.1)))  # 24 to 96 px
@@ -98,7 +98,7 @@ def _wall(rng: np.random.Generator, walls: list[np.ndarray]) -> np.ndarray:
     wall = np.rot90(wall, rng.integers(4))
     wall = wall[:, ::-1] if rng.random() < 0.5 else wall
     mean = wall.mean((0, 1))
-    # The photographs are blue sky, red wood and green leaves; walls have any colour.
+    # The photographs only have blue sky, red wood and green leaves, but walls have any colour.
     target = np.clip(mean[rng.permutation(3)] + rng.uniform(-0.15, 0.15, 3), 0.08, 0.92)
     return (target + rng.uniform(0.3, 0.8) * (wall - mean)).clip(0, 1)
 
@@ -106,7 +106,7 @@ def _wall(rng: np.random.Generator, walls: list[np.ndarray]) -> np.ndarray:
 def _ink(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
     """Return a colour lighter or darker than the wall by 0.25 to 0.6 in luma: (3,) in [0, 1]."""
     luma, contrast = float(wall @ _LUMA), rng.uniform(0.25, 0.6)
-    lighter = rng.random() < 0.6  # where both fit
+    lighter = rng.random() < 0.6  # if both are possible
     if luma + contrast > 1 or luma - contrast < 0:
         lighter = luma < 0.5
     target = np.clip(luma + (contrast if lighter else -contrast), 0, 1)
@@ -115,12 +115,12 @@ def _ink(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
 
 
 def _coverage(scan: np.ndarray, scale: float, angle: float, place: np.ndarray) -> np.ndarray:
-    """Return how much ink of a scan lies on each pixel, (32, 32, 1) in [0, 1].
+    """Return the part of each pixel that the ink of a scan covers, (32, 32, 1) in [0, 1].
 
-    The scan, enlarged by `scale` and turned by `angle` (radians), is centred `place` pixels
-    (x, y) from the middle.
+    The scan is enlarged by `scale`, turned by `angle` (radians) and centred `place` pixels (x, y)
+    from the middle.
     """
-    padded = np.pad(scan, 4)  # so that what lies beyond its border is empty
+    padded = np.pad(scan, 4)  # the space beyond the border of the scan is empty
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     x, y = SIZE / 2 + place
     centre = padded.shape[0] / 2
@@ -129,5 +129,5 @@ def _coverage(scan: np.ndarray, scale: float, angle: float, place: np.ndarray) -
         (SIZE, SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC
     )
     grey = np.asarray(picture)[..., None] / 255
-    # The scans count ink in blocks of 4 x 4: a steeper edge turns grey slopes back into strokes.
+    # A scan is an average over blocks of 4 x 4: steeper edges turn grey slopes back into strokes.
     return ((grey - 0.25) / 0.4).clip(0, 1)
