@@ -1,8 +1,8 @@
 """Probe layers: how well a linear classifier reads the class from each, and its numerical rank.
 
-A probe is a ridge classifier on standardised features. Its strength of regularisation is the one
-with the smallest leave-one-out squared error over the training images, each of which is predicted
-by a fit that has not seen it (Golub, Heath & Wahba 1979): nothing is drawn, so there is no seed.
+A probe is a ridge classifier on standardised features. Its regularisation is the one with the
+smallest leave-one-out squared error: each training image is predicted by a fit to all others
+(Golub, Heath & Wahba 1979). Nothing is random, so there is no seed.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from invlib.results.provenance import provenance
 __all__ = ["POOLS", "linear_probe", "pooled", "probe_layers"]
 
 POOLS = ("grid", "mean", "none")
-GRID = 4  # cells a side
-# Standardised features of n images have a largest eigenvalue between n and n·d: from no
-# regularisation to only the strongest directions.
+GRID = 4  # cells on each side
+# The largest eigenvalue of standardised features of n images is between n and n·d. So these range
+# from no regularisation to one that leaves only the strongest directions.
 STRENGTHS = np.logspace(-2, 6, 17)
 
 
 def pooled(h: Tensor, pool: str = "mean") -> Tensor:
-    """Return features (N, d) of a representation: maps (N, C, H, W), tokens (N, P, d), or (N, d).
+    """Return features (N, d) from a representation: maps (N, C, H, W), tokens (N, P, d) or (N, d).
 
     Parameters
     ----------
     pool : {"grid", "mean", "none"}
-        ``"mean"``: over all positions, class tokens included; ``"grid"``: over the cells of a
-        4 x 4 grid, for maps (tokens have no one grid: with a class token among them they do not
-        fill it); ``"none"``: all positions, flattened.
+        ``"mean"``: averaged over all positions, class tokens included. ``"grid"``: averaged over
+        the cells of a 4 x 4 grid, only for maps, because with a class token, tokens do not fill a
+        grid. ``"none"``: all positions, flattened.
 
     Raises
     ------
     ValueError
-        For an unknown `pool`, a shape that is none of these, or a grid of tokens.
+        For an unknown `pool`, another shape, or tokens with ``"grid"``.
 
     Examples
     --------
@@ -81,20 +81,20 @@ def linear_probe(
     pool: str = "mean",
     strengths: Sequence[float] = STRENGTHS,
 ) -> tuple[float, float]:
-    """Return the test accuracy of a linear classifier, and its regularisation.
+    """Return the test accuracy of a linear classifier on features, and its regularisation.
 
-    The blue line of figure 4 of Masarczyk et al. (2023). Features are standardised by the mean
-    and deviation of the training images.
+    The accuracy is the blue line in figure 4 of Masarczyk et al. (2023). Features are standardised
+    with the mean and standard deviation of the training images.
 
     Parameters
     ----------
     train_features, test_features : (N, d), (N, P, d) or (N, C, H, W)
-        Of the two sets of images; those with positions are `pooled`.
+        Representations of both sets of images, which are `pooled`.
     train_labels, test_labels : integers (N,)
     pool : {"grid", "mean", "none"}
         As in `pooled`.
     strengths : sequence of float
-        Factors α of the penalty α‖w‖² to choose from.
+        Candidates for the factor α of the penalty α‖w‖².
 
     Returns
     -------
@@ -104,8 +104,8 @@ def linear_probe(
     Raises
     ------
     ValueError
-        Features that are not finite or do not pair up, only one class, or a class that is tested
-        but has no training image.
+        If features are not finite, features and labels differ in number, there is only one class,
+        or a class of the test images has no training image.
 
     Examples
     --------
@@ -143,33 +143,33 @@ def probe_layers(
     rtol: Sequence[float] = (1e-4, 1e-3, 1e-2),
     batch: int = 250,
 ) -> xr.Dataset:
-    """Probe every layer, and count the directions its representation uses.
+    """Return the accuracy of a linear probe on every layer, and the layer's numerical rank.
 
     Parameters
     ----------
     train, test : ImageSet
-        Probes are fitted to one and scored on the other. Ranks are those of the test images.
+        Probes are fitted to `train` and tested on `test`. Ranks are those of the test images.
     layers
-        Default all.
+        Default: all.
     pool : {"grid", "mean", "none"}
-        What the *probe* sees, as in `pooled`.
+        The features of the *probe*, as in `pooled`.
     rtol : sequence of float
-        Thresholds of `numerical_rank`; the paper does not state its own.
+        Thresholds of `numerical_rank`. The paper does not state its threshold.
     batch : int
         Images in one forward pass.
 
     Returns
     -------
     xarray.Dataset
-        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is that of the covariance of the whole
-        representation, all positions, not pooled; it cannot exceed min(n − 1, ``num_features``)
-        with the n of the test images, which stands beside it among the parameters.
+        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is the rank of the covariance of the
+        whole representation, not pooled. It cannot exceed min(n − 1, ``num_features``) for n test
+        images; the attribute ``parameters`` has this n.
 
     Raises
     ------
     ValueError
-        Fewer training images than classes, other classes in `test`, a layer that is not finite
-        (by name), or as `linear_probe`.
+        Fewer training images than classes, other classes in `test`, a layer that is not finite (the
+        message names it), or as `linear_probe`.
 
     Examples
     --------
@@ -188,14 +188,14 @@ def probe_layers(
         )
     if train.class_names != test.class_names:
         raise ValueError(f"{train!r} and {test!r} do not have the same classes")
-    # All layers of the training images at once, but pooled; of the test images one layer at a
-    # time, for the rank asks for the whole representation of all of them.
-    seen: dict[int, list[Tensor]] = {k: [] for k in layers}
+    # Training images: all layers in one pass, pooled. Test images: one layer at a time, because the
+    # rank needs the whole representation of all of them.
+    features: dict[int, list[Tensor]] = {k: [] for k in layers}
     rows = []
     with torch.no_grad(), frozen(model):
         for x in train.tensor(model.img_size).split(batch):
             for k, h in zip(layers, model.features(x.to(model.device), layers), strict=True):
-                seen[k].append(pooled(h, pool).cpu())
+                features[k].append(pooled(h, pool).cpu())
         parts = list(test.tensor(model.img_size).to(model.device).split(batch))
         for k in range(layers[-1] + 1):
             parts = [model.stages[k](part) for part in parts]
@@ -204,19 +204,19 @@ def probe_layers(
             h = torch.cat(parts)
             try:
                 probe = linear_probe(
-                    torch.cat(seen.pop(k)), train.labels, pooled(h, pool), test.labels
+                    torch.cat(features.pop(k)), train.labels, pooled(h, pool), test.labels
                 )
                 rows.append((*probe, numerical_rank(h, rtol=rtol).tolist(), h[0].numel()))
             except ValueError as error:
                 name = model.layer_names[k]
                 raise ValueError(f"layer {k} ({name}) of {model.name}: {error}") from error
-    accuracy, regularisation, rank, features = zip(*rows, strict=True)
+    accuracy, regularisation, rank, num_features = zip(*rows, strict=True)
     ds = xr.Dataset(
         {
             "probe_accuracy": ("layer", list(accuracy)),
             "probe_regularisation": ("layer", list(regularisation)),
             "numerical_rank": (("layer", "rtol"), list(rank)),
-            "num_features": ("layer", list(features)),
+            "num_features": ("layer", list(num_features)),
         },
         {
             "layer": layers,
@@ -243,7 +243,7 @@ def probe_layers(
 def _checked(
     features: Tensor | ArrayLike, labels: Tensor | ArrayLike, pool: str, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (N, d) and labels (N,) as arrays; ValueError names what is wrong."""
+    """Return pooled features (N, d) and labels (N,) as arrays; ValueError if they do not fit."""
     x = pooled(torch.as_tensor(features), pool).detach().cpu().numpy()
     y = torch.as_tensor(labels).cpu().numpy()
     if y.shape != x.shape[:1]:

@@ -8,21 +8,21 @@ import xarray as xr
 
 __all__ = ["stack"]
 
-_OF_FINETUNED = {"ft", "accuracy", "test"}  # words in the name of a variable that involves it
+_OF_FINETUNED = {"ft", "accuracy", "test"}  # words in names of variables of the fine-tuned model
 
 
 def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False) -> xr.Dataset:
-    """Join comparisons along a new dim, whose coordinate is the keys of `parts`.
+    """Join comparisons along a new dim. Its coordinate is the keys of `parts`.
 
-    With ``shared=True`` the parts are of one pretrained model and one set of images (several tasks,
-    or epochs): what does not involve the fine-tuned model is the same in all, and stays without
-    the dim.
+    With ``shared=True`` the parts have one pretrained model and one set of images (several tasks or
+    epochs, say). Then variables without the fine-tuned model are the same in all parts, and do not
+    get the new dim.
 
     Raises
     ------
     ValueError
-        If with ``shared=True`` something about the pretrained model differs after all, or if layers
-        or other coordinates do; `left_out` among them, so that all parts have as many images.
+        If a variable of the pretrained model differs with ``shared=True``, or if coordinates do.
+        `left_out` is one of them, so all parts need the same number of images.
 
     Examples
     --------

@@ -27,15 +27,15 @@ def layer_curves(
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
-    The line is the mean over `seed`, the band its range, the dots the seeds themselves; without a
-    `seed` dim only the line is drawn.
+    The line is the mean over `seed`, the band the range, the dots are the seeds. Without a `seed`
+    dim there is only the line.
 
     Parameters
     ----------
     rows
         ``{row title: {panel title: DataArray}}``, dims a subset of (`hue`, seed, layer).
     hue
-        The dim told apart by colour and marker.
+        The dim whose values have different colours and markers.
     sharey
         As in `matplotlib.pyplot.subplots`.
     zero
@@ -54,11 +54,11 @@ def layer_curves(
                 ax.axhline(0, color="0.6", linewidth=0.8)
             for group in values[hue].values if hue in values.dims else [None]:
                 if group is None:
-                    one, look = values, look_of(-1)
+                    curve, look = values, look_of(-1)
                 else:
-                    one = values.sel({hue: group})
+                    curve = values.sel({hue: group})
                     look = looks.setdefault(str(group), look_of(len(looks)))
-                line(ax, one, "layer", dots=True, **look)
+                line(ax, curve, "layer", dots=True, **look)
             counted(ax, "layer")
         if looks:
             legend(fig, looks, min(4, len(looks)))
@@ -66,7 +66,7 @@ def layer_curves(
 
 
 def standard_error(values: xr.DataArray) -> xr.DataArray:
-    """Return the standard error of the mean over `seed`; NaN of a single one.
+    """Return the standard error of the mean over `seed`; NaN for a single seed.
 
     Examples
     --------
@@ -87,8 +87,8 @@ def error_curves(
 ) -> Figure:
     """Draw quantities by `x`, a line for each value of `hue`: mean and standard error over `seed`.
 
-    A row of panels for each run, a column for each quantity; layers go by their names. Numbers of
-    `hue` run from dark to bright, names have colours of their own. NaN throughout: no line.
+    There is a row of panels for each run, a column for each quantity. Layers are shown by name. If
+    `hue` has numbers, colours go from dark to bright. A line that is all NaN is left out.
 
     Parameters
     ----------
@@ -108,14 +108,14 @@ def error_curves(
             looks = _looks([values for _, values in row], hue)
             for ax, values in row:
                 for name, group in zip(_names(values, hue), values[hue].values, strict=True):
-                    one = values.sel({hue: group})
-                    if one.notnull().any():
-                        line(ax, one, x, error=standard_error(one), **looks[name])
+                    curve = values.sel({hue: group})
+                    if curve.notnull().any():
+                        line(ax, curve, x, error=standard_error(curve), **looks[name])
                 if x == "layer":
                     ax.set_xticks(values[x].values, _names(values, x), rotation=30, ha="right")
                 else:
                     counted(ax, x.replace("_", " "))
-            # Each run has its own values of `hue`: a legend a row, at its right.
+            # Each run has its own values of `hue`, so each row has a legend, at its right.
             title, right = hue.replace("_", " "), dict(loc="center left", bbox_to_anchor=(1, 0.5))
             legend(row[-1][0], looks, title=title, fontsize="small", **right)
     return fig
@@ -127,7 +127,7 @@ def _names(values: xr.DataArray, dim: str) -> list[str]:
 
 
 def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
-    """Return colour and marker by label, in the order the labels first appear."""
+    """Return colour and marker for each label, in the order of first appearance."""
     labels = dict.fromkeys(name for values in row for name in _names(values, hue))
     numbers = all(values[hue].dtype.kind in "fiu" for values in row)
     shades = plt.get_cmap("viridis")(np.linspace(0, 0.88, len(labels)))  # no pale yellow
@@ -140,13 +140,13 @@ def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
 def epoch_curves(
     rows: Mapping[str, Mapping[str, xr.DataArray]], *, sharey: bool | str = "row"
 ) -> Figure:
-    """Draw quantities by epoch, a line a layer, early layers dark and late ones light.
+    """Draw quantities by epoch, a line for each layer, early layers dark and late ones light.
 
     Parameters
     ----------
     rows
-        ``{row title: {panel title: DataArray}}``, dims epoch and layer, and perhaps seed, over
-        which the mean is drawn.
+        ``{row title: {panel title: DataArray}}``, dims epoch and layer, and perhaps seed (the mean
+        is drawn).
     sharey
         As in `matplotlib.pyplot.subplots`.
 
@@ -175,17 +175,17 @@ def epoch_curves(
 def depth_curves(
     quantities: Mapping[str, xr.DataArray], depth: xr.DataArray, *, columns: int = 3
 ) -> Figure:
-    """Draw quantities against depth in [0, 1], a line a case; with a dim `when`, dashed is before.
+    """Draw quantities against depth in [0, 1], a line for each case; dotted where `when` is before.
 
     Parameters
     ----------
     quantities
-        ``{panel title: DataArray}``, dims case, place and perhaps seed (mean drawn, range as a
-        band) and when.
+        ``{panel title: DataArray}``, dims case, place, and perhaps seed (line: mean, band: range)
+        and when.
     depth
         Depth of each place, dims case and place.
     columns
-        Panels side by side.
+        Number of panels in a row.
 
     Examples
     --------
@@ -197,11 +197,11 @@ def depth_curves(
     with panels(in_rows(quantities, columns), size=(3.6, 2.9), margin=(0, 0.5)) as (fig, drawn):
         for ax, values in chain(*drawn):
             for case, look in looks.items():
-                one = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
-                for when in one["when"].values if "when" in one.dims else [None]:
-                    this = one if when is None else one.sel(when=when)
+                curves = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
+                for when in curves["when"].values if "when" in curves.dims else [None]:
+                    curve = curves if when is None else curves.sel(when=when)
                     style = ":" if when == "before" else "-"
-                    line(ax, this, "depth", linestyle=style, linewidth=1.4, **look)
+                    line(ax, curve, "depth", linestyle=style, linewidth=1.4, **look)
             ax.set_xlabel("depth in the network")
         if any("when" in values.dims for values in quantities.values()):
             looks = looks | {"before": dict(color="0.4", linestyle=":")}

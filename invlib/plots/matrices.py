@@ -14,13 +14,12 @@ __all__ = ["cka_matrices", "flow_matrix"]
 
 
 def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
-    """Draw CKA of every layer after the first task with every layer after the second, 0 to 1.
+    """Draw CKA between all layers after the first task and all layers after the second.
 
     Parameters
     ----------
     matrices
-        ``{title: DataArray}``, dims ref_layer, layer, and perhaps seed, over which the mean is
-        drawn.
+        ``{title: DataArray}``, dims ref_layer, layer, and perhaps seed (the mean is drawn).
 
     Examples
     --------
@@ -36,8 +35,8 @@ def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
 def flow_matrix(matrices: Mapping[str, xr.DataArray], *, limit: float | None = None) -> Figure:
     """Draw Invariance Flow Matrices side by side, on one colour scale centred at 0.
 
-    Rows are pretrained layers i, columns fine-tuned layers j. Below the diagonal, positive (red)
-    reads *compressed*; above it, *expanded*.
+    Rows are pretrained layers i, columns fine-tuned layers j. A positive value (red) means
+    *compressed* below the diagonal and *expanded* above it.
 
     Examples
     --------
@@ -64,7 +63,7 @@ def _mean(matrix: xr.DataArray) -> xr.DataArray:
 def _side_by_side(
     matrices: Mapping[str, xr.DataArray], frame: dict, words: dict, scale: str, **colours: object
 ) -> Figure:
-    """Draw matrices in a row with one colour bar, which `scale` names."""
+    """Draw matrices in a row, with one colour bar that has the label `scale`."""
     with panels([matrices], lines=False, **frame) as (fig, [row]):
         for ax, matrix in row:
             matrix = _mean(matrix).transpose("ref_layer", "layer")

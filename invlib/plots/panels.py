@@ -17,7 +17,7 @@ from invlib.plots.style import STYLE
 
 __all__ = ["counted", "grid", "in_rows", "legend", "line", "name_row", "panels", "picture"]
 
-_MANY = 12  # points on a line: with more, error bars and markers would hide it
+_MANY = 12  # points on a line; with more, error bars and markers would hide it
 
 
 @contextmanager
@@ -30,16 +30,16 @@ def grid(
     lines: bool = True,
     **options: Any,
 ) -> Iterator[tuple[Figure, list[list[Axes]]]]:
-    """Open a figure with `counts` axes in its rows; yield it and the axes, a list for each row.
+    """Open a figure with `counts` axes in its rows; yield the figure and a list of axes a row.
 
     Parameters
     ----------
     size, margin
-        Inches of one panel, and of what stands beside and below all of them.
+        Width and height in inches of one panel, and of the space beside and below all panels.
     least
-        Inches that the figure is wide at least.
+        Smallest width of the figure in inches.
     lines
-        Draw the grid behind what is drawn; pictures need none.
+        Draw grid lines in the background; pictures need none.
     options
         As in `matplotlib.pyplot.subplots`.
 
@@ -62,7 +62,7 @@ def grid(
         try:
             yield fig, [list(row[:count]) for row, count in zip(axes, counts, strict=True)]
         finally:
-            plt.close(fig)  # the notebook shows what the cell returns, once
+            plt.close(fig)  # otherwise a notebook shows the figure twice
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def panels(
 ) -> Iterator[tuple[Figure, list[list[tuple[Axes, Any]]]]]:
     """Open a figure with a titled panel for every entry of `rows`.
 
-    Yields the figure and, for each row, a list of (axes, entry). Rows that have titles of their own
-    say them at the left. `options` are those of `grid`.
+    Yields the figure and, for each row, a list of (axes, entry). If `rows` is a mapping, its keys
+    are shown at the left of the rows. `options` are those of `grid`.
 
     Examples
     --------
@@ -113,17 +113,17 @@ def line(
     dots: bool = False,
     **look: Any,
 ) -> None:
-    """Draw `values` by their coordinate `x`: the mean over `seed`, where there is one, and a band.
+    """Draw `values` by their coordinate `x`: the mean over `seed`, if it is a dim, and a band.
 
     Parameters
     ----------
     values
-        Dims that of `x` and perhaps seed.
+        Its dims are that of `x` and perhaps seed.
     error
-        Half the height of the band, drawn as bars where the points are few; by default the band
-        is the range over seeds.
+        Half the height of the band; bars are drawn instead if there are few points. By default the
+        band is the range over seeds.
     dots
-        Draw the seeds themselves as dots.
+        Draw each seed as a dot.
     look
         Options of the line, as in `matplotlib.axes.Axes.plot`; `color` is needed.
     """
@@ -139,8 +139,8 @@ def line(
         if not few:
             opacity = 0.15 if error is None else 0.2  # ranges are wider, and overlap
             ax.fill_between(where, *band, color=colour, alpha=opacity, lw=0)
-        for one in values.transpose("seed", ...).values if dots else ():
-            ax.plot(where, one, ".", color=colour, alpha=0.45, markersize=3.5)
+        for of_seed in values.transpose("seed", ...).values if dots else ():
+            ax.plot(where, of_seed, ".", color=colour, alpha=0.45, markersize=3.5)
         values = mean
     ax.plot(where, values, **look)
     if few and error.notnull().any():
@@ -150,7 +150,7 @@ def line(
 def legend(
     where: Figure | Axes, looks: Mapping[str, Mapping[str, Any]], columns: int = 1, **options: Any
 ) -> None:
-    """Say what the `looks` of lines mean: below the panels of a figure, or anywhere else.
+    """Add a legend of the `looks` of lines, by default below the panels of a figure.
 
     Parameters
     ----------
@@ -165,18 +165,18 @@ def legend(
 
 
 def counted(ax: Axes, what: str) -> None:
-    """Say what the whole numbers below the axes count."""
+    """Label the x axis with `what`, and use only whole numbers as ticks."""
     ax.set_xlabel(what)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def picture(ax: Axes, image: Any, **options: Any) -> None:
-    """Show an image and nothing around it."""
+    """Show an image without ticks and frame."""
     ax.imshow(image, **dict(interpolation="nearest") | options)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
 
 def name_row(row: Sequence[Axes], name: str) -> None:
-    """Say at the left of a row of pictures what they are."""
+    """Write `name` at the left of a row of pictures."""
     row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize="small")

@@ -14,7 +14,7 @@ __all__ = ["image_rows", "inversion_grid"]
 
 
 def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
-    """Show images in rows, uint8 arrays (N, H, W, 3) by what they are called.
+    """Show images in rows. `rows` has a uint8 array (N, H, W, 3) for each name.
 
     Examples
     --------
@@ -33,18 +33,18 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 def inversion_grid(
     ds: xr.Dataset, *, model: str = "pt", count: int = 3, layers: list[int] | None = None
 ) -> Figure:
-    """Show example images X and, for every layer, the X′ that the model cannot tell from them.
+    """Show example images X beside their inversions X′ at every layer.
 
     Parameters
     ----------
     ds
         A comparison Dataset with example pictures.
     model
-        ``"pt"`` or ``"ft"``: whose inversions.
+        The inverted model, ``"pt"`` or ``"ft"``.
     count
         Number of images.
     layers
-        Default all that were inverted.
+        Default: all inverted layers.
     """
     inverted, originals = ds[f"example_inverted_{model}"], ds["example_images"]
     layers = list(inverted["ref_layer"].values) if layers is None else layers

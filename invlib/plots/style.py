@@ -4,11 +4,11 @@ from __future__ import annotations
 
 __all__ = ["COLOURS", "STYLE", "colour_of", "look_of", "marker_of"]
 
-# Okabe & Ito's colours, told apart by readers with any colour vision, in print too.
+# Okabe & Ito's colours: readers with any colour vision can tell them apart, also in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-# For `matplotlib.pyplot.rc_context`: a figure leaves the reader's own settings alone.
+# For `matplotlib.pyplot.rc_context`, so that the reader's own settings stay as they are.
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -22,7 +22,7 @@ STYLE = {
 
 
 def colour_of(i: int) -> str:
-    """Return the colour of the `i`-th group, the last (black) for -1.
+    """Return the colour of the `i`-th group. -1 is black, the last colour.
 
     Examples
     --------

@@ -1,11 +1,11 @@
 """The folder of a training run, ``<root>/<run.id>/``. Every file in it is whole or absent.
 
 =======================  ==========================================================================
-``run.json``             what the run says
+``run.json``             the settings of the run
 ``epoch_000.safetensors``  weights under timm's names, before any step; then one file per epoch
-``state.pt``             what the next epoch needs besides: optimiser and log after the last epoch
+``state.pt``             optimiser and log after the last epoch, to continue from there
 ``log.nc``               loss and accuracy over epochs
-``done.json``            written last: the run is finished
+``done.json``            written last, when the run is finished
 =======================  ==========================================================================
 """
 
@@ -34,22 +34,22 @@ __all__ = ["Trained"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A training run on disk, finished or not."""
+    """A training run and its folder on disk, finished or not."""
 
     run: TrainingRun
     path: Path
 
     @property
     def epochs(self) -> list[int]:
-        """Epochs whose weights are stored; 0 is before any step."""
+        """The epochs whose weights are stored; 0 is before any step."""
         files = self.path.glob("epoch_*.safetensors")
         return sorted(int(file.stem.removeprefix("epoch_")) for file in files)
 
     @property
     def complete(self) -> bool:
-        """Whether the run is finished and the weights it promises are there."""
+        """Whether the run is finished and all weights that it should keep are there."""
         written = (self.path / "done.json").is_file() and (self.path / "log.nc").is_file()
-        return written and self._keeps_to(self.run.epochs)
+        return written and self._has_weights_to(self.run.epochs)
 
     @property
     def log(self) -> xr.Dataset:
@@ -62,7 +62,7 @@ class Trained:
         Raises
         ------
         ValueError
-            No weights of that epoch are stored.
+            If no weights of that epoch are stored.
         """
         stored = self.epochs
         if epoch == -1 and stored:
@@ -78,21 +78,21 @@ class Trained:
         """Return the model after `epoch`, with its own head, in evaluation mode on the CPU."""
         return load_model(self.run.model, weights=self.checkpoint(epoch))
 
-    # ── Writing, for `train` only, which holds the lock of the folder ────────────────────────────
+    # ── Writing: only `train` calls this, and holds the lock of the folder ───────────────────────
 
     def begin(self) -> None:
-        """Remove what a killed process left half-written, and say what is going on here."""
+        """Remove unfinished files of a killed process, and write ``run.json``."""
         for leftover in self.path.glob(".*.tmp"):
             leftover.unlink()
         _write(self.path / "run.json", self.run.to_json().encode() + b"\n")
 
     def store(self, epoch: int, model: StagedModel, state: dict[str, Any]) -> None:
-        """Write the weights after `epoch`, then `state`: an epoch is finished when both are there.
+        """Write the weights after `epoch`, then `state`. With both written, the epoch is finished.
 
-        With ``keep="ends"`` the weights of the epoch before are removed only then, so that there
-        is always one whole pair to go on from.
+        With ``keep="ends"`` the weights of the epoch before are removed only then. So there is
+        always a complete pair to continue from.
         """
-        says = {
+        settings = {
             "run": self.run.id,
             "epoch": epoch,
             "model": self.run.model,
@@ -100,9 +100,9 @@ class Trained:
             "task": model.task,
             "num_classes": model.net.num_classes if model.task == "classification" else None,
         }
-        # One key, as safetensors writes several in an order that differs between processes.
+        # One key, because safetensors writes several keys in random order.
         weights = {k: v.detach().cpu().contiguous() for k, v in model.net.state_dict().items()}
-        _write(self._file(epoch), to_safetensors(weights, {"invlib": json.dumps(says)}))
+        _write(self._file(epoch), to_safetensors(weights, {"invlib": json.dumps(settings)}))
         buffer = io.BytesIO()
         torch.save({"run": self.run.id, "epoch": epoch} | state, buffer)
         _write(self.path / "state.pt", buffer.getvalue())
@@ -112,12 +112,12 @@ class Trained:
                     self._file(old).unlink()
 
     def resume(self, model: StagedModel) -> dict[str, Any] | None:
-        """Load the last finished epoch's weights into `model` and return its state, if any."""
+        """Load the weights of the last finished epoch into `model`; return its state, or None."""
         if not (self.path / "state.pt").is_file():
             return None
         state = torch.load(self.path / "state.pt", weights_only=True, map_location="cpu")
-        if not self._keeps_to(state["epoch"]):
-            return None  # somebody deleted weights; doing it again brings them back
+        if not self._has_weights_to(state["epoch"]):
+            return None  # weights were deleted: train again
         model.net.load_state_dict(load_file(self._file(state["epoch"])))
         return state
 
@@ -130,9 +130,9 @@ class Trained:
     def _file(self, epoch: int) -> Path:
         return self.path / f"epoch_{epoch:03d}.safetensors"
 
-    def _keeps_to(self, epoch: int) -> bool:
-        promised = range(epoch + 1) if self.run.keep == "all" else (0, epoch)
-        return set(promised) <= set(self.epochs)
+    def _has_weights_to(self, epoch: int) -> bool:
+        needed = range(epoch + 1) if self.run.keep == "all" else (0, epoch)
+        return set(needed) <= set(self.epochs)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -15,22 +15,22 @@ __all__ = ["evaluate", "loss_function"]
 def evaluate(
     model: StagedModel, images: Tensor, labels: Tensor, *, batch_size: int = 250
 ) -> dict[str, float]:
-    """Return the mean loss, and for a classifier the accuracy, without augmentation.
+    """Return the mean loss and, for a classifier, the accuracy. No augmentation.
 
     Parameters
     ----------
     images : uint8 tensor (N, H, W, 3)
-        On the model's device, as `labels`; resized to the model's size.
+        On the model's device, as `labels`. They are resized to the model's size.
     labels : int64 tensor (N,)
-        Not read for a reconstruction head, whose loss is the L1 distance per pixel in [0, 1].
+        Not used for reconstruction, where the loss is the L1 distance per pixel in [0, 1].
 
     Examples
     --------
     >>> from invlib import load_images, load_model
     >>> images = load_images("digits", "test", n=50)
     >>> model = load_model("vit_pico_patch8_32", num_classes=10)
-    >>> found = evaluate(model, torch.tensor(images.images), torch.tensor(images.labels))
-    >>> sorted(found), 0 <= found["accuracy"] <= 1
+    >>> result = evaluate(model, torch.tensor(images.images), torch.tensor(images.labels))
+    >>> sorted(result), 0 <= result["accuracy"] <= 1
     (['accuracy', 'loss'], True)
     """
     model.eval()
@@ -42,12 +42,12 @@ def evaluate(
         loss += loss_function(model.task)(output, target).item() * len(part)
         if model.task == "classification":
             right += (output.argmax(dim=1) == truth).sum().item()
-    found = {"loss": loss / len(images)}
-    return found | ({"accuracy": right / len(images)} if model.task == "classification" else {})
+    result = {"loss": loss / len(images)}
+    return result | ({"accuracy": right / len(images)} if model.task == "classification" else {})
 
 
 def loss_function(task: str, label_smoothing: float = 0.0) -> nn.Module:
-    """Return the loss of a task, averaged over images and pixels."""
+    """Return the loss function of a task. It averages over images and pixels."""
     if task == "reconstruction":
         return nn.L1Loss()
     return nn.CrossEntropyLoss(label_smoothing=label_smoothing)

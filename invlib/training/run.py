@@ -16,12 +16,12 @@ from invlib.paths import resolve_weights
 
 __all__ = ["TrainingRun"]
 
-# Part of every id. Raise it when `train` would give other weights for the same fields, so that
-# checkpoints of the old recipe are left alone instead of being mistaken for the new ones.
+# Part of every id. Raise it when `train` would give other weights for the same fields. Then
+# checkpoints of the old recipe are not mistaken for new ones.
 RECIPE = 1
 
-# Fields that came after runs had been stored. At their default they say what those runs did, and
-# are left out of the id: it stays what it was.
+# Fields that were added after runs had been stored. Their defaults describe those runs. At the
+# default they are not part of the id, so the ids of stored runs stay.
 _LATER = ("randomness", "shift", "squares", "square_size", "head", "skip")
 
 Count = Annotated[Positive | None, bounded("an integer >= 1, or None")]
@@ -29,70 +29,70 @@ Fraction = Annotated[float, bounded("a number in [0, 1)", ge=0, lt=1)]
 
 
 class TrainingRun(BaseModel):
-    """One training run, complete: the same run gives the same weights, and the same `id`.
+    """All settings of one training run. The same run gives the same weights and the same `id`.
 
-    The defaults are the recipe of Merlin et al. 2023 (appendix B, and their scripts where the
-    text is silent). Two runs are equal when all their fields are.
+    The defaults are the recipe of Merlin et al. 2023: appendix B, or their scripts if the text says
+    nothing. Two runs are equal when all their fields are.
 
     Parameters
     ----------
     model : str
-        Name for `load_model`, e.g. ``"vit_tiny_patch16_224"``.
+        Name for `load_model`, such as ``"vit_tiny_patch16_224"``.
     dataset : str
         Name or path for `load_images`.
     img_size : int, optional
-        Side of the images in pixels; None is what the weights were trained at.
+        Side of the images in pixels; None: the size that the weights were trained at.
     weights : str or TrainingRun, optional
-        None (random, from `seed`), ``"timm"`` (the hub), a path to safetensors, or another run,
-        whose last epoch is the start.
+        The start: None (random, from `seed`), ``"timm"`` (from the hub), a path to safetensors, or
+        another run (its last epoch).
     task : {"classification", "reconstruction"}
         Cross-entropy on the labels, or L1 on the pixels in [0, 1].
     n_train, n_test : int, optional
-        Images drawn from the two splits; None is all of them.
+        Number of images drawn from each split; None: all.
     epochs : int
         Passes over the training images. 0 stores the initial weights and their test result.
     batch_size : int
-        Images per step. The last, smaller batch of an epoch is used too; a single image, of which
-        batch norm has no statistics, joins the batch before it in a network that has batch norm.
+        Images per step. The last batch of an epoch may be smaller. If it is a single image and the
+        network has batch norm, which needs two, the image joins the batch before it.
     optimizer : {"adam", "adamw", "sgd"}
-        torch's; `momentum` is read by ``"sgd"`` only.
+        torch's optimisers; only ``"sgd"`` uses `momentum`.
     lr, momentum, weight_decay : float
-        Weight decay spares biases and norms, as the Hugging Face trainer of the paper does.
+        Biases and norms have no weight decay, as in the Hugging Face trainer of the paper.
     schedule : {"constant", "cosine"}
-        After a linear warm-up over `warmup_steps` steps, at most a tenth of all steps.
+        It follows a linear warm-up of `warmup_steps`, at most a tenth of all steps.
     warmup_steps : int
-        Steps, not epochs.
+        In steps, not epochs.
     clip : float, optional
-        Largest global gradient norm; None does not clip.
+        Largest global gradient norm; None: no clipping.
     augmentation : {"crop", "merlin", "none"}
         ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
         0.25; ``"crop"``: crops of at least half the image, for digits and short runs;
         ``"none"``: the resized image itself.
     label_smoothing : float
-        In [0, 1), classification only.
+        In [0, 1), only for classification.
     seed : int
-        Draws the initial weights, the subset of the images, the order and the augmentation.
+        Seed of the initial weights, the draw of images, their order and the augmentation.
     keep : {"all", "ends"}
-        Keep the weights of all epochs, or of epoch 0 and the last.
+        Keep the weights of all epochs, or only of epoch 0 and the last one.
     randomness, shift : int
-        The task is (y + Y + shift) mod D, Y uniform on {0, …, randomness} and drawn once per
-        image (Goerttler & Obermayer 2022), see `seen`. 0 is the data set's own label.
+        Labels are (y + Y + shift) mod D. Y is uniform on {0, …, randomness} and drawn once for each
+        image (Goerttler & Obermayer 2022), see `seen`. With 0 and 0 labels stay.
     squares : float
-        Share of the training images that carry a square whose colour names the class
-        (Masarczyk et al. 2023); above 0 only without augmentation, which may crop it away.
+        Share of the training images that carry a square in the colour of their class (Masarczyk et
+        al. 2023). Above 0 augmentation must be ``"none"``, because it may crop squares away.
     square_size : int
-        Side of the squares in pixels of the data set.
+        Side of the squares, in pixels of the data set.
     head : {"kept", "new"}
-        ``"new"``: a head drawn from `seed`, whatever the weights; what is kept is the
-        representation. ``"kept"``: the head of the weights, for a second task on the same classes.
+        ``"new"``: a head drawn from `seed`; the other weights are kept. ``"kept"``: the head of the
+        weights, for a second task with the same classes.
     skip : int
-        Leave out the first `skip` training images of the seed's draw. A run of
-        ``n_train=5000, skip=10000`` shares none with one of ``n_train=10000`` and its `seed`.
+        Leave out the first `skip` training images of the seed's draw. A run with
+        ``n_train=5000, skip=10000`` has no image of a run with ``n_train=10000`` and the same seed.
 
     Raises
     ------
     TypeError, ValueError
-        Naming the field, its value and what is allowed.
+        The message names the field, its value and what is allowed.
 
     Examples
     --------
@@ -139,9 +139,9 @@ class TrainingRun(BaseModel):
     head: one_of("kept", "new") = "new"
     skip: Natural = 0
 
-    def __init__(self, **said: Any) -> None:
+    def __init__(self, **fields: Any) -> None:
         try:
-            super().__init__(**said)
+            super().__init__(**fields)
         except ValidationError as error:
             raise _refusal(error) from None
 
@@ -177,7 +177,7 @@ class TrainingRun(BaseModel):
                 f"head='kept' of a run with task={self.parent.task!r}; allowed for "
                 f"task={self.task!r} is 'new'"
             )
-        # With another seed the first `skip` images are others than those the parent saw.
+        # With another seed, the first `skip` images are not those that the parent saw.
         parent = self.parent
         again = parent is not None and parent.dataset == self.dataset
         if self.skip and again and parent.seed != self.seed:
@@ -194,23 +194,23 @@ class TrainingRun(BaseModel):
 
     @property
     def id(self) -> str:
-        """12 hexadecimal digits: a hash of what the run says, the same on every machine.
+        """12 hexadecimal digits: a hash of all settings, the same on every machine.
 
-        A file named by `weights` or `dataset` counts by its content, a folder by the names and
-        sizes of its files, and either by its own name while it is not there: where it lies
-        never counts. Fields added to `TrainingRun` later count where they are not at their default.
+        If `weights` or `dataset` is a file, the hash has its content; for a folder, the names and
+        sizes of its files; if neither exists, only the name. The place does not matter. A field
+        that was added later is part of the hash only if it is not at its default.
         """
-        says = self.model_dump() | {"recipe": RECIPE, "weights": self._weights_say()}
+        settings = self.model_dump() | {"recipe": RECIPE, "weights": self._weights_key()}
         for name in _LATER:
-            if says[name] == _default(name):
-                del says[name]
-        # What `load_images` takes for a path and not for a name.
+            if settings[name] == _default(name):
+                del settings[name]
+        # `load_images` takes such a name for a path.
         if set(self.dataset) & {"/", "\\"} or self.dataset.startswith((".", "~")):
-            says["dataset"] = content(Path(self.dataset).expanduser())
-        text = json.dumps(says, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            settings["dataset"] = content(Path(self.dataset).expanduser())
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def _weights_say(self) -> str | None:
+    def _weights_key(self) -> str | None:
         if self.weights is None or self.weights == "timm":
             return self.weights
         if self.parent is not None:
@@ -221,7 +221,7 @@ class TrainingRun(BaseModel):
             return f"name:{Path(self.weights).name}"
 
     def describe(self) -> str:
-        """One line for people: what is trained on what, how, from where."""
+        """Return one line for readers: the model, its data, task, optimiser and start."""
         start = {None: "random start", "timm": "ImageNet weights of timm"}.get(
             None if self.weights is None else str(self.weights)
         )
@@ -252,20 +252,19 @@ class TrainingRun(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> TrainingRun:
-        """Return the run that `text` says.
+        """Return the run that the JSON `text` describes.
 
         Raises
         ------
         TypeError, ValueError
-            For text that is no JSON object, an unknown or missing field, and what the
-            constructor refuses.
+            If `text` is no JSON object, lacks a field, or has an unknown or invalid one.
         """
-        said = json.loads(text)
-        if not isinstance(said, dict):
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
             raise TypeError(f"a training run is a JSON object, not {text!r:.80}")
-        if isinstance(said.get("weights"), dict):
-            said = said | {"weights": cls.from_json(json.dumps(said["weights"]))}
-        return cls(**said)
+        if isinstance(fields.get("weights"), dict):
+            fields["weights"] = cls.from_json(json.dumps(fields["weights"]))
+        return cls(**fields)
 
 
 def _default(name: str) -> Any:
@@ -273,11 +272,11 @@ def _default(name: str) -> Any:
 
 
 def _refusal(error: ValidationError) -> TypeError | ValueError:
-    """Return what to raise for fields that pydantic refuses: a line for each."""
+    """Return the error for fields that pydantic refuses, with a line for each field."""
     fields, lines, types = TrainingRun.model_fields, {}, set()
     for problem in error.errors():
         name, kind = (problem["loc"] or ("",))[0], problem["type"]
-        if name in lines:  # where several types are allowed, each has its complaint
+        if name in lines:  # pydantic reports each type that is allowed and does not fit
             continue
         if kind == "extra_forbidden":
             lines[name] = unknown("field of TrainingRun", name, fields)

@@ -1,17 +1,17 @@
 """The images and labels that a training run sees: its data set, changed as the run asks.
 
-What is done, in this order:
+There are three steps:
 
-1. *Which images*: `n_train` of the training split, drawn by the run's seed, after the first `skip`
-   of that draw. Of the test split the same `n_test` for every seed.
-2. *Labels* become (y + Y + shift) mod D (Goerttler & Obermayer 2022, eq. 1 to 3). The test labels
-   follow the same rule, for that is the task, with a draw of Y of their own: nobody can know it, so
-   that the best possible test accuracy is 1/(randomness + 1), while guessing gives 1/D. The draw
-   for the training images follows the run's seed, that for the test images is always the same.
-3. *Squares* (Masarczyk et al. 2023) go on a share of the training images, in the top left corner
-   and the colour of the label that is trained, before anything is resized. Such a run has no
-   augmentation, so that no square is cropped away. The test images are the original ones; a
-   second set of them, all carrying squares, shows what the model makes of these.
+1. *Draw images*: `n_train` images of the training split, drawn with the run's seed after its first
+   `skip` images. `n_test` images of the test split, the same for every seed.
+2. *Change labels* to (y + Y + shift) mod D (Goerttler & Obermayer 2022, eq. 1 to 3). Test labels
+   follow the same rule with another draw of Y. No model can know that draw, so the best possible
+   test accuracy is 1/(randomness + 1); guessing gives 1/D. The draw for the training images depends
+   on the run's seed, the draw for the test images is always the same.
+3. *Paste squares* (Masarczyk et al. 2023) on a share of the training images, in the top left corner
+   and the colour of the changed label, before images are resized. Such a run has no augmentation,
+   which could crop squares away. Test images have no squares. A second set of them, all with
+   squares, shows how the model reacts to squares.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from invlib.training.run import TrainingRun
 
 __all__ = ["evaluated_on", "trained_on"]
 
-# Independent random streams of a seed, for what is drawn besides the images themselves.
+# Independent random streams of a seed, for all draws but that of the images.
 _TRAIN_LABELS, _TEST_LABELS, _CARRIERS = range(3)
 
 
 def trained_on(run: TrainingRun) -> ImageSet:
-    """Return the images that `run` trains on, with the labels and squares it trains on.
+    """Return the images that `run` trains on, with their changed labels and their squares.
 
     Raises
     ------
     ValueError
-        From `load_images`; or for a `randomness`, `shift` or `square_size` that is too large for
-        the data set.
+        From `load_images`, or if `randomness`, `shift` or `square_size` is too large for the data
+        set.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def trained_on(run: TrainingRun) -> ImageSet:
 
 
 def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
-    """Return the images that `run` is tested on; with `squares`, each carries one.
+    """Return the images that `run` is tested on; with `squares`, each carries a square.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
     >>> int((plain.images != marked.images).any((1, 2, 3)).sum())
     50
     """
-    # The same test images for every seed: runs that differ in it stay comparable.
+    # The same test images for every seed, so that runs with different seeds can be compared.
     images = load_images(run.dataset, "test", n=run.n_test)
     images = _relabelled(images, run, _stream(0, _TEST_LABELS))
     return paste_squares(images, size=run.square_size) if squares else images

@@ -1,8 +1,8 @@
 """Train a model and keep its weights after every epoch; an interrupted training goes on from there.
 
-A run that was killed at any moment goes on from its last finished epoch; on a CPU, with the same
-number of threads, it ends in the very bits of an undisturbed run, because the randomness of an
-epoch follows from (seed, epoch).
+A run that was killed continues after its last finished epoch. The random numbers of an epoch depend
+only on (seed, epoch). So on a CPU, with the same number of threads, its weights are bit for bit
+those of a run that was not interrupted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["Trained", "train"]
 
 logger = logging.getLogger(__name__)
 
-# Steps between looks at the loss. A look makes a GPU wait for its queue, and NaN does not go away.
+# Steps between checks of the loss. A check makes a GPU wait for its queue, and NaN stays NaN.
 _LOOK_EVERY = {"cpu": 1, "cuda": 20}
 
 
@@ -52,27 +52,26 @@ def train(
     device: str | torch.device | None = None,
     progress: bool | None = None,
 ) -> Trained:
-    """Do what `run` says, or find it done.
+    """Train as `run` says, or return the finished run if it is on disk.
 
-    The optimiser is torch's; as in the Hugging Face trainer that the paper used, biases and norms
-    are not decayed, and the schedule is a linear warm-up from 0, then a cosine to 0 over the
-    remaining steps. The warm-up is at most a tenth of all steps, so that a short run trains too.
-    The loss is cross-entropy, or for reconstruction the mean absolute difference of pixels in
-    [0, 1] to the augmented image. `seen` says which images and labels a run sees. On CUDA
-    the training step computes in bfloat16 (autocast), on a CPU in float32; test results are
-    computed in float32 everywhere.
+    As in the Hugging Face trainer that the paper used, biases and norms have no weight decay. The
+    schedule is a linear warm-up from 0, then a cosine to 0 over the remaining steps. The warm-up
+    takes at most a tenth of all steps, so that short runs train too. The loss is cross-entropy; for
+    reconstruction it is the mean absolute difference to the augmented image, pixels in [0, 1].
+    `seen` says which images and labels a run sees. A training step computes in bfloat16 (autocast)
+    on CUDA and in float32 on a CPU. Tests always compute in float32.
 
     Parameters
     ----------
     run : TrainingRun
-        A run whose `weights` is a run trains that one first, in the same `root`.
+        If its `weights` is another run, that run is trained first, in the same `root`.
     root : path, optional
-        Folder of runs, default ``data/runs`` of the project. A second process that asks for the
-        same run waits for the first, then finds it done.
+        Folder of runs, default ``data/runs`` of the project. If another process trains the same
+        run, this one waits and then returns the result.
     device : str or torch.device, optional
-        Default: CUDA where there is one.
+        Default: CUDA if there is a GPU.
     progress : bool, optional
-        A progress bar; default: where standard error is a terminal.
+        Show a progress bar; default: only in a terminal.
 
     Returns
     -------
@@ -81,7 +80,7 @@ def train(
     Raises
     ------
     FloatingPointError
-        The loss is no longer finite. Nothing of that epoch is stored.
+        If the loss is not finite. Nothing of that epoch is stored.
     FileNotFoundError, ValueError
         From `load_images` and `load_model`.
 
@@ -110,7 +109,7 @@ def train(
 
 
 def build_optimizer(run: TrainingRun, model: nn.Module) -> Optimizer:
-    """Return torch's optimiser over two groups: with weight decay, and without (biases, norms)."""
+    """Return the optimiser of `run`. Biases and norms are in a group without weight decay."""
     groups = param_groups_weight_decay(model, run.weight_decay)
     if run.optimizer == "sgd":
         return SGD(groups, lr=run.lr, momentum=run.momentum)
@@ -118,7 +117,7 @@ def build_optimizer(run: TrainingRun, model: nn.Module) -> Optimizer:
 
 
 def build_scheduler(run: TrainingRun, optimizer: Optimizer, steps: int) -> Scheduler:
-    """Return timm's schedule over `steps`; ``step_update(t)`` sets the rate of step t = 0, 1, …"""
+    """Return timm's schedule; ``step_update(t)`` sets the learning rate of step t = 0, 1, …"""
     warmup = min(run.warmup_steps, steps // 10)
     if run.schedule == "constant":
         return MultiStepLRScheduler(optimizer, [], warmup_t=warmup, t_in_epochs=False)
@@ -132,13 +131,13 @@ def build_scheduler(run: TrainingRun, optimizer: Optimizer, steps: int) -> Sched
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """Return the CPU generator of one epoch, a function of (seed, epoch) and nothing before it."""
+    """Return the CPU generator of one epoch, which depends only on (seed, epoch)."""
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
 
 class _Training:
-    """One run at work: the model, the data on its device, the optimiser and the log so far."""
+    """A run in progress: the model, the data on its device, the optimiser and the log so far."""
 
     def __init__(self, trained: Trained, start: str | Path | None, device: torch.device):
         self.trained, self.run, self.device = trained, trained.run, device
@@ -146,7 +145,7 @@ class _Training:
         images = trained_on(run)
         self.model = _initial_model(run, start, images.num_classes).to(device)
         size = self.model.img_size
-        # At most two source pixels per output pixel and axis: bilinear sampling misses none.
+        # At most two source pixels per output pixel and axis, so bilinear sampling uses all.
         self.images, self.labels = _on_device(images, 2 * size, device)
         self.tests = _on_device(evaluated_on(run), size, device)
         marked = evaluated_on(run, squares=True) if run.squares else None
@@ -168,7 +167,7 @@ class _Training:
             desc=f"{self.run.model} on {self.run.dataset}",
             total=self.run.epochs * self.steps,
             initial=max(0, first - 1) * self.steps,
-            disable=None if progress is None else not progress,  # None: quiet unless a terminal
+            disable=None if progress is None else not progress,  # None: only in a terminal
             unit="step",
         ) as bar:
             for epoch in range(first, self.run.epochs + 1):
@@ -192,7 +191,7 @@ class _Training:
         return split_batches(order, self.run.batch_size, least=self.least)
 
     def train_epoch(self, epoch: int, bar: tqdm) -> dict[str, float]:
-        """Take the steps of one epoch; return mean loss, accuracy and the last learning rate."""
+        """Do the steps of one epoch; return mean loss, accuracy and the last learning rate."""
         generator = epoch_generator(self.run.seed, epoch)
         order = torch.randperm(len(self.images), generator=generator).to(self.device)
         batches = self.batches(order)
@@ -200,7 +199,7 @@ class _Training:
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         look_every = _LOOK_EVERY.get(self.device.type, 1)
         self.model.train()
-        # Dropout and stochastic depth, where a model has them, draw from torch's global generator.
+        # Dropout and stochastic depth draw from torch's global generator.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(generator.initial_seed())
             for step, index in enumerate(batches):
@@ -221,7 +220,7 @@ class _Training:
         return row
 
     def step(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | int]:
-        """Take one step on the images `index`; return the loss and how many were right."""
+        """Do one step on the images `index`; return the loss and the number of correct answers."""
         x = augment(
             self.images[index],
             self.model.img_size,
@@ -267,7 +266,7 @@ class _Training:
 
 
 def _initial_model(run: TrainingRun, start: str | Path | None, num_classes: int) -> StagedModel:
-    """The model before any step: weights given or drawn, the head drawn unless it is kept."""
+    """Return the model before any step, with a new head unless it is kept."""
     model = load_model(run.model, weights=start, img_size=run.img_size, seed=run.seed)
     if run.head == "new":
         return model.with_head(run.task, num_classes, seed=run.seed)
@@ -280,7 +279,7 @@ def _initial_model(run: TrainingRun, start: str | Path | None, num_classes: int)
 
 
 def _on_device(images: ImageSet, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images as uint8 (N, H, W, 3), with the shorter side at most `side`, and labels (N,)."""
+    """Return images as uint8 (N, H, W, 3), shorter side at most `side`, and labels (N,)."""
     labels = torch.tensor(images.labels, device=device)
     height, width = images.images.shape[1:3]
     factor = side / min(height, width)

@@ -77,10 +77,8 @@ def gaussian_noise(x: np.ndarray, rngs: Rngs, scale: float) -> np.ndarray:
 
 def shot_noise(x: np.ndarray, rngs: Rngs, photons: float) -> np.ndarray:
     """Return Poisson(photons · x) / photons."""
-    return (
-        np.stack([rng.poisson(image * photons) for rng, image in zip(rngs, x, strict=True)])
-        / photons
-    )
+    counts = [rng.poisson(image * photons) for rng, image in zip(rngs, x, strict=True)]
+    return np.stack(counts) / photons
 
 
 def impulse_noise(x: np.ndarray, rngs: Rngs, amount: float) -> np.ndarray:
