@@ -1,4 +1,4 @@
-"""What the papers state, re-run: one folder a paper, one module a notebook. Imports no torch."""
+"""Re-run the experiments of three papers: a folder for each paper, a module for each notebook."""
 
 from papers import kinds
 from papers.sections import SECTIONS

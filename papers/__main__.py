@@ -1,4 +1,4 @@
-"""The command line of the papers: ``python -m papers {train,claims,bench,gpu,parameters} ...``."""
+"""The command line ``python -m papers``: train models, judge claims, measure costs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from papers.sections import SECTIONS, runs_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status: 2 for input that is of no use."""
+    """Run the command line and return its exit status, 2 for invalid input."""
     return run_command(_parser(), argv)
 
 
 def train_command(arguments: argparse.Namespace) -> int:
-    """List the training runs of a scale, or do one or all of them."""
+    """List the training runs of a scale, or do one of them or all."""
     parameters = load_scale(arguments.scale, arguments.override)
     runs = runs_of(section.from_parameters(parameters) for section in SECTIONS.values())
     root = runs_root(arguments.scale) / "training"
@@ -42,11 +42,11 @@ def train_command(arguments: argparse.Namespace) -> int:
 
 
 def claims_command(arguments: argparse.Namespace) -> int:
-    """Judge what the papers claim on the results of a scale, section by section."""
-    # imports xarray and torch, which a list of training runs does without
+    """Print the verdicts on the papers' claims for the results of a scale, section by section."""
+    # imports xarray and torch; a list of training runs needs neither
     from papers.claims.tables import claims_text
 
-    load_scale(arguments.scale)  # a misspelt one is an error, not a scale without results
+    load_scale(arguments.scale)  # raises an error for a misspelt scale
     judged = ClaimsLedger().work.judged
     folder = (runs_root if arguments.runs else results_root)(arguments.scale)
     for section, path, ledgers, not_run in judged(folder):
@@ -64,7 +64,7 @@ def claims_command(arguments: argparse.Namespace) -> int:
 
 
 def bench_command(arguments: argparse.Namespace) -> int:
-    """Measure what a comparison costs: sizes of scale cifar on a CPU, random weights."""
+    """Measure what a comparison costs, at the sizes of scale cifar on a CPU, random weights."""
     if arguments.keep and arguments.scale != "bench":
         raise ValueError("--keep is for the full sizes, without --scale")
     if arguments.scale == "bench":
@@ -83,7 +83,7 @@ def bench_command(arguments: argparse.Namespace) -> int:
 
 
 def parameters_command(arguments: argparse.Namespace) -> int:
-    """Write the parameters cells of the notebooks; with --check, only name those out of date."""
+    """Write the parameters cells of the notebooks, or with --check name those out of date."""
     stale = False
     for section in SECTIONS.values():
         notebook = section().notebook
@@ -96,10 +96,10 @@ def parameters_command(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser, add = commands_of(
         "python -m papers",
-        "What three papers say of fine-tuned vision models, re-run.",
+        "Re-run the experiments of three papers on fine-tuned vision models.",
         {
             "train": "train the models a scale needs",
-            "claims": "judge what the papers claim on the results of a scale",
+            "claims": "judge the claims of the papers on the results of a scale",
             "bench": "measure what a comparison costs",
             "gpu": "measure on a borrowed GPU",
             "parameters": "write the parameters cells of the notebooks",
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         train_command,
         "Train the models that the notebooks need at a scale. Without --id or --all: list them. "
-        "A training that was cut off goes on from its last epoch.",
+        "A training that was interrupted goes on from its last epoch.",
     )
     what = train.add_mutually_exclusive_group()
     what.add_argument("--id", help="the one run with this id")
@@ -123,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     claims = add(
         "claims",
         claims_command,
-        "Judge what the papers claim on the results of a scale: for each claim how many seeds "
-        "agree, under both CKA estimators and both self terms.",
+        "Judge the claims of the papers on the results of a scale: for each claim the seeds that "
+        "agree, with both CKA estimators and both self terms.",
     )
     claims.add_argument(
         "--scale", default="cifar", help="a file of notebooks/scales (default: cifar)"
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         "prints its main numbers.",
     )
     bench.add_argument("--scale", default="bench", help="another scale's sizes, to try it out")
-    bench.add_argument("--keep", action="store_true", help="show it in the book from now on")
+    bench.add_argument("--keep", action="store_true", help="make it the result in the book")
 
     add_gpu(add)
 
@@ -151,11 +151,11 @@ def _parser() -> argparse.ArgumentParser:
         "(make parameters).",
     )
     parameters.add_argument(
-        "--check", action="store_true", help="write nothing; exit status 1 where one is out of date"
+        "--check", action="store_true", help="write nothing; exit status 1 if one is out of date"
     )
     return parser
 
 
-# Measuring memory starts processes that import this file.
+# Measuring memory starts processes, and they import this file.
 if __name__ == "__main__":
     sys.exit(main())

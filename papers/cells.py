@@ -1,4 +1,4 @@
-"""The parameters cell of every notebook, made from the fields of its section."""
+"""Write the parameters cell of every notebook from the fields of its section."""
 
 import json
 from fnmatch import fnmatchcase
@@ -10,7 +10,7 @@ from papers.section import Section
 
 __all__ = ["parameters_cell", "rewrite"]
 
-# In this order, a blank line between. What is in none comes last, a group for each class.
+# Groups in this order, with a blank line between them. All other parameters follow, by class.
 GROUPS = (
     "scale seeds n iterations recipe step subspace_k cache",
     "erosion_dataset erosion_n erosion_test_n erosion_epochs erosion_optimizer erosion_lr"
@@ -23,7 +23,7 @@ GROUPS = (
 
 
 def parameters_cell(section: type[Section]) -> str:
-    """Return the cell: every parameter with its default, and its comment where it has one.
+    """Return the text of the cell: every parameter with its default, and its comment if any.
 
     Examples
     --------
@@ -52,12 +52,12 @@ def parameters_cell(section: type[Section]) -> str:
 
 
 def rewrite(notebook: Path, section: type[Section], *, check: bool = False) -> bool:
-    """Put the cell into a notebook, or only `check` it; return whether it was another.
+    """Write the cell into a notebook, or only `check` it; return whether it was out of date.
 
     Raises
     ------
     ValueError
-        Where not exactly one cell has the tag ``parameters``.
+        If not exactly one cell has the tag ``parameters``.
     """
     content = json.loads(notebook.read_text(encoding="utf-8"))
     tagged = [c for c in content["cells"] if "parameters" in c["metadata"].get("tags", [])]
@@ -73,7 +73,7 @@ def rewrite(notebook: Path, section: type[Section], *, check: bool = False) -> b
 
 
 def _groups(section: type[Section]) -> list[list[str]]:
-    """Names of the parameters, group by group."""
+    """Return the names of the parameters, group by group."""
     names = list(section.model_fields)
     groups = [
         [name for pattern in patterns.split() for name in names if fnmatchcase(name, pattern)]
@@ -85,12 +85,12 @@ def _groups(section: type[Section]) -> list[list[str]]:
 
 
 def _first_with(section: type[Section], name: str) -> type:
-    """The class that brings in a parameter."""
+    """Return the class that defines a parameter."""
     return [base for base in section.__mro__ if name in getattr(base, "model_fields", ())][-1]
 
 
 def _line(section: type[Section], name: str, value: Any) -> str:
-    said = section.notes.get(name, section.model_fields[name].description)
+    comment = section.notes.get(name, section.model_fields[name].description)
     # JSON writes text and lists as Python does
     literal = str(value) if value is None or type(value) is bool else json.dumps(value)
-    return f"{name} = {literal}" + (f"  # {said}" if said else "")
+    return f"{name} = {literal}" + (f"  # {comment}" if comment else "")

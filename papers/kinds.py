@@ -1,4 +1,4 @@
-"""The papers' own kinds of results and coordinates. Importing `papers` registers them."""
+"""The kinds of results and the coordinates that only papers need. Importing `papers` adds them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invlib.results.schema import ACCURACY, KINDS, PROBES, Field, Kind, register
 _COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
 
 # fmt: off
-# Table 1 of paper A and its appendix C.1; a start without a data set is a hole in the table.
+# Table 1 and appendix C.1 of paper A. A pair of start and data set that was not run is NaN.
 _TABLE = {name: replace(field, nan="any") for name, field in ACCURACY.items()} | {
     "layer_correlation": Field(
         "self_term estimator seed", "float",
@@ -18,7 +18,7 @@ _TABLE = {name: replace(field, nan="any") for name, field in ACCURACY.items()} |
     ),
 }
 
-# Paper B: CKA of a layer with itself, in a trained network and in the weights it is compared with.
+# Paper B: CKA of each layer of a trained network with the same layer under other weights.
 _CHANGE = "CKA of trained[layer] and reference[layer]"
 
 _DRIFT = {
@@ -30,8 +30,8 @@ _DRIFT = {
     ]
 }
 
-# Paper C: networks that learn tasks one after the other. Not every network learns every task, nor
-# for as many epochs; and only marked images are evaluated with squares.
+# Paper C: networks that learn several tasks in turn. Tasks and epochs that a network did not learn
+# are NaN.
 _TASKS = {
     name: replace(_TRAINING[name], nan="any")
     for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
@@ -47,8 +47,8 @@ _TASKS = {
     "grad_cam": Field("example y x", "float", "Grad-CAM of the true class", 0, 1),
 }
 
-# Of every hypothesis about a trajectory, or of one up to each epoch. A constant series correlates
-# with nothing: NaN.
+# For every hypothesis about a trajectory, or for one hypothesis up to each epoch. The correlation
+# of a constant series is NaN.
 _CORRELATED = "estimator? seed? hypothesis?"
 
 _ROBUSTNESS = {
@@ -78,7 +78,7 @@ _CLAIMS = {
     "reason": Field("claim", "str", "why it cannot be tested here"),
 }
 
-# Several networks side by side: a layer is called by its place, shorter networks end in NaN.
+# Several networks side by side, layers by their place. Shorter networks end in NaN.
 _LENS = {
     name: Field(f"case {dims}", "float", long_name, low, high, nan="any")
     for name, dims, long_name, low, high in [

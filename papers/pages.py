@@ -1,4 +1,4 @@
-"""What the page of every section shows: its run beside the reference, verdicts, provenance."""
+"""What every notebook page shows: its run beside the reference results, verdicts, provenance."""
 
 import html
 import json
@@ -22,10 +22,10 @@ __all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", 
 def beside_reference(
     section: Section, ds: xr.Dataset, name: str | None = None
 ) -> dict[str, xr.Dataset]:
-    """Return this run's Dataset and, where they come with the project, the reference results.
+    """Return this run's Dataset and the reference results, if the project has them.
 
-    The keys say which is which and at what scale it was made. `name` is that of the section that
-    `ds` is of, if it is another.
+    The keys say which is which, and the scale of each. If `ds` belongs to another section, `name`
+    is the name of that section.
     """
     shown = {f"this run: {section.scale}": ds}
     reference = section.reference.with_name(f"{name or section.name}.nc")
@@ -35,7 +35,7 @@ def beside_reference(
 
 
 def setup(section: Section, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """Return what was chosen for the paper, and for each run shown: what was reduced."""
+    """Return a table of settings: the paper's, and those of each run shown beside them."""
     columns = {"the paper": load_scale("paper")}
     columns |= {title: json.loads(ds.attrs["parameters"]) for title, ds in shown.items()}
     table = {
@@ -48,28 +48,28 @@ def setup(section: Section, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def rows(shown: Mapping[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
-    """Yield (title, Dataset) for every run, data set and recipe shown, `select` applied."""
+    """Yield (title, Dataset) for every run, data set and recipe, with `select` applied."""
     for title, ds in shown.items():
-        for words, one in settings(ds):
-            yield "\n".join([title, *words]), one.sel(**select)
+        for words, part in settings(ds):
+            yield "\n".join([title, *words]), part.sel(**select)
 
 
 def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
-    """Return the verdicts on the claims of section `name`: a table for each of the `rows`."""
+    """Return the verdicts on the claims of section `name`, a table for each of the `rows`."""
     tables = [
-        f"<h3>{html.escape(title)}</h3>" + claims_html(check_claims(CLAIMS[name], one))
-        for title, one in rows(shown)
+        f"<h3>{html.escape(title)}</h3>" + claims_html(check_claims(CLAIMS[name], part))
+        for title, part in rows(shown)
     ]
     return HTML("".join(tables))
 
 
 def made_with(*shown: Mapping[str, xr.Dataset]) -> HTML:
-    """Return the boxes that say what made the results shown, see `provenance_html`."""
+    """Return the `provenance_html` of all results shown."""
     return HTML("".join(provenance_html(ds) for runs in shown for ds in runs.values()))
 
 
 def provenance_html(ds: xr.Dataset) -> str:
-    """Return the box a page shows under a figure: scale, device, commit, seeds, time, command.
+    """Return a box with the provenance of a result: scale, device, commit, seeds, time, command.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Parameters of notebooks: their types, the files of a scale, and errors in words."""
+"""Parameters of notebooks: their types, reading the files of a scale, readable errors."""
 
 from __future__ import annotations
 
@@ -32,28 +32,27 @@ __all__ = [
 
 
 class ParameterError(ValueError):
-    """A parameter that does not exist, or whose value is of no use. One line for each."""
+    """Raised for unknown parameters and invalid values, with one line for each."""
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks for this: the reader of a notebook needs the sentence, not twenty frames of
-        # validation.
+        # IPython calls this. A reader of a notebook needs the message, not the frames of pydantic.
         return [f"{type(self).__name__}: {self}"]
 
 
 def load_scale(scale: str, override: str | Path | None = None) -> dict[str, Any]:
-    """Return the parameters of a scale, `override`'s laid over them.
+    """Return the parameters of a scale. Those of the file `override` replace them.
 
     Parameters
     ----------
     scale : str
         The name of a file of ``notebooks/scales``.
     override : path, optional
-        A second file, as papermill's second ``-f``.
+        A second file, like papermill's second ``-f``.
 
     Raises
     ------
     ParameterError
-        For a scale or file that does not exist, and for a file that is no mapping of parameters.
+        If the scale or file does not exist, or a file is no mapping of parameters.
 
     Examples
     --------
@@ -97,7 +96,7 @@ def _distinct(values: tuple) -> tuple:
     return values
 
 
-Several = (Field(min_length=1), AfterValidator(_distinct))  # what a list must be, at least
+Several = (Field(min_length=1), AfterValidator(_distinct))  # every list: not empty, no repeats
 
 Names = Annotated[tuple[Name, ...], *Several]
 
@@ -109,7 +108,7 @@ def _is_plain(value: Any) -> bool:
         return all(map(_is_plain, value))
     if isinstance(value, dict):
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    # exactly these: a NumPy float is a float as well
+    # exactly these types, because a NumPy float is a float too
     return value is None or type(value) in (bool, float, int, str)
 
 
@@ -119,12 +118,12 @@ def _may_be_parameter(name: str, value: Any) -> bool:
     return not isinstance(value, types.ModuleType) and not callable(value) and _is_plain(value)
 
 
-# The library's and those that are raced against them. A test holds them to the rules there are.
+# The library's rules and those raced against them. A test checks that these are all rules.
 RULES = (*RECIPES, "lbfgs", "momentum", "raw_fast", "scaled_ngd", "short_adam")
 
 
 def split(recipe: str) -> tuple[str, int, str]:
-    """Read "fast:50" or "fast:50:images": rule, gradient evaluations, start."""
+    """Return rule, gradient evaluations and start of a recipe: "fast:50" or "fast:50:images"."""
     rule, evaluations, init = (*recipe.split(":"), "", "")[:3]
     choices("recipe", rule, RULES)
     if not evaluations.isdigit() or int(evaluations) < 1:

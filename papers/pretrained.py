@@ -1,4 +1,4 @@
-"""The model that sections start from: given weights, or trained here, once for all of them."""
+"""Sections that start from a pretrained model: it has given weights, or is trained here once."""
 
 from pydantic import Field
 
@@ -13,9 +13,9 @@ __all__ = ["Pretrained"]
 class Pretrained(Section):
     """A section that starts from a pretrained model.
 
-    `weights` are ``"timm"``, a path to safetensors, or null: then the model is trained here from a
-    random start. `batch_size`, `augmentation` and `train_seed` are those of pretraining, and of
-    whatever starts from it.
+    `weights` are ``"timm"``, a path to safetensors, or None. With None, the model is trained here
+    from a random start. `batch_size`, `augmentation` and `train_seed` are used for pretraining and
+    for all trainings that start from it.
     """
 
     model: Name = "vit_nano_patch8_32"
@@ -35,7 +35,7 @@ class Pretrained(Section):
     train_seed: Natural = 0
 
     def pretraining_run(self) -> TrainingRun | None:
-        """Return the run that makes the pretrained model, or None where `weights` are given."""
+        """Return the run that trains the pretrained model, or None if `weights` are given."""
         if self.weights is not None:
             return None
         return TrainingRun(
@@ -49,10 +49,10 @@ class Pretrained(Section):
             batch_size=self.batch_size,
             augmentation=self.augmentation,
             seed=self.train_seed,
-            keep="ends",  # only its last epoch is ever a starting point
+            keep="ends",  # only the last epoch is a starting point
         )
 
     def pretraining_by_name(self) -> dict[str, TrainingRun]:
-        """Return the pretraining by its name in `runs`; nothing where `weights` are given."""
+        """Return the pretraining by its name in `runs`, or nothing if `weights` are given."""
         run = self.pretraining_run()
         return {f"pretraining on {run.dataset}": run} if run else {}

@@ -1,7 +1,7 @@
-"""The parameters of a notebook: read from its namespace, checked before any work starts.
+"""`Section`: the parameters of one notebook, checked before any work starts, and what it needs.
 
-Papermill passes text where a list was meant and only logs a name that does not exist; both would
-show up minutes later, or never. So the first cell after the injected one builds a `Section`.
+Papermill may pass a list as text, and it only logs an unknown name. Both mistakes would show up
+minutes later, or never. So the first cell after the injected one builds a `Section`.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
 
 __all__ = ["REFERENCE_SCALE", "Section", "section_class"]
 
-# The committed results of one scale stand beside every reader's own run.
+# The committed results of this scale are shown beside a reader's own run.
 REFERENCE_SCALE = "cifar"
 
-# Every section by its name: filled as the classes are defined, which `papers` does at its import.
+# Every section by its name. It is filled when the classes are defined, by importing `papers`.
 _BY_NAME: dict[str, type[Section]] = {}
 
-# Left in a namespace that was checked once, see `Section.from_namespace`.
+# Set in a namespace that was checked once, see `Section.from_namespace`.
 _CHECKED = "_invlib_parameters_checked"
 
 
 class Section(BaseModel):
-    """What the notebook of one section of a paper is run with, and what it needs.
+    """The parameters of one notebook, and the training runs it needs.
 
-    A subclass adds its parameters as fields and says `name` and `runs`. It imports neither torch
-    nor xarray: the module of the same name in the folder ``work`` beside it computes. The defaults
-    are those of the laptop scale, written nowhere else; a field's description is its comment in
-    the notebook. Types are those of JSON and strict: a list becomes a tuple, but text never
-    becomes a number.
+    A subclass adds parameters as fields, and defines `name` and `runs`. It imports neither torch
+    nor xarray. The module of the same name in the folder ``work`` beside it computes the results.
+    Defaults are those of the laptop scale and are written nowhere else. A field's description is
+    its comment in the notebook. Types are strict: a list becomes a tuple, but text never becomes a
+    number.
 
-    `scale` names the workload, a file of ``notebooks/scales``: where results are kept, and what a
-    figure says about itself.
+    `scale` names the workload, a file of ``notebooks/scales``. Results are kept in a folder of that
+    name, and figures show it.
 
     Raises
     ------
@@ -82,13 +82,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
-    alone: ClassVar[bool] = False  # it measures time: the workflow runs nothing beside it
-    own_trainings: ClassVar[bool] = False  # many short ones: its notebook does them, in one process
-    uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads, made before it
-    compared: ClassVar[Mapping[str, str]] = {}  # parameter -> words: what a reader compares
+    alone: ClassVar[bool] = False  # it measures time, so the workflow runs nothing at its side
+    own_trainings: ClassVar[bool] = False  # the notebook does its many short trainings itself
+    uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads; they run first
+    compared: ClassVar[Mapping[str, str]] = {}  # parameter -> its label in the table of settings
     notes: ClassVar[Mapping[str, str]] = {}  # parameter -> its comment, if not the description
 
-    # becomes a folder name
+    # also a folder name
     scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"
     seeds: Seeds = Field(
         (0, 1, 2), description="each draws the images and the noise the inversions start from"
@@ -101,12 +101,12 @@ class Section(BaseModel):
             _BY_NAME[cls.name] = cls
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the training runs this section needs, by a name for people. Imports no torch."""
+        """Return the training runs of this section, by readable names. Imports no torch."""
         return {}
 
     @property
     def work(self) -> ModuleType:
-        """The module that computes the section, which may import torch: ``work`` beside its own."""
+        """The module in ``work`` that computes this section. It may import torch."""
         package, _, name = type(self).__module__.rpartition(".")
         return import_module(f"{package}.work.{name}")
 
@@ -119,7 +119,7 @@ class Section(BaseModel):
         return self._pages.beside_reference(self, ds, name)
 
     def setup(self, shown: Shown) -> pd.DataFrame:
-        """Return what was chosen for the paper and for each run, see `papers.pages`."""
+        """Return a table of the settings of the paper and of each run, see `papers.pages`."""
         return self._pages.setup(self, shown)
 
     def rows(self, shown: Shown, **select: object) -> Iterator[tuple[str, xr.Dataset]]:
@@ -142,9 +142,9 @@ class Section(BaseModel):
     def from_namespace(cls, namespace: dict[str, Any]) -> Self:
         """Build the section from a notebook's ``globals()``.
 
-        What notebooks define besides parameters (modules, functions, arrays, IPython's own names)
-        is passed over. So is, when the cell is run again by hand, every name that is no
-        parameter: by then the notebook's own variables are among them.
+        Modules, functions, arrays and IPython's names are ignored. If the cell is run again by
+        hand, all names that are no parameters are ignored, because the notebook has defined
+        variables.
         """
         known = _every_parameter(cls)
         again = _CHECKED in namespace
@@ -159,7 +159,7 @@ class Section(BaseModel):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
-        """Build the section from a mapping that may hold other sections' parameters as well."""
+        """Build the section from a mapping, which may have parameters of other sections too."""
         known = _every_parameter(cls)
         listed = "; known are " + ", ".join(sorted(known))
         problems = [
@@ -175,9 +175,9 @@ class Section(BaseModel):
         ]
         if not problems:
             try:
-                # By way of JSON, where a list stands for a tuple although types are strict.
+                # Through JSON, because a strict tuple accepts a list only from there.
                 section = cls.model_validate_json(json.dumps(own))
-                section.runs()  # what a training run refuses shows here, before any work
+                section.runs()  # raises what a training run refuses, before any work
                 return section
             except ValidationError as error:
                 problems = list(map(explain, error.errors()))
@@ -207,7 +207,7 @@ class Section(BaseModel):
 
     @property
     def inversions(self) -> Path | bool:
-        """Folder of the inversions kept on disk; False where none are."""
+        """Folder of the cached inversions; False without a cache."""
         return self.cache and self.output.parent / "inversions"
 
     @property
@@ -216,7 +216,7 @@ class Section(BaseModel):
         try:
             usual = type(self).from_parameters(load_scale(self.scale))
             file = ["-f", f"notebooks/scales/{self.scale}.yaml"]
-        except ParameterError:  # a scale with no file: say every value that is not the default
+        except ParameterError:  # a scale without a file: list all values that are not the default
             usual, file = type(self)(), []
         usual = usual.model_dump(mode="json")
         other = {k: v for k, v in self.model_dump(mode="json").items() if usual[k] != v}
@@ -232,5 +232,5 @@ def section_class(name: str) -> type[Section]:
 
 
 def _every_parameter(cls: type[Section]) -> set[str]:
-    """Names that any section knows: a scale file serves all notebooks."""
+    """Return the parameters of all sections, because a scale's file has them all."""
     return set().union(cls.model_fields, *(section.model_fields for section in _BY_NAME.values()))

@@ -1,4 +1,4 @@
-"""The sections of the book by name, and the training runs they need. Imports no torch."""
+"""All sections (notebooks) of the book by name, and their training runs. Imports no torch."""
 
 from collections.abc import Iterable, Mapping
 
@@ -22,7 +22,7 @@ from papers.section import Section
 
 __all__ = ["SECTIONS", "runs_of"]
 
-# In the order of the book. notebooks/<name>.ipynb is run with the parameters its class accepts.
+# In the order of the book. The class has the parameters of notebooks/<name>.ipynb.
 SECTIONS: Mapping[str, type[Section]] = {
     section.name: section
     for section in (
@@ -46,7 +46,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 
 
 def runs_of(sections: Iterable[Section]) -> dict[str, TrainingRun]:
-    """Return every training run that `sections` need by its id, each after what it starts from."""
+    """Return all training runs of `sections` by id. A run comes after the run it starts from."""
     runs: dict[str, TrainingRun] = {}
 
     def add(run: TrainingRun) -> None:

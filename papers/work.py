@@ -1,4 +1,4 @@
-"""What the work of every section shares: the device, the results it writes and those it reads."""
+"""What computing any section needs: the device, writing its results, reading those of others."""
 
 import json
 import time
@@ -18,7 +18,7 @@ Compute = Callable[[Section], xr.Dataset]
 
 
 def best_device() -> str:
-    """Return ``"cuda"`` where there is one, else ``"cpu"``."""
+    """Return ``"cuda"`` if there is a GPU, else ``"cpu"``."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -29,11 +29,11 @@ def written(
     device: str | None = None,
     keep: Iterable[str] = (),
 ) -> Callable[[Compute], Compute]:
-    """Make work write what it returns to the section's `output`, with what made it.
+    """Decorate a function so that its Dataset is written to the section's `output`.
 
-    Results are returned as they are read back. They name the device that the Dataset itself names,
-    else the best one. `seeds` are those that its trainings or images were drawn with; `keep` are
-    names of its own attributes.
+    Provenance is added, and the result is returned as read back from the file. `seeds` are those of
+    its trainings or images. Its device is `device`, that of the Dataset's attributes, or the best
+    one. `keep` names other attributes to keep.
     """
 
     def decorate(compute: Compute) -> Compute:
@@ -60,7 +60,7 @@ def written(
 def results_of(section: Section, name: str) -> xr.Dataset:
     """Return the results of section `name` with the parameters of `section`.
 
-    They are computed if no file holds them.
+    They are computed if no file has them.
     """
     cls = section_class(name)
     own = section.model_dump(mode="json")

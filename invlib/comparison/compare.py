@@ -1,4 +1,4 @@
-"""A comparison of two models as one Dataset, from which every quantity of paper A follows.
+"""Compare two models. Every quantity of paper A follows from the resulting Dataset.
 
 Each (model, layer, seed) is inverted once, all layers in one batch. A whole (ref_layer, layer)
 matrix then falls out of one forward pass per inverted set.
@@ -187,7 +187,7 @@ def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Ten
 def _without_inversion(
     models: dict[str, StagedModel], images: Tensor, layers: list[int], k: int
 ) -> tuple[xr.Dataset, dict[str, Tensor]]:
-    """CKA and subspaces of one seed without the seed dim, and the Grams of the images."""
+    """Return CKA and subspaces of one seed (without the dim), and the Grams of the images."""
     grams, directions = {}, {}
     for short, model in models.items():
         grams[short], directions[short] = layer_grams(model, images, layers, k=k)
@@ -212,7 +212,7 @@ def _with_inversions(
     layers: list[int],
     jackknife: str,
 ) -> xr.Dataset:
-    """STIR of one seed without the seed dim: on images that were inverted, and at their `start`."""
+    """Return STIR of one seed (without the dim) on inverted images and on their `start`."""
     out, row = {}, ("estimator", "layer")
     one_start = bool((start == start[:1]).all())
     for target, model in models.items():
@@ -239,13 +239,13 @@ def _with_inversions(
 
 
 def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
-    """Both estimators of what `function` makes of two stacks of Grams, (estimator, …)."""
+    """Return `function` of two stacks of Grams with both estimators, (estimator, …)."""
     values = [function(a, b, debiased=name == "debiased") for name in ESTIMATORS]
     return torch.stack(values).cpu().numpy()
 
 
 def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
-    """The variable ``<name>_jackknife`` from Grams (layer, n, n); none if too few images."""
+    """Return the variable ``<name>_jackknife`` from Grams (layer, n, n); none if n < 5."""
     if k.shape[-1] < 5:  # one less is too few for the debiased estimator
         return {}
     values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
@@ -253,7 +253,7 @@ def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E7
 
 
 def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
-    """The variable ``<name>_left_out`` from Grams (layer, n, n) and (ref_layer, layer, n, n)."""
+    """Return variable ``<name>_left_out`` from Grams (layer, n, n), (ref_layer, layer, n, n)."""
     rows = [_jackknife(name, k, row) for row in l]  # one by one: n times as much as CKA is in hand
     if not all(rows):
         return {}

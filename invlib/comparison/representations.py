@@ -1,4 +1,4 @@
-"""What a model makes of sets of images, layer by layer, as Gram matrices."""
+"""Run a model on sets of images and return the Gram matrix of every layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["layer_grams"]
 def layer_grams(
     model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Return the Gram matrix of every layer, and its top-`k` directions if asked.
+    """Return the Gram matrix of every layer, and its top `k` principal directions if `k` is given.
 
     `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
     (S, L, n, n), without directions. Stage by stage over as many sets as fit into a batch, or one
@@ -50,7 +50,7 @@ def layer_grams(
 def _grams(
     model: StagedModel, sets: Tensor, layers: list[int], batch: int, k: int | None = None
 ) -> tuple[Tensor, list[Tensor]]:
-    """Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first, in one pass."""
+    """Return Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first set."""
     grams, directions = [], []
     h = sets.flatten(0, 1).to(model.device)
     with frozen(model):

@@ -14,9 +14,8 @@ _OF_FINETUNED = {"ft", "accuracy", "test"}  # words in names of variables of the
 def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False) -> xr.Dataset:
     """Join comparisons along a new dim. Its coordinate is the keys of `parts`.
 
-    With ``shared=True`` the parts have one pretrained model and one set of images (several tasks or
-    epochs, say). Then variables without the fine-tuned model are the same in all parts, and do not
-    get the new dim.
+    With ``shared=True`` all parts (tasks or epochs, say) have the same pretrained model and images.
+    Variables that do not involve the fine-tuned model then stay without the new dim.
 
     Raises
     ------

@@ -233,8 +233,8 @@ def load_images(
     Raises
     ------
     ValueError
-        For an unknown name or split (the message suggests the nearest), more images than there are,
-        or a damaged file.
+        For an unknown name or split (the message suggests the nearest), too many images, or a
+        damaged file.
     TypeError
         For images that are not uint8, or labels, `n` or `skip` that are not integers.
     FileNotFoundError

@@ -1,4 +1,4 @@
-"""Inversions kept on disk, keyed by everything they depend on, and shared between processes."""
+"""A disk cache of inversions, with a key for all they depend on, shared between processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REVISIONS = {"fast": 2}
 def cached_invert(
     model: StagedModel, images: Tensor, *, cache: bool | str | Path = True, **arguments
 ) -> Inversion:
-    """Return ``invert(model, images, **arguments)``, from `cache` when it is there.
+    """Return ``invert(model, images, **arguments)``, read from the cache if it is there.
 
     `cache` is True (the project's cache folder), a folder, or False (always invert). A second
     process that wants the same inversion waits for the first; a damaged file is replaced. An

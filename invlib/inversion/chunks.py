@@ -1,4 +1,4 @@
-"""How many images fit into the memory at hand."""
+"""Find out how many images can be inverted at once in the free memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ENOUGH = {"cpu": 16, "cuda": 256}
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return the memory in bytes that is free on `device`.
+    """Return the free memory of `device` in bytes.
 
-    So is what can go: on a CPU caches, on a GPU what PyTorch holds and does not use.
+    It includes what can be freed: caches on a CPU, what PyTorch holds but does not use on a GPU.
     """
     if device.type == "cuda":
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -29,7 +29,7 @@ def available_bytes(device: torch.device) -> int:
 
 
 def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> int:
-    """Return the bytes autograd keeps to invert one image (1, 3, H, W) at all `layers`: measured.
+    """Measure the bytes that autograd keeps to invert one image (1, 3, H, W) at all `layers`.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> in
 
 
 def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> list[int]:
-    """Bytes that autograd keeps after each stage up to `last`, of so many copies of an image."""
+    """Return the bytes that autograd keeps for each stage up to `last`, for copies of an image."""
     per_stage, kept = [], {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> li
 
 
 def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:
-    """Return how many images to invert at a time: a third of the free memory, no more than helps.
+    """Return how many images to invert at once, in at most a third of the free memory.
 
     Chunks are as equal as can be: a GPU prepares for every new number of rows.
 

@@ -1,4 +1,4 @@
-r"""Representation inversion: images X′ that a model cannot tell from X at a given layer.
+r"""Invert layers of a model: search for images X′ that a layer cannot tell from given images X.
 
 For every image and layer k, minimise the relative distance (Mahendran & Vedaldi 2015; Nanda et al.
 2022)
@@ -31,7 +31,7 @@ __all__ = ["Inversion", "check_images", "invert", "start_images"]
 
 @dataclass(frozen=True)
 class Inversion:
-    """What `invert` found.
+    """The result of `invert`.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def invert(
     chunk: int | None = None,
     progress: bool | None = None,
 ) -> Inversion:
-    """Find, for each image and layer, another image with the same representation.
+    """Search, for each image and layer, for another image with the same representation.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
 
 
 def _first_gradient(model, start, targets, norms, layers) -> tuple[Tensor, Tensor]:
-    """Relative distances (L·c,) and gradients at the start: one pass forward serves all layers."""
+    """Return relative distances (L·c,) and gradients at the start, from one pass for all layers."""
     leaf = start.detach().requires_grad_()
     rows = zip(model.features(leaf, layers), targets, norms, strict=True)
     losses = [(h.flatten(1) - target).norm(dim=1) / norm for h, target, norm in rows]
@@ -189,7 +189,7 @@ def _first_gradient(model, start, targets, norms, layers) -> tuple[Tensor, Tenso
 
 
 def _gradient(model, x, targets, norms, layers) -> tuple[Tensor, Tensor]:
-    """Relative distances (L·c,) and their gradients, of all rows in one batch."""
+    """Return relative distances (L·c,) and their gradients, for all rows in one batch."""
     leaf = x.detach().requires_grad_()
     loss = _distances(model, leaf, targets, norms, layers)
     (grad,) = torch.autograd.grad(loss.sum(), leaf)
@@ -197,7 +197,7 @@ def _gradient(model, x, targets, norms, layers) -> tuple[Tensor, Tensor]:
 
 
 def _distances(model, x, targets, norms, layers) -> Tensor:
-    """Relative distances of all rows, (L·c,): stage by stage, shedding the rows of a layer."""
+    """Return relative distances of all rows, (L·c,). The rows of layer k leave after stage k."""
     c, losses, h = len(targets[0]), [], x
     for k in range(layers[-1] + 1):
         h = model.stages[k](h)
@@ -209,7 +209,7 @@ def _distances(model, x, targets, norms, layers) -> Tensor:
 
 
 def start_images(images: Tensor, init: str, seed: int) -> Tensor:
-    """Return the images an inversion starts from, (N, 3, H, W), the same for every layer.
+    """Return the images that an inversion starts from, (N, 3, H, W), the same for every layer.
 
     Drawn on the CPU from `seed`, so that every device starts at the same place.
 
@@ -237,7 +237,7 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
 def check_recipe(
     *, iterations: int, optimizer: str | Rule, step: float | None, init: str, chunk: int | None
 ) -> None:
-    """Refuse what `invert` cannot do, by name, before anything is done."""
+    """Raise ValueError for arguments that `invert` cannot use."""
     if not callable(optimizer):
         choices("optimizer", optimizer, OPTIMIZERS)
     choices("init", init, STARTS)
@@ -249,7 +249,7 @@ def check_recipe(
 
 
 def check_images(model: StagedModel, images: Tensor) -> None:
-    """Refuse what is not a batch of float images in [0, 1] of the model's size."""
+    """Raise ValueError unless images are floats in [0, 1] of the model's size."""
     size = (3, model.img_size, model.img_size)
     if not isinstance(images, Tensor) or images.ndim != 4 or tuple(images.shape[1:]) != size:
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
@@ -267,7 +267,7 @@ def check_images(model: StagedModel, images: Tensor) -> None:
 
 
 def check_norms(norms: Tensor, layers: list[int], model: StagedModel) -> None:
-    """Refuse representations of length 0, inf or NaN: no relative distance is defined there."""
+    """Raise ValueError for representations of length 0, inf or NaN, which have no distance."""
     usable = (norms.isfinite() & (norms > 0)).all(1).tolist()
     for k, fine in zip(layers, usable, strict=True):
         if not fine:

@@ -1,4 +1,4 @@
-r"""Update rules of an inversion, each a projected step in pixel space.
+r"""Update rules: how an inversion moves the pixels in one step, given their gradient.
 
 A rule is ``make(x, iterations, step=…, basis=None) -> update``; ``update(grad)`` moves the rows of
 x (R, 3, H, W) in place and projects them back to [0, 1]. Rows never look at one another, so a row's
@@ -70,7 +70,7 @@ def fast(
     *,
     unit: bool = True,
 ) -> Callable[[Tensor], None]:
-    r"""Adam with a short memory, on unit gradients along what the patch embedding reads.
+    r"""Adam with short averages, on unit gradients in the coordinates of the patch embedding.
 
     Each p×p patch x is seen by a ViT only as Vx, where the orthonormal rows of V span what the
     patch embedding does not throw away. Adam scales its coordinates one by one, so it matters
@@ -128,7 +128,7 @@ def fast(
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """Rows (R, D) at length 1 each; 0 stays 0."""
+    """Return rows (R, D) scaled to length 1; a row of 0 stays 0."""
     return rows / (rows.norm(dim=1, keepdim=True) + 1e-10)
 
 
@@ -154,7 +154,7 @@ OPTIMIZERS: dict[str, Rule] = {"adam": adam, "fast": fast, "ngd": ngd}
 
 
 def named(rule: str | Rule) -> str:
-    """Return what to call a rule where it is written down; two rules may have the same name.
+    """Return the name of a rule for results; two rules may have the same name.
 
     Examples
     --------

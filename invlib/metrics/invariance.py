@@ -138,9 +138,8 @@ def compression(
 ) -> xr.DataArray:
     """Return the mean flow from pretrained layers i to earlier fine-tuned layers, j < i.
 
-    `pretrained` and `finetuned` choose the layers, by default all; then the value is the negative
-    of `expansion`. Above 0, these pretrained layers fit these fine-tuned layers better than the
-    other way round.
+    `pretrained` and `finetuned` choose the layers. By default these are all, and the value is the
+    negative of `expansion`.
 
     Examples
     --------
@@ -180,8 +179,7 @@ def _block(flow, pretrained, finetuned, side: Callable) -> xr.DataArray:
 def compressed_share(flow: xr.DataArray) -> xr.DataArray:
     """Return the share of layer pairs whose invariances flow to the earlier layer, in [0, 1].
 
-    It is the share of pairs j < i with M(i, j) > 0; the other pairs are expanded. At 0.5 neither
-    direction prevails.
+    It is the share of pairs j < i with M(i, j) > 0; the other pairs are expanded.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What every family of networks says of itself, and what any network is treated with."""
+"""What all models share: the `Family` interface, normalisation, freezing, splitting batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MakeHead = Callable[[nn.Module, int | None], Callable[[Tensor], Tensor]]
 
 
 class Family:
-    """One kind of network: how it is cut into stages, which heads it can have, how it is resized.
+    """One kind of network: how to cut it into stages, give it a head and resize it.
 
     A family keeps nothing: every method takes the network.
 
@@ -44,15 +44,15 @@ class Family:
         raise NotImplementedError
 
     def input_size(self, net: nn.Module) -> int:
-        """Return the side of the images in pixels."""
+        """Return the side of the input images in pixels."""
         raise NotImplementedError
 
     def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input in pixels; ValueError for one that cannot be."""
+        """Set the side of the input in pixels; ValueError if it is impossible."""
         raise NotImplementedError
 
     def match_resolution(self, net: nn.Module, state: dict[str, Tensor]) -> None:
-        """Resize `net` to what the weights `state` were trained at, where they tell."""
+        """Resize `net` to the size that the weights `state` were trained at, if they show it."""
 
     def patch_weight(self, net: nn.Module) -> Tensor | None:
         """Return the patch embedding as a matrix on raw pixels, (dim, 3·p·p); None without one."""
@@ -60,7 +60,7 @@ class Family:
 
 
 def remember_normalisation(net: nn.Module) -> None:
-    """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1), timm's, or 0.5 for our own.
+    """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1): timm's values, or else 0.5.
 
     Not persistent: they are no weights and are in no checkpoint.
     """
@@ -71,7 +71,7 @@ def remember_normalisation(net: nn.Module) -> None:
 
 
 def normalise(net: nn.Module, x: Tensor) -> Tensor:
-    """Return images (N, 3, H, W) in [0, 1] as `net` wants them.
+    """Return images (N, 3, H, W) in [0, 1], normalised as `net` expects them.
 
     Examples
     --------
@@ -85,10 +85,10 @@ def normalise(net: nn.Module, x: Tensor) -> Tensor:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no parameter gradients inside; everything as it was afterwards.
+    """Put `model` into evaluation mode without parameter gradients, and restore it afterwards.
 
-    Convolutions are as precise as matrix products: left alone, cuDNN computes those of float32 in
-    TF32, which moves STIR of a ResNet by up to 0.16.
+    Convolutions are as precise as matrix products. By default, cuDNN computes float32 convolutions
+    in TF32, which changes the STIR of a ResNet by up to 0.16.
     """
     convolutions = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
@@ -115,12 +115,12 @@ def outside_autocast(device: torch.device) -> AbstractContextManager:
 
 
 def has_batch_norm(net: nn.Module) -> bool:
-    """Whether a training step of `net` normalises by the batch, so that one image is too few."""
+    """Return whether `net` normalises by the batch in training, so that it needs two images."""
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
 
 
 def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:
-    """Return `order` (N,) in batches of `size`, the last one smaller where N is no multiple.
+    """Split `order` (N,) into batches of `size`. The last one may be smaller.
 
     A last batch of fewer than `least` images joins the one before it: no image is left out.
 

@@ -145,8 +145,7 @@ def epoch_curves(
     Parameters
     ----------
     rows
-        ``{row title: {panel title: DataArray}}``, dims epoch and layer, and perhaps seed (the mean
-        is drawn).
+        ``{row title: {panel title: DataArray}}``, dims epoch, layer, and perhaps seed (averaged).
     sharey
         As in `matplotlib.pyplot.subplots`.
 
@@ -180,8 +179,8 @@ def depth_curves(
     Parameters
     ----------
     quantities
-        ``{panel title: DataArray}``, dims case, place, and perhaps seed (line: mean, band: range)
-        and when.
+        ``{panel title: DataArray}``, dims case, place, perhaps seed (line: mean, band: range),
+        when.
     depth
         Depth of each place, dims case and place.
     columns

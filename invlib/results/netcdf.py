@@ -18,9 +18,8 @@ __all__ = ["open_results", "save_results"]
 def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write `ds` to the netCDF file `path`, whole or not at all, and return the path.
 
-    Missing names and units are taken from the schema (`conform`), and the result is validated
-    first. A reader of `path` finds the old file or the new one, even after a crash. Folders are
-    made if needed.
+    First, missing names and units are taken from the schema (`conform`), and the result is
+    validated. A reader of `path` finds the old file or the new one, even after a crash.
 
     Raises
     ------

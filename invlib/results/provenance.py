@@ -50,8 +50,8 @@ def provenance(
     Parameters
     ----------
     parameters : mapping
-        All settings. They are written as JSON; paths, dataclasses, pydantic models and NumPy values
-        are allowed.
+        All settings, to be written as JSON: also paths, dataclasses, pydantic models and NumPy
+        values.
     seeds : iterable of int
     wall_time : float
         Seconds.

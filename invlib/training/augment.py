@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, on the device the images live on.
+"""Random crops, flips, rotations and colours for a whole batch at once, on the batch's device.
 
 Crop, resize, flip and rotation are all affine, so they are composed into one matrix per image and
 the pixels are read once. Every random number is drawn on the CPU: a run sees the same crops
@@ -23,7 +23,7 @@ __all__ = ["RECIPES", "Recipe", "augment"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is drawn for each image; the numbers are torchvision's arguments of the same meaning."""
+    """The ranges of an image's random changes, in the numbers that torchvision takes."""
 
     scale: tuple[float, float] = (1.0, 1.0)  # area of the crop, as a fraction of the image
     ratio: tuple[float, float] = (1.0, 1.0)  # width / height of the crop
@@ -98,7 +98,7 @@ def _sent(numbers: Tensor, device: torch.device) -> Tensor:
 
 
 def draw_affine(recipe: Recipe, n: int, height: int, width: int, generator: Generator) -> Tensor:
-    """Return (n, 2, 3) matrices that take output to input coordinates, both in [-1, 1]."""
+    """Return matrices (n, 2, 3) from output to input coordinates, both in [-1, 1]."""
     w, h = _draw_crop(recipe, n, height, width, generator)  # (n,), fractions of the sides
     draw = torch.rand(4, n, generator=generator)
     centre_x = (2 * draw[0] - 1) * (1 - w)  # the crop stays inside the image

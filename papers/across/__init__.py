@@ -1,1 +1,1 @@
-"""Pages that hold the papers against one another."""
+"""The sections of the book that are about all three papers."""

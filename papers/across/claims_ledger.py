@@ -1,11 +1,11 @@
-"""The claims ledger: which sections' results it judges."""
+"""The section with the claims ledger: the verdicts on all claims of the papers."""
 
 from papers.claims.data import sections_with_claims
 from papers.section import Section
 
 
 class ClaimsLedger(Section):
-    """All verdicts on this run's results, and on the reference results beside them.
+    """Verdicts on all claims, for the results of this run and for the reference results.
 
     Examples
     --------

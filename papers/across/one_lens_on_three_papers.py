@@ -1,4 +1,4 @@
-"""Across the papers: A's measures on B's unlearning and C's erosion, C's on A's fine-tuning."""
+"""The section that applies the measures of papers A and C to trainings of all three papers."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from papers.section import Section
 
 
 class OneLensOnThreePapers(Section):
-    """Learning, forgetting, flow, probes and ranks of four trainings: one of each paper, one new.
+    """Learning, forgetting, flow, probes and ranks of four trainings: one from each paper, one new.
 
-    The networks are those of the other pages; nothing is trained here. Of each page the first
-    training seed is looked at. Probes are fitted to `lens_probe_n` training images; they are
-    scored, and ranks computed, on `lens_probe_test_n` test images.
+    The networks are those of the other pages, each with its first training seed. Probes are fitted
+    to `lens_probe_n` training images. Their accuracies, and the ranks, are computed on
+    `lens_probe_test_n` test images.
     """
 
     name = "one_lens_on_three_papers"

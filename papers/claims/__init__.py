@@ -1,1 +1,1 @@
-"""What a claim is, how it is judged, and its tables."""
+"""Claims of the papers: what a claim is, how it is judged, and tables of verdicts."""

@@ -1,8 +1,8 @@
-"""The claims ledger: what a paper says, as numbers with thresholds, judged on a section's results.
+"""Judge claims: compare a number from a section's results with a threshold, for every seed.
 
-A `Claim` names one number that decides it; `check_claims` computes that number for every seed,
-under both CKA estimators and both self terms, and counts in how many seeds the claim holds. Beside
-it stands an interval: how much hangs on which images were drawn. No verdict is typed by hand.
+A `Claim` is a statement of a paper with the number that decides it. `check_claims` computes the
+number for every seed, with both CKA estimators and both self terms, and counts the seeds in which
+the claim holds. It adds an interval for the draw of the images.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ class Claim:
     Parameters
     ----------
     id : str
-        ``"A-4.1-..."``: paper, section, and a name that stays.
+        ``"A-4.1-..."``: paper, section, and a name that never changes.
     paper, section, figure : str
-        Where the statement stands.
+        The place of the statement.
     words : str
         The statement, in our words.
     number : str
-        What `measure` returns, in words.
+        The number that `measure` returns, in words.
     measure : callable
         ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, seed).
     threshold : float
     above : bool
-        The claim holds where the number is above the threshold; False: below.
+        The claim holds if the number is above the threshold; False: below.
     unit : str
-        Of the number, for the reader.
+        The unit of the number, for readers.
     paper_value : float or mapping
-        The number the paper gives, by data set where it gives several; NaN where it gives none.
+        The paper's number, or one for each data set; NaN if the paper has none.
     needs : mapping
-        ``"variables"``: names of which `measure` reads the diagonal (`metrics.invariance.diagonal`)
-        and which may be stored as no more than that; ``"matrices"``: names of which it reads the
-        whole; ``"dataset"``: those that the paper says this of; ``"epochs"``: how many, after 0;
-        any other key: a dim, and the labels it must have. Of ``"layer"`` it must have
-        exactly these, in a network that ends there: another network's layers are not the paper's.
+        ``"variables"``: those whose diagonal is enough (`metrics.invariance.diagonal`).
+        ``"matrices"``: those that must be stored as whole matrices. ``"dataset"``: the data sets
+        that the statement is about. ``"epochs"``: the number of epochs after 0. Any other key is a
+        dim with the labels it must have. The labels of ``"layer"`` must be exactly these, and the
+        last of them the network's last layer, because layers of other networks cannot be compared.
     obstacle : callable, optional
-        ``obstacle(ds) -> str``: why these results cannot decide the claim although they have what
-        it needs; empty where they can.
+        ``obstacle(ds) -> str``: another reason why these results cannot decide the claim; empty if
+        there is none.
     """
 
     id: str
@@ -82,13 +82,13 @@ class Claim:
         return f"{'>' if self.above else '<'} {self.threshold:g}"
 
     def lacking(self, ds: xr.Dataset) -> str:
-        """Return why `ds` cannot decide this claim; empty where it can."""
+        """Return why `ds` cannot decide this claim; empty if it can."""
         reasons = (_lacking(ds, what, wanted) for what, wanted in self.needs.items())
         return next(filter(None, reasons), "") or (self.obstacle(ds) if self.obstacle else "")
 
 
 def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
-    """Why `ds` does not have one of a claim's needs; empty where it does."""
+    """Return why `ds` does not meet one need of a claim; empty if it does."""
     match what:
         case "variables":
             missing = [name for name in wanted if not {name, f"{name}_diagonal"} & set(ds)]
@@ -97,19 +97,19 @@ def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
             missing = [name for name in wanted if name not in ds]
             return f"these results have no whole {missing[0]}" if missing else ""
         case "dataset":
-            there = "dataset" in ds.coords and ds["dataset"].item() in wanted
-            return "" if there else f"the paper says this of {', '.join(wanted)} only"
+            fits = "dataset" in ds.coords and ds["dataset"].item() in wanted
+            return "" if fits else f"the paper says this of {', '.join(wanted)} only"
         case "epochs":
             count = int((ds["epoch"] > 0).sum()) if "epoch" in ds.dims else 0
             short = f"these results have {count} epochs of training, the claim needs {wanted}"
             return short if count < wanted else ""
-    found = ds[what].values.tolist() if what in ds.dims else []
-    if what == "layer" and found and found != list(wanted):
+    labels = ds[what].values.tolist() if what in ds.dims else []
+    if what == "layer" and labels and labels != list(wanted):
         return (
             f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
-            f"{len(found)} layers, {found[0]}–{found[-1]}"
+            f"{len(labels)} layers, {labels[0]}–{labels[-1]}"
         )
-    if missing := [str(label) for label in wanted if label not in found]:
+    if missing := [str(label) for label in wanted if label not in labels]:
         return f"these results have no {what} {', '.join(missing)}"
     if what == "layer" and "depth" in ds.coords and float(ds["depth"][-1]) < 1:
         return "this network has more layers than the paper's"
@@ -124,29 +124,28 @@ def check_claims(
     Parameters
     ----------
     claims
-        Those of ``papers.across.work.claims_ledger.CLAIMS[section]``, for one.
+        For instance ``papers.across.work.claims_ledger.CLAIMS[section]``.
     ds : Dataset
-        Dims estimator and seed, and those that the claims select from, such as task. One data set:
-        ``ds.sel(dataset="cifar10")``.
+        With dims estimator and seed, and those that the claims select from, such as task. It must
+        be of one data set: ``ds.sel(dataset="cifar10")``.
     self_terms
-        What the first term of learning and forgetting is taken to be, as in `invlib.learning`.
+        First terms of learning and forgetting, as in `invlib.learning`.
 
     Returns
     -------
     Dataset
-        Of kind ``claims``: ``value`` (claim, estimator, self_term, seed), ``verdict`` (claim,
-        estimator, self_term): *reproduced* in all seeds, *not reproduced* in none, *mixed*, or
-        *not testable here*, with its ``reason`` (claim); ``threshold`` and ``paper_value`` (claim).
-        ``value_low`` and ``value_high`` (claim, estimator, self_term) are the 95 % interval of the
-        mean over seeds, from a jackknife over the images (`metrics.jackknife.interval`): no part of
-        the verdict. NaN where a variable the claim needs has no images to leave out, or `ds` does
-        not have it without each. Attributes are those of `ds`, and ``claims``: their words, JSON.
+        Of kind ``claims``. ``value`` has dims (claim, estimator, self_term, seed), ``verdict``
+        (claim, estimator, self_term). A verdict is *reproduced* if the claim holds in all seeds,
+        *not reproduced* if in none, else *mixed*; or *not testable here*, with a ``reason``.
+        ``value_low`` and ``value_high`` are the 95 % interval of the mean over seeds, from a
+        jackknife over the images (`metrics.jackknife.interval`). It does not enter the verdict. It
+        is NaN if `ds` lacks the values with an image left out. The attributes are those of `ds` and
+        ``claims``, the texts of the claims as JSON.
 
     Raises
     ------
     ValueError
-        For a claim given twice, a `ds` without seeds or estimators, a measure that leaves
-        other dims.
+        For a repeated claim, a `ds` without seeds or estimators, or a number with other dims.
 
     Examples
     --------
@@ -172,7 +171,7 @@ def check_claims(
     low, high = (values.isel(seed=0, drop=True).copy() for _ in range(2))
     reasons = [claim.lacking(ds) for claim in claims]
     for claim, reason in zip(claims, reasons, strict=True):
-        whole = claim.needs.get("matrices")  # a claim is about matrices or about diagonals
+        whole = claim.needs.get("matrices")  # a claim uses either matrices or diagonals
         without = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
         for term in terms if not reason else ():
             at = (claim.id, slice(None), term)
@@ -204,17 +203,17 @@ def check_claims(
             "reason": ("claim", reasons),
         }
     )
-    # What was selected before, such as the data set, is said in the ledger as well.
+    # The ledger keeps coordinates that were selected before, such as the data set.
     chosen = [name for name in STACKING if name in ds.coords and ds[name].ndim == 0]
     out = out.assign_coords({name: ds[name].variable for name in chosen})
-    said = ("id", "paper", "section", "figure", "words", "number", "condition", "unit")
-    text = [{name: getattr(claim, name) for name in said} for claim in claims]
+    fields = ("id", "paper", "section", "figure", "words", "number", "condition", "unit")
+    text = [{name: getattr(claim, name) for name in fields} for claim in claims]
     out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
     return conform(out)
 
 
 def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:
-    """What the claim measures, over a subset of (estimator, seed, *more*); NaN if not finite."""
+    """Return the number of a claim, dims a subset of (estimator, seed, *more*); NaN if infinite."""
     number = claim.measure(ds, self_term)
     if extra := set(number.dims) - {"estimator", "seed", *more}:
         raise ValueError(

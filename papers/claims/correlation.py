@@ -1,10 +1,11 @@
-r"""Pearson's correlation of two series, and how much of it neighbouring points explain.
+r"""Pearson's correlation of two series, with a p-value that allows for autocorrelation.
 
-A training is one curve, not a hundred draws: the network after epoch 31 is nearly the one after
-epoch 30. Pearson's p-value takes every epoch for a draw of its own and comes out far too small. So
-every correlation here carries a second p-value, which counts only the *effective* number of points.
+The network after epoch 31 is nearly the one after epoch 30. So the epochs of a training are not
+independent draws. Pearson's p-value treats them as independent and is far too small. Therefore
+every correlation here has a second p-value, which uses the *effective* number of points.
 
-Kernels take arrays, the last axis is time; `correlate` and `correlation_up_to` name the dims.
+`correlate` and `correlation_up_to` take DataArrays. All other functions take arrays whose last axis
+is time.
 """
 
 from __future__ import annotations
@@ -24,26 +25,25 @@ __all__ = [
 ]
 
 FEWEST = 3  # two points always lie on a line
-ROUNDING = 1e-12  # what arithmetic leaves of a constant series, relative to its value
+ROUNDING = 1e-12  # a series that varies by less than this share of its mean is constant
 _OUTPUTS = "correlation p_value p_value_autocorrelation n_epochs n_epochs_effective".split()
 
 
 def correlate(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -> xr.Dataset:
     """Correlate `x` with `y` along `dim`; every other dim is kept.
 
-    Points that only one of the two has, or that are NaN in one, are left out. A constant series
-    correlates with nothing: NaN.
+    Points that a series lacks or has as NaN are left out. A constant series gives NaN.
 
     Returns
     -------
     Dataset
-        `correlation`; `p_value`, two-sided, of independent points; `p_value_autocorrelation`, the
-        same of `n_epochs_effective` points instead of `n_epochs` (see `effective_size`).
+        `correlation`; `p_value`, two-sided, for independent points; `p_value_autocorrelation`, the
+        same for `n_epochs_effective` points instead of `n_epochs` (see `effective_size`).
 
     Raises
     ------
     ValueError
-        If one of the two has no `dim`, or if another dim that they share differs.
+        If `x` or `y` has no `dim`, or if they differ in another common dim.
 
     Examples
     --------
@@ -64,22 +64,22 @@ def correlate(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -> xr.Dat
     x, y = xr.align(x, y, join="inner", exclude=others)
     x, y = xr.align(x, y, join="exact")
 
-    found = xr.apply_ufunc(
+    results = xr.apply_ufunc(
         _tests,
         x,
         y,
         input_core_dims=[[dim], [dim]],
         output_core_dims=[[]] * len(_OUTPUTS),
-        keep_attrs=False,  # a correlation is not called what its series are
+        keep_attrs=False,  # names of the series do not fit a correlation
     )
-    return xr.Dataset(dict(zip(_OUTPUTS, found, strict=True)))
+    return xr.Dataset(dict(zip(_OUTPUTS, results, strict=True)))
 
 
 def correlation_up_to(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -> xr.Dataset:
-    """Correlate the series up to each point n with one another (figure 14 of paper A).
+    """Correlate two series up to each point n (figure 14 of paper A).
 
-    The value at n is `correlate` of all points up to and with n; the first is at the third point.
-    To leave out epoch 0, give ``x.sel(epoch=slice(1, None))``.
+    The value at n is `correlate` of all points up to n, n included. The first is at the third
+    point. To leave out epoch 0, give ``x.sel(epoch=slice(1, None))``.
 
     Raises
     ------
@@ -90,8 +90,8 @@ def correlation_up_to(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -
     --------
     >>> x = xr.DataArray([0.0, 1.0, 2.0, 0.0, 1.0], {"epoch": range(5)})
     >>> y = xr.DataArray([0.0, 2.0, 4.0, 3.0, 0.0], {"epoch": range(5)})
-    >>> found = correlation_up_to(x, y).correlation
-    >>> found.epoch.values, found.values.round(2)
+    >>> r = correlation_up_to(x, y).correlation
+    >>> r.epoch.values, r.values.round(2)
     (array([2, 3, 4]), array([1.  , 0.66, 0.47]))
     """
     points = np.intersect1d(x[dim].values, y[dim].values)
@@ -103,7 +103,7 @@ def correlation_up_to(x: xr.DataArray, y: xr.DataArray, *, dim: str = "epoch") -
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    """Return Pearson's r along the last axis; NaN where a series is constant or has < 3 points.
+    """Return Pearson's r along the last axis; NaN if a series is constant or has < 3 points.
 
     Examples
     --------
@@ -114,19 +114,19 @@ def pearson(x: ArrayLike, y: ArrayLike) -> np.ndarray:
 
 
 def effective_size(x: ArrayLike, y: ArrayLike) -> np.ndarray:
-    r"""Return how many independent points the correlation along the last axis is worth.
+    r"""Return the number of independent points that would make the correlation as certain.
 
     .. math:: n_\text{eff} = n \, \frac{1 - a_x a_y}{1 + a_x a_y}
 
-    with a the autocorrelation at lag one, and at most n. Equation 31 of Bretherton et al., *The
-    effective number of spatial degrees of freedom of a time-varying field*, J. Climate 12 (1999).
-    It is exact for long first-order autoregressive series. Lag one is the next point there is:
-    epochs should be evenly spaced. `a` is the plain estimate, which is too low for a short series;
-    correcting that was tried, and made the test refuse far too much.
+    where a is the autocorrelation at lag one, and n_eff at most n (equation 31 of Bretherton et
+    al., *The effective number of spatial degrees of freedom of a time-varying field*, J. Climate
+    12, 1999). The equation is exact for long first-order autoregressive series. Lag one is the
+    distance to the next point, so epochs should be evenly spaced. `a` is the plain estimate, which
+    is too low for short series. A correction was tried; with it the test found far too little.
 
-    Of independent pairs of random walks of 101 epochs, 77 % pass 5 % by Pearson's p-value, and 56 %
-    even pass 5 % / 352. With the effective number 4 % pass 5 %; the far tail, which Bonferroni
-    asks for, errs on the careful side. (40,000 pairs; for 21 to 101 epochs, at 5 %: 4 to 5 %.)
+    Two independent random walks of 101 epochs are significant at 5 % in 77 % of all pairs by
+    Pearson's p-value, and at 5 % / 352 still in 56 %. With the effective number it is 4 % at 5 %,
+    and fewer than expected at 5 % / 352. (40,000 pairs; 4 to 5 % at 5 % for 21 to 101 epochs.)
 
     Examples
     --------
@@ -140,16 +140,16 @@ def effective_size(x: ArrayLike, y: ArrayLike) -> np.ndarray:
 
 
 def p_value(r: ArrayLike, n: ArrayLike) -> np.ndarray:
-    r"""Return the two-sided p-value of Pearson's `r` from `n` points; `n` need not be whole.
+    r"""Return the two-sided p-value of Pearson's `r` of `n` points; `n` may be a fraction.
 
     .. math:: p = I_{1 - r^2}\left(\tfrac{n - 2}{2}, \tfrac{1}{2}\right),
 
-    Student's t with n - 2 degrees of freedom written as an incomplete beta function, which stays
-    exact for tiny p. With two points or fewer nothing can be concluded: 1.
+    This is Student's t with n - 2 degrees of freedom as an incomplete beta function, which is exact
+    even for tiny p. For two points or fewer, p is 1.
 
     Examples
     --------
-    >>> p_value([0.78, 0.877], [83, 48])  # paper A's r: it says 3.52e-18, 2.51e-16
+    >>> p_value([0.78, 0.877], [83, 48])  # paper A reports 3.52e-18, 2.51e-16
     array([3.6...e-18, 3.0...e-16])
     """
     r, n = np.broadcast_arrays(np.asarray(r, float), np.asarray(n, float))
@@ -159,9 +159,9 @@ def p_value(r: ArrayLike, n: ArrayLike) -> np.ndarray:
 
 
 def critical_correlation(n: ArrayLike, *, tests: int = 1, level: float = 0.05) -> np.ndarray:
-    """Return the \\|r\\| from `n` points that is just significant among so many `tests`.
+    """Return the smallest significant \\|r\\| of `n` points among so many `tests`.
 
-    The inverse of `p_value`, with Bonferroni's correction.
+    It is the inverse of `p_value`, with Bonferroni's correction.
 
     Examples
     --------
@@ -181,21 +181,21 @@ def _tests(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _centred(x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the deviations from the mean (…, time), and the number of points (…).
+    """Return both series as deviations from the mean (…, time), and the number of points (…).
 
-    Points that are missing from either become zeros at the end, where they add nothing to any sum
-    and where they part no neighbours. So does a series that is constant but for rounding.
+    Points that either series lacks become zeros at the end. There they change no sum and separate
+    no neighbours. A series that is constant up to rounding becomes zeros too.
     """
     pair = np.stack(np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float)))
     missing = np.isnan(pair).any(axis=0)
     last = np.argsort(missing, axis=-1, kind="stable")
-    there = ~np.take_along_axis(missing, last, axis=-1)
-    pair = np.where(there, np.take_along_axis(pair, last[None], axis=-1), 0.0)
-    n = there.sum(axis=-1)
+    present = ~np.take_along_axis(missing, last, axis=-1)
+    pair = np.where(present, np.take_along_axis(pair, last[None], axis=-1), 0.0)
+    n = present.sum(axis=-1)
     mean = pair.sum(axis=-1, keepdims=True) / np.maximum(n, 1)[..., None]
-    away = np.where(there, pair - mean, 0.0)
-    moves = np.abs(away).max(axis=-1, keepdims=True) > ROUNDING * np.abs(mean)
-    return *np.where(moves, away, 0.0), n
+    deviations = np.where(present, pair - mean, 0.0)
+    varies = np.abs(deviations).max(axis=-1, keepdims=True) > ROUNDING * np.abs(mean)
+    return *np.where(varies, deviations, 0.0), n
 
 
 def _pearson(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -213,5 +213,5 @@ def _lag_one(x: np.ndarray) -> np.ndarray:
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a / b; NaN, and no warning, where b is 0."""
+    """Return a / b, and NaN without a warning where b is 0."""
     return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=np.asarray(b) > 0)

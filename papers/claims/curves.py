@@ -1,7 +1,7 @@
-"""Curves over the layers of a comparison, as claims name them: a quantity, and of which training.
+"""Curves over the layers of a comparison, by the names that claims use for them.
 
-``[learning, reconstruction]`` is learning of a task, ``[forgetting, cifar]`` is forgetting from a
-start, ``[forgetting]`` is a curve at every epoch of a course of training.
+``[learning, reconstruction]`` is the learning of a task, ``[forgetting, cifar]`` is the forgetting
+of a start, and ``[forgetting]`` is a curve at every epoch of a training.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ VARIABLES = {
     "self term, pretrained": ("stir_pt_pt",),
     "self term, fine-tuned": ("stir_ft_ft",),
 }
-CIFAR = "cifar"  # a start: whichever of CIFAR-10 and CIFAR-100 is not fine-tuned to
+CIFAR = "cifar"  # a start: CIFAR-10 for fine-tuning to CIFAR-100, and CIFAR-100 for CIFAR-10
 OTHER = {"cifar10": "cifar100", "cifar100": "cifar10"}
-STARTS = ("imagenet", CIFAR, "none")  # none: training from a random start
+STARTS = ("imagenet", CIFAR, "none")  # none: a random start
 
 Curve = Sequence[str]  # a quantity and, where the results have several, a task or a start
 
 
 def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataArray]:
-    """Return ``measure(ds, self_term=…, curves=…, beside=…, …)``: `shape` of these curves."""
+    """Return ``measure(ds, self_term=…, curves=…, beside=…, …)``, the `shape` of these curves."""
 
     def measure(
         ds: xr.Dataset,
@@ -47,8 +47,8 @@ def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataAr
         beside: Iterable[Curve] = (),
         **layers: Sequence[int],
     ) -> xr.DataArray:
-        more = {"beside": [_curve(ds, self_term, *one) for one in beside]} if beside else {}
-        return shape(*(_curve(ds, self_term, *one) for one in curves), **more, **layers)
+        more = {"beside": [_curve(ds, self_term, *name) for name in beside]} if beside else {}
+        return shape(*(_curve(ds, self_term, *name) for name in curves), **more, **layers)
 
     return measure
 
@@ -56,7 +56,7 @@ def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataAr
 def curve_needs(
     layers: Sequence[int], curves: Sequence[Curve]
 ) -> tuple[dict[str, list], list[str]]:
-    """Return what results must have for these curves over `layers`, and of which starts they are.
+    """Return what results must have for these curves over `layers`, and the starts of the curves.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _known(name: str, allowed: Iterable[str]) -> str:
 
 
 def _curve(ds: xr.Dataset, self_term: str, quantity: str, label: str | None = None) -> xr.DataArray:
-    """One curve; NaN as a whole where a layer is: a mean would pass it over."""
+    """Return one curve. If a layer is NaN, all are, because a mean would skip it."""
     if label in STARTS:
         ds = of_start(ds, label)
     elif label is not None and "task" in ds.dims:
@@ -105,31 +105,32 @@ def _curve(ds: xr.Dataset, self_term: str, quantity: str, label: str | None = No
 
 
 def this_dataset(ds: xr.Dataset) -> str:
-    """Return the data set that was fine-tuned to."""
+    """Return the data set of the fine-tuning."""
     return str(ds["dataset"].values) if "dataset" in ds.coords else ""
 
 
 def of_start(ds: xr.Dataset, start: str) -> xr.Dataset:
-    """Return the part of `ds` that was pretrained so."""
+    """Return the part of `ds` with this start."""
     return ds.sel(pretraining=_label(ds, start), drop=True)
 
 
 def _label(ds: xr.Dataset, start: str) -> str:
-    """The name that a start has for the data set of `ds`."""
+    """Return the label of a start in `ds`, which depends on the data set."""
     return OTHER[this_dataset(ds)] if start == CIFAR else start
 
 
 def starts_missing(ds: xr.Dataset, *starts: str, variable: str = "") -> str:
-    """Return which start these results do not have, or not for this data set; empty where all.
+    """Return which start is missing, for this data set or altogether; empty if none is.
 
-    `variable` is the one that says so; by default, any that depends on the start.
+    A start is missing if `variable` has no values for it. By default, all variables of STIR and CKA
+    are looked at.
     """
-    there = ds["pretraining"].values.tolist() if "pretraining" in ds.dims else []
+    labels = ds["pretraining"].values.tolist() if "pretraining" in ds.dims else []
     names = [variable] if variable else [n for n in ds if str(n).startswith(("stir", "cka"))]
     depends = ds[[name for name in names if "pretraining" in ds[name].dims]]
     for label in (_label(ds, start) for start in starts):
-        # A pair that was not run is NaN where another data set has that start.
-        of_label = depends.sel(pretraining=label) if label in there else xr.Dataset()
+        # If another data set has this start, a pair that was not run is NaN.
+        of_label = depends.sel(pretraining=label) if label in labels else xr.Dataset()
         if not any(bool(values.notnull().any()) for values in of_label.values()):
             return f"these results have no pretraining {label}"
     return ""

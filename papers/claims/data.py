@@ -1,7 +1,7 @@
-"""What the papers report and claim, read from ``data/papers/*.yaml``. Imports no torch, no xarray.
+"""Read what the papers report and claim from ``data/papers/*.yaml``. Imports no torch, no xarray.
 
-``data/papers/README.md`` describes the files. A name in braces stands for a fact, for a choice of
-ours or for a value of the claim's ``for``, so that a number is written once.
+``data/papers/README.md`` describes the files. A name in braces stands for a fact, a choice of ours
+or a value of the claim's ``for``, so that each number is written once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from papers.parameters import Name, explain, one_of
 
 __all__ = ["ClaimData", "Paper", "paper_of", "reported", "sections_with_claims"]
 
-# A hundredth of the range of STIR and CKA. Less than that is no change worth a sentence: a curve
-# has to rise by more to rise at all, and no ratio has a smaller denominator, or noise over
-# noise could be a finding. As a denominator it only ever makes a claim harder to reproduce.
+# A hundredth of the range of STIR and CKA. A smaller change is taken to be no change: a curve rises
+# only if it rises by more. Denominators of ratios are at least this large, so that noise divided by
+# noise is no finding. A larger denominator only makes a claim harder to reproduce.
 RESOLUTION = 0.01
 
 
@@ -46,7 +46,7 @@ class _Choice(_Entry):
 
 
 def _combined(value: Any) -> Any:
-    """A difference or product of two values, for each data set that both have."""
+    """Return the difference or product of two values, for each data set that both have."""
     if not isinstance(value, dict) or value.keys() not in ({"difference"}, {"product"}):
         return value
     ((how, (a, b)),) = value.items()
@@ -61,23 +61,23 @@ def _combined(value: Any) -> Any:
 
 
 class ClaimData(_Entry):
-    """A claim as its file has it, names in braces filled in; `papers.claims.claim.Claim` is judged.
+    """A claim as its file has it, with the names in braces replaced.
 
     Parameters
     ----------
     id : str
-        ``"A-4.1-u-shape-learning"``: paper, section of the paper, and a subject that stays.
+        ``"A-4.1-u-shape-learning"``: paper, section of the paper, subject. It never changes.
     figure, words, number, unit : str
-        Where the paper shows it, the statement, what is measured, and in which unit.
+        The paper's figure, the statement, the number in words, and its unit.
     measure, arguments
-        A function of `papers.claims.shapes` or of the section's own measures, and what it is given;
-        in the file ``with``.
+        A function of `papers.claims.shapes` or of the section's own measures, and its arguments
+        (``with`` in the file).
     above, below : float
-        The claim holds where the number is above, or below. One of them.
+        The threshold, of which there is one: the claim holds if the number is above, or below.
     because : str
-        Why there.
+        The reason for the threshold.
     paper : float or mapping
-        The number the paper gives, by data set where it gives several.
+        The paper's number, or one for each data set.
     needs : mapping
         What results must have, see `Claim`.
     """
@@ -114,7 +114,7 @@ class _File(_Entry):
 
 @dataclass(frozen=True)
 class Paper:
-    """What one file says: `facts` by name; data sets shown and claims, by section (notebook)."""
+    """The content of one file: facts by name; data sets and claims by section (notebook)."""
 
     file: str
     letter: str
@@ -124,7 +124,7 @@ class Paper:
 
 
 class _Fill(string.Formatter):
-    """Writes values into text: layers as ``"4–6"``, a number without zeros."""
+    """Write values into text: layers as ``"4–6"``, numbers without trailing zeros."""
 
     def get_field(self, name: str, args: Any, values: Mapping[str, Any]) -> tuple[Any, str]:
         try:
@@ -140,7 +140,7 @@ class _Fill(string.Formatter):
 
 
 def filled(value: Any, names: Mapping[str, Any]) -> Any:
-    """Return `value` with every name in braces replaced: by the value itself where it stands alone.
+    """Replace every name in braces within `value`. A name alone becomes the value itself.
 
     Examples
     --------
@@ -163,12 +163,12 @@ def filled(value: Any, names: Mapping[str, Any]) -> Any:
 
 
 def read_paper(text: str, file: str) -> Paper:
-    """Return what the text of a paper's file says.
+    """Return the content of a paper's file from its `text`.
 
     Raises
     ------
     ValueError
-        One line: the file, the claim, what is wrong and what was probably meant.
+        A line with the file, the claim, the mistake and the nearest valid name.
     """
     try:
         data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -207,30 +207,30 @@ def _valid(model: type[_Entry], data: Any, where: str) -> Any:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # a field that is misspelt is also missing under its name
-        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        # a misspelt field is also reported as missing: unknown fields first
+        first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     path = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         parts = (model, _Fact, _Choice) if model is _File else (model,)
-        fields = [field.alias or key for one in parts for key, field in one.model_fields.items()]
-        said = f"unknown field {path!r}{nearest(first['loc'][-1], fields)}"
+        fields = [f.alias or key for part in parts for key, f in part.model_fields.items()]
+        message = f"unknown field {path!r}{nearest(first['loc'][-1], fields)}"
     elif first["type"] == "missing":
-        said = f"{path!r} is missing"
+        message = f"{path!r} is missing"
     else:
-        said = explain(first) if path else str(first["ctx"]["error"])
-    raise ValueError(f"{where}: {said}")
+        message = explain(first) if path else str(first["ctx"]["error"])
+    raise ValueError(f"{where}: {message}")
 
 
 @cache
 def _papers() -> dict[str, Paper]:
-    """Every paper by its letter, in their order."""
+    """Return every paper by its letter, in order."""
     files = (project_root() / "data" / "papers").glob("*.yaml")
     papers = [read_paper(file.read_text(encoding="utf-8"), file.name) for file in files]
     return {paper.letter: paper for paper in sorted(papers, key=lambda paper: paper.letter)}
 
 
 def reported(paper: str) -> Mapping[str, Any]:
-    """Return what a paper reports, by name.
+    """Return the facts that a paper reports, by name.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def sections_with_claims() -> tuple[str, ...]:
 
 
 def paper_of(section: str) -> Paper:
-    """Return the paper that a section is about.
+    """Return the paper of a section.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""From data to claims: each gets the function that computes its number.
+"""Turn the data of a claim into a `Claim` with the function that computes its number.
 
-A claim of ``data/papers/*.yaml`` names one of `papers.claims.shapes`, a number from curves, or one
-of its section's own measures: a function ``measure(ds, …)`` in the ``__all__`` of
-``papers/<paper>/claims/<section>.py``. Those that depend on the self term take ``self_term``.
+A claim of ``data/papers/*.yaml`` names its measure. It is one of `papers.claims.shapes`, or a
+function ``measure(ds, …)`` in the ``__all__`` of ``papers/<paper>/claims/<section>.py``. Measures
+that depend on the self term take ``self_term``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["claim_of", "claims_of", "obstacle"]
 
 
 def obstacle(why_not: Callable[..., str]) -> Callable[[Callable], Callable]:
-    """Mark a measure: ``why_not(ds, …)`` says why these results cannot decide its claims."""
+    """Decorate a measure: ``why_not(ds, …)`` returns why results cannot decide its claims."""
 
     def mark(measure: Callable) -> Callable:
         measure.obstacle = why_not
@@ -35,13 +35,12 @@ def obstacle(why_not: Callable[..., str]) -> Callable[[Callable], Callable]:
 
 
 def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, ...]:
-    """Return the claims that the results of a section decide; `measures` are its own.
+    """Return the claims that a section's results decide; `measures` has its own measures.
 
     Raises
     ------
     ValueError
-        One line that names file and claim: for a measure that does not exist, or that does not take
-        these arguments.
+        If a measure does not exist or take the arguments. The message names file and claim.
 
     Examples
     --------
@@ -53,7 +52,7 @@ def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, 
 
 
 def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) -> Claim:
-    """Return the claim of `paper` that `data` describe, with its measure."""
+    """Return the claim of `paper` that `data` describes, with its measure."""
     own = {name: getattr(measures, name) for name in measures.__all__} if measures else {}
     name, arguments = data.measure, dict(data.arguments)
     try:
@@ -95,9 +94,9 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
 
 
 def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that a measure does not take, and the lack of those it needs."""
+    """Raise ValueError if a measure does not take these arguments or needs others."""
     signature, keywords = inspect.signature(measure), dict(arguments)
-    known = {key for key, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+    known = {key for key, p in signature.parameters.items() if p.kind is p.KEYWORD_ONLY}
     if name in SHAPES:
         known.add("curves")
     for key in arguments:
@@ -115,7 +114,7 @@ def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> Non
 
 
 def _check_needs(needs: Mapping[str, object]) -> None:
-    """Refuse what no results have: such a claim would never be testable."""
+    """Raise ValueError for needs that no results can meet, so that every claim is testable."""
     stored = {name for kind in KINDS.values() for name in kind.variables or ()}
     named = {what: ("variables", "matrices", "epochs", *COORDS) for what in needs}
     named |= {name: stored for name in (*needs.get("variables", ()), *needs.get("matrices", ()))}

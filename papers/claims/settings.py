@@ -1,4 +1,4 @@
-"""What claims are judged for, one at a time: the data sets and recipes of a section's results."""
+"""Split a section's results by data set and recipe, because claims are judged for each of these."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from invlib.names import ESTIMATORS
 
 __all__ = ["SETTINGS", "settings"]
 
-# Dims of an experiment that are no part of a statement.
+# Dims of an experiment that statements do not mention.
 SETTINGS = ("dataset", "recipe")
 
 
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
-    """Yield (words, part) for each data set, and recipe, of a section's results.
+    """Yield (labels, part) for each data set and recipe of a section's results.
 
-    Where trainings were repeated, verdicts count these: `train_seed` becomes `seed`, and draws of
-    images are averaged first. What does not depend on the estimator of CKA is the same under both.
+    If trainings were repeated, verdicts count trainings: draws of images are averaged, and
+    `train_seed` becomes `seed`. Results without an estimator of CKA get both, with the same values.
 
     Examples
     --------

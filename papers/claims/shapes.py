@@ -1,7 +1,7 @@
-"""Numbers from curves over the layers: what a claim about the shape of a figure comes down to.
+"""Measures of curves over the layers: the numbers that decide claims about the shape of a figure.
 
-`SHAPES` are the names that a claim in ``data/papers/*.yaml`` may use. Every curve is a DataArray
-with dim layer; what comes back has lost it. Layers are given as a list, from its first to its last.
+A claim in ``data/papers/*.yaml`` may use the names of `SHAPES`. Every curve is a DataArray with dim
+layer; the returned number has no such dim. A list of layers means all from its first to its last.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def level(curve: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
-    """Return the mean over `layers`, from the first to the last.
+    """Return the mean of a curve over `layers`, from the first to the last.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def level(curve: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
 
 
 def ratio(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return a / b, b at least `RESOLUTION`.
+    """Return a / b, where b is raised to `RESOLUTION` if it is smaller.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def greatest(numbers: Iterable[xr.DataArray]) -> xr.DataArray:
 
 
 def onset(curve: xr.DataArray) -> xr.DataArray:
-    """Return the layer of the minimum, from which the curve rises; the last where it never does.
+    """Return the layer of the minimum, where the curve begins to rise; the last if it never does.
 
     Examples
     --------
@@ -76,9 +76,9 @@ def onset(curve: xr.DataArray) -> xr.DataArray:
 
 
 def early_peak_of(series: xr.DataArray) -> xr.DataArray:
-    """Return how far the highest value of the first half of training lies above the last value.
+    """Return the highest value of the first half of training minus the last value.
 
-    Epoch 0, before any step, is no peak. Positive: there was an early peak and it has gone.
+    Epoch 0 is left out. A positive value means that there was an early peak.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def early_peak_of(series: xr.DataArray) -> xr.DataArray:
 
 
 def gain(series: xr.DataArray) -> xr.DataArray:
-    """Return the last value minus that of the first epoch after 0.
+    """Return the value of the last epoch minus that of epoch 1.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def gain(series: xr.DataArray) -> xr.DataArray:
 
 
 def loss_since_best(series: xr.DataArray) -> xr.DataArray:
-    """Return the highest value of any epoch minus the last.
+    """Return the highest value of all epochs minus the last value.
 
     Examples
     --------
@@ -118,17 +118,17 @@ def loss_since_best(series: xr.DataArray) -> xr.DataArray:
 
 
 def lowest(*curves: xr.DataArray) -> xr.DataArray:
-    """Return the smallest value of any curve at any layer."""
+    """Return the smallest value of all curves at all layers."""
     return least(curve.min("layer") for curve in curves)
 
 
 def least_level(*curves: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
-    """Return the mean over `layers` of the curve where that is smallest."""
+    """Return the smallest mean over `layers` of all curves."""
     return least(level(curve, layers) for curve in curves)
 
 
 def greatest_level(*curves: xr.DataArray, layers: Sequence[int]) -> xr.DataArray:
-    """Return the mean over `layers` of the curve where that is largest."""
+    """Return the largest mean over `layers` of all curves."""
     return greatest(level(curve, layers) for curve in curves)
 
 
@@ -138,9 +138,9 @@ def level_ratio(
     to: Sequence[int],
     beside: Sequence[xr.DataArray] = (),
 ) -> xr.DataArray:
-    """Return the least mean over `of` over the greatest mean over `to` of the curves `beside`.
+    """Return `least_level` of `curves` at layers `of` over `greatest_level` of `beside` at `to`.
 
-    Without `beside`, of the same curves.
+    By default `beside` are the same curves.
     """
     return ratio(least_level(*curves, layers=of), greatest_level(*(beside or curves), layers=to))
 
@@ -151,9 +151,9 @@ def level_difference(
     to: Sequence[int],
     beside: Sequence[xr.DataArray] = (),
 ) -> xr.DataArray:
-    """Return the least mean over `of` minus the greatest mean over `to` of the curves `beside`.
+    """Return `least_level` of `curves` at layers `of` minus `greatest_level` of `beside` at `to`.
 
-    Without `beside`, of the same curves.
+    By default `beside` are the same curves.
     """
     return least_level(*curves, layers=of) - greatest_level(*(beside or curves), layers=to)
 
@@ -161,7 +161,7 @@ def level_difference(
 def least_difference(
     *curves: xr.DataArray, beside: Sequence[xr.DataArray], layers: Sequence[int] = ()
 ) -> xr.DataArray:
-    """Return the smallest difference to any curve `beside` at any of `layers`; without, of all."""
+    """Return the smallest difference of `curves` to those `beside`, at `layers` (default: all)."""
     difference = least(curves) - greatest(beside)
     return (difference.sel(layer=slice(layers[0], layers[-1])) if layers else difference).min(
         "layer"
@@ -171,16 +171,16 @@ def least_difference(
 def valley_depth(
     curve: xr.DataArray, *, left: Sequence[int], floor: Sequence[int], right: Sequence[int]
 ) -> xr.DataArray:
-    """Return how far the lower of the two sides lies above the floor between them."""
+    """Return the level of the lower of both sides minus that of the floor between them."""
     return least([level(curve, left), level(curve, right)]) - level(curve, floor)
 
 
 def rise_beside_flat(
     rising: xr.DataArray, flat: xr.DataArray, *, layers: Sequence[int]
 ) -> xr.DataArray:
-    """Return by how much `rising` rises over `layers`, over the range of `flat` there.
+    """Return the rise of `rising` over `layers`, divided by the range of `flat` there.
 
-    The range is highest minus lowest: a bump in between is not flat.
+    The range is the highest value minus the lowest, so it includes a bump in between.
     """
     first, last = (rising.sel(layer=layers[i], drop=True) for i in (0, -1))
     part = flat.sel(layer=slice(layers[0], layers[-1]))
@@ -190,29 +190,29 @@ def rise_beside_flat(
 def fall_beside_flat(
     falling: xr.DataArray, flat: xr.DataArray, *, layers: Sequence[int]
 ) -> xr.DataArray:
-    """Return by how much `falling` falls over `layers`, over the range of `flat` there."""
+    """Return the fall of `falling` over `layers`, divided by the range of `flat` there."""
     return rise_beside_flat(-falling, flat, layers=layers)
 
 
 def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return how many layers later `a` begins to rise than `b` (`onset`)."""
+    """Return the layer where `a` begins to rise minus that of `b` (`onset`)."""
     return onset(a) - onset(b)
 
 
 def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Return Pearson's correlation over layers; NaN where a curve is constant."""
+    """Return Pearson's correlation of two curves over layers; NaN if a curve is constant."""
     return xr.apply_ufunc(correlation.pearson, a, b, input_core_dims=[["layer"], ["layer"]])
 
 
 def pearson_difference(
     a: xr.DataArray, b: xr.DataArray, *, beside: Sequence[xr.DataArray]
 ) -> xr.DataArray:
-    """Return the correlation of `a` with `b` minus that of the two `beside`."""
+    """Return the correlation of `a` with `b` minus that of the two curves `beside`."""
     return pearson(a, b) - pearson(*beside)
 
 
 def early_peak(curve: xr.DataArray, *, layers: Sequence[int]) -> xr.DataArray:
-    """Return `early_peak_of` the mean over `layers`, by epoch."""
+    """Return `early_peak_of` the mean of a curve over `layers`."""
     return early_peak_of(level(curve, layers))
 
 

@@ -1,4 +1,4 @@
-"""A claims ledger as a table: for a notebook, a page of the book, a terminal."""
+"""Show a claims ledger as a table: in a notebook, on a page of the book, in a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text"]
 
 UNTESTABLE = "not testable here"
 
-# Columns of a table: under which estimator and self term. The last is what the paper computed.
+# Columns of a table with their estimator and self term. The paper computed the last one.
 COLUMNS = {
     "debiased": ("debiased", "measured"),
     "debiased, self term 1": ("debiased", "one"),
@@ -28,12 +28,12 @@ COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
 
 
 def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
-    """Return a ledger (`papers.claims.claim.check_claims`) as a table, one row a claim.
+    """Return a ledger (`papers.claims.claim.check_claims`) as a table, a row for each claim.
 
-    A verdict stands with the mean of the number over the seeds and, in the full table, the interval
-    of that mean in brackets, then the range of the seeds. The compact table, for a page of the
-    book, has the statement and three columns of verdicts: debiased, biased, and biased with self
-    term 1, which is what paper A computed.
+    After a verdict follows the mean of the number over seeds. The full table adds the interval of
+    the mean in brackets, and the range over seeds. The compact table, for a page of the book, has
+    the statement and three columns of verdicts: debiased, biased, and biased with self term 1.
+    Paper A computed the last one.
 
     Examples
     --------
@@ -50,25 +50,25 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
 
 
 def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
-    """The table, its verdicts as `cell` writes them."""
+    """Return the table; `cell` writes a verdict."""
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
     rows = {}
     for id in ds["claim"].values.tolist():
-        one, text = ds.sel(claim=id), texts[id]
-        reason = str(one["reason"].values)
+        claim, text = ds.sel(claim=id), texts[id]
+        reason = str(claim["reason"].values)
         row = {"claim": text["words"]}
         if compact and reason:
             row["claim"] += f" ({reason[0].upper()}{reason[1:]}.)"
         if not compact:
             unit = "" if text["unit"] == "1" else f" ({text['unit']})"
-            paper = float(one["paper_value"])
+            paper = float(claim["paper_value"])
             row["section"], row["figure"] = text["section"], text["figure"]
             row["holds when"] = f"{text['number']}{unit} {text['condition']}"
             row["paper"] = "" if math.isnan(paper) else f"{paper:g}"
         for column, (estimator, term) in COLUMNS.items():
-            there = estimator in ds["estimator"].values and term in ds["self_term"].values
-            if there and (not compact or column in COMPACT):
-                row[column] = cell(one.sel(estimator=estimator, self_term=term))
+            judged = estimator in ds["estimator"].values and term in ds["self_term"].values
+            if judged and (not compact or column in COMPACT):
+                row[column] = cell(claim.sel(estimator=estimator, self_term=term))
         if not compact:
             row["reason"] = reason
         rows[id] = row
@@ -76,10 +76,10 @@ def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> 
 
 
 def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
-    """Return `claims_table` for a page: nothing cut short, the caption says what it is about.
+    """Return `claims_table` as HTML, with a caption and the full text of statements.
 
-    The compact table has the interval on a small second line, and one cell where its last columns
-    agree.
+    In the compact table, the interval is on a small second line, and columns that agree share a
+    cell.
     """
 
     def cell(one: xr.Dataset) -> str:
@@ -89,9 +89,9 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
     table = _table(ds, True, cell) if compact else claims_table(ds)
     prose = table.columns.difference(COLUMNS if compact else [])
     table[prose] = table[prose].map(html.escape)
-    with pd.option_context("display.max_colwidth", None):  # or long statements end in dots
+    with pd.option_context("display.max_colwidth", None):  # otherwise long statements are cut
         table = table.to_html(index=False, border=0, classes="claims", justify="left", escape=False)
-    if compact:  # what no estimator changes is said once, across their columns
+    if compact:  # one cell for columns with the same verdict
         same = r"<td>([^\n]*)</td>(\s*<td>\1</td>)+(?=\s*</tr>)"
         table = re.sub(same, lambda m: f'<td colspan="{m[0].count("<td>")}">{m[1]}</td>', table)
     head, rest = table.split(">", 1)
@@ -99,7 +99,7 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
 
 
 def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:
-    """Return the ledger as plain text, statements wrapped at `width` characters."""
+    """Return a ledger as plain text, with statements wrapped at `width` characters."""
     table = claims_table(ds)
     verdicts = _table(ds, True, partial(_cell, bracket=True)).drop(columns="claim")
     lines = _lines([[_caption(ds)], *([name] for name in verdicts)], width)
@@ -113,7 +113,7 @@ def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:
 
 
 def _lines(cells: list[list[str]], width: int) -> list[str]:
-    """Cells of a row side by side, each a list of paragraphs; the first is `width` wide."""
+    """Return the lines of a row. A cell is a list of paragraphs; the first is `width` wide."""
     wrapped = []
     for number, cell in enumerate(cells):
         broad = 24 if number else width
@@ -126,7 +126,7 @@ def _lines(cells: list[list[str]], width: int) -> list[str]:
 
 
 def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> str:
-    # NaN: a seed that other claims of a joined ledger were judged with
+    # in a joined ledger, seeds of other claims are NaN
     verdict, values = str(one["verdict"].values), one["value"].dropna("seed").values
     if verdict == UNTESTABLE:
         return verdict
@@ -139,7 +139,7 @@ def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> st
 
 
 def _bracket(one: xr.Dataset) -> str:
-    """The interval as text, empty where there is none; older ledgers have none at all."""
+    """Return the interval as text, empty if there is none, as in older ledgers."""
     low, high = (float(one.get(name, math.nan)) for name in ("value_low", "value_high"))
     return "" if math.isnan(low + high) else f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
 

@@ -1,1 +1,1 @@
-"""Pages about the engine itself: how far inversions get, and what a comparison costs."""
+"""The sections about the engine itself: how far inversions get, and what a comparison costs."""

@@ -1,4 +1,4 @@
-r"""The comparison as one would write it down, for timing and for checking ours against it.
+r"""A comparison written as plainly as possible, to time ours against it and to check ours.
 
 Two ways, both with the network as timm runs it (its patch embedding a convolution), one layer at a
 time, by the literal recipe: ``x ← clamp(x − η g/(‖g‖ + 1e-10), 0, 1)``, best iterate kept.
@@ -31,7 +31,7 @@ Place = tuple[str, int]  # a model, "pt" or "ft", and one of its layers
 
 
 def through(model: StagedModel, x: Tensor, layer: int, *, whole: bool) -> Tensor:
-    """Return the representation at `layer`, as timm computes it; `whole`: run to the end."""
+    """Return the representation at `layer` as timm computes it; with `whole`, run all layers."""
     net = model.net
     h = net.patch_embed((x - net.input_mean) / net.input_std)  # timm's own convolution
     h = found = net.norm_pre(net.patch_drop(net._pos_embed(h)))
@@ -49,7 +49,7 @@ def through(model: StagedModel, x: Tensor, layer: int, *, whole: bool) -> Tensor
 def plain_inversion(
     run: Callable[[Tensor], Tensor], target: Tensor, start: Tensor, iterations: int
 ) -> Tensor:
-    """Return the best iterates (N, 3, H, W) of the literal recipe: of `run`, towards `target`."""
+    """Return the best iterates (N, 3, H, W) of the literal recipe, for `run` to reach `target`."""
     target = target.detach().flatten(1)
     norm, x = target.norm(dim=1), start
     best_x, best = x, torch.full_like(norm, torch.inf)
@@ -75,7 +75,7 @@ def reference_pair(
     start: Tensor,
     iterations: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return STIR(b | a), STIR(a | b) and CKA(a, b) of two places, everything computed for them."""
+    """Return STIR(b | a), STIR(a | b) and CKA(a, b) of two places, reusing nothing."""
 
     def at(place: Place) -> Callable[[Tensor], Tensor]:
         return lambda x: through(models[place[0]], x, place[1], whole=True)

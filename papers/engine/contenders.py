@@ -38,12 +38,12 @@ def short_adam(x: Tensor, iterations: int, step: float = 0.1, basis=None) -> Cal
 
 
 def raw_fast(x: Tensor, iterations: int, step: float = 0.5, basis=None) -> Callable:
-    """``fast`` on gradients as long as they are, at the step that suits a ViT's."""
+    """``fast`` on gradients that are not normalised, with a step that suits a ViT's."""
     return fast(x, iterations, step, basis, unit=False)
 
 
 def lbfgs(x: Tensor, iterations: int, step: float = 1.0, basis=None, memory: int = 8) -> Callable:
-    """L-BFGS row by row, one gradient a step: no line search, steps at most 2 long (L2)."""
+    """L-BFGS for each row, one gradient a step, no line search, steps of length at most 2 (L2)."""
     pairs, last = [], {}
 
     def dot(a: Tensor, b: Tensor) -> Tensor:

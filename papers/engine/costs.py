@@ -1,4 +1,4 @@
-"""What a comparison costs, measured: times against two baselines, the floor, scaling, CKA, a GPU.
+"""Measure what a comparison costs: against two baselines, against the least possible, by size.
 
 Every function takes tensors and models and returns plain numbers; the work of the page makes the
 Dataset.
@@ -49,7 +49,7 @@ _QUIET = dict(cache=False, examples=0, progress=False)  # nothing kept, nothing 
 def against_baselines(
     models: Pair, sizes: Sequence[tuple[int, int, int]], *, sampled_pairs: int, seed: int
 ) -> dict[str, tuple]:
-    """Time all four STIR matrices and CKA three ways, in turns.
+    """Time all four STIR matrices and CKA, computed in three ways, in turns.
 
     `sizes` are triples of images, iterations and rounds.
     """
@@ -106,7 +106,7 @@ def against_baselines(
 
 
 def at_equal_loss(models: Pair, n: int, steps: int, rounds: int, *, seed: int) -> dict[str, tuple]:
-    """Time what it takes to the loss of the reference recipe's 500 steps: one of its pairs, or all.
+    """Time how long it takes to the loss of the reference recipe's 500 steps, of one pair and all.
 
     Both are extrapolated along a straight line from `steps` steps and twice as many.
     """
@@ -129,7 +129,7 @@ def at_equal_loss(models: Pair, n: int, steps: int, rounds: int, *, seed: int) -
 
 
 def against_floor(model: StagedModel, n: int, steps: int, rounds: int) -> dict[str, tuple]:
-    """Hold an inversion's rate against that of its matrix products alone, timed in turns."""
+    """Compare an inversion's rate with that of its matrix products alone, timed in turns."""
     layers, images = model.layers, noise(model, n)
     work = {only: n * inversion_flop(model, layers, steps, gemm=only) for only in (False, True)}
     rows = np.arange(len(layers), 0, -1)  # copies of an image, by layer
@@ -233,7 +233,7 @@ _ROUNDS = 3  # the first pays for whatever happens only once
 
 
 def paper_scale(n: int, device: torch.device) -> dict[str, tuple]:
-    """Time the paper's comparison of two ViT-B/32 on a GPU; {} where there is none."""
+    """Time the paper's comparison of two ViT-B/32 on a GPU; {} without a GPU."""
     if not n or device.type == "cpu":
         return {}
     pt, ft = (load_model("vit_base_patch32_224", seed=seed).to(device) for seed in (0, 1))
@@ -271,7 +271,7 @@ def at_precisions(
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
-    """Matrix products in `precision` inside: PyTorch's switch for TF32, autocast for bfloat16.
+    """Compute matrix products in `precision`: PyTorch's switch for TF32, autocast for bfloat16.
 
     Convolutions follow them, see `frozen`.
 

@@ -1,4 +1,4 @@
-"""Bars and lines of quantities that have nothing to do with layers: times, rates, sizes."""
+"""Bar and line figures of times, rates and sizes, and figures of races between recipes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["bars", "lines", "loss_race", "recipe_grid"]
 
 
 def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -> Figure:
-    """Draw one bar for each entry of DataArrays with a single dim, its value written beside it.
+    """Draw a bar with its value for each entry of DataArrays that have a single dim.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def lines(
 
 
 def _panels(rows: Mapping[str, Mapping[str, xr.DataArray]], height: float):
-    """Open a figure whose rows are named above their first panel: names of bars are at the left."""
+    """Open a figure with the names of rows above the first panel; bars have names at the left."""
     named = []
     for title, entries in rows.items():
         first, *others = entries
@@ -91,13 +91,13 @@ def _panels(rows: Mapping[str, Mapping[str, xr.DataArray]], height: float):
 
 
 def _label(values: xr.DataArray) -> str:
-    """Units say what the numbers are; where there are none, the name has to."""
+    """Return the label of an axis: the units, or the name if there are none."""
     units = values.attrs.get("units", "1")
     return values.attrs.get("long_name", "") if units == "1" else units
 
 
 def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
-    """Draw the relative distance against gradient evaluations, a panel a layer, a line a recipe.
+    """Draw relative distance by gradient evaluations: panels are layers, lines are recipes.
 
     The dashed line is where the last recipe, the yardstick, ends.
     """
@@ -122,7 +122,7 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
 
 
 def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = None) -> Figure:
-    """Show X′ of one image: a row a recipe, a column a layer, the distance left below each."""
+    """Show X′ of one image with the distance left: rows are recipes, columns are layers."""
     pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
     layers = list(pictures["race_layer"].values) if layers is None else layers
     recipes = pictures["recipe"].values

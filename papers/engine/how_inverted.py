@@ -1,4 +1,4 @@
-"""How inverted is inverted? Recipes raced against one another, and what they do to the measures."""
+"""The section that races recipes of inversion, and shows how they change the measures."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from papers.parameters import Natural, Positive, Recipes, Several
 
 
 class HowInverted(MerlinSection):
-    """Which recipe gets how far, layer by layer; and whether learning and forgetting notice.
+    """How far each recipe gets at each layer, and whether that changes learning and forgetting.
 
     `race` names recipes whose loss is followed, `measured` those for which learning and
     forgetting are measured.
@@ -39,7 +39,7 @@ class HowInverted(MerlinSection):
     measured_seeds: Annotated[tuple[Natural, ...], *Several] = (0, 1)
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the pretraining, where there is one, and the first fine-tuning."""
+        """Return the pretraining, if there is one, and the first fine-tuning."""
         dataset, task = self.datasets[0], self.tasks[0]
         return self.pretraining_by_name() | {
             f"{dataset}: {task}": self.finetuning_run(dataset, task)

@@ -1,4 +1,4 @@
-"""Peak memory of an inversion. One process for each measurement: a peak cannot be undone."""
+"""Measure the peak memory of an inversion, each time in a new process: a peak never falls."""
 
 import multiprocessing
 import sys
@@ -29,7 +29,7 @@ def peak_memories(model: str, img_size: int | None, ns: Iterable[int]) -> list[t
 
 
 def peak_memory(model: str, img_size: int | None, n: int) -> tuple[int, int]:
-    """Return the bytes that inverting `n` images at all layers takes at its peak, on the CPU.
+    """Return the peak memory in bytes of inverting `n` images at all layers, on the CPU.
 
     First above what the process had before; then how much of this are images, which nobody can do
     without: those it starts from and those it finds.
@@ -43,7 +43,7 @@ def peak_memory(model: str, img_size: int | None, n: int) -> tuple[int, int]:
 
 
 def _peak_resident() -> int:
-    """The most memory in bytes that this process ever held, which psutil does not know."""
+    """Return the peak memory of this process in bytes, which psutil does not know."""
     try:
         with open("/proc/self/status") as lines:
             return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024

@@ -1,4 +1,4 @@
-"""The work that an inversion is: counted in operations, and its matrix products timed alone."""
+"""Count the operations of an inversion, and time its matrix products alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def clock(function: Callable[[], Any], device: torch.device) -> tuple[float, Any
 
 
 def noise(model: StagedModel, n: int) -> Tensor:
-    """Return `n` images (n, 3, H, W) to time with: how long it takes does not depend on them."""
+    """Return `n` images (n, 3, H, W) for timing, which does not depend on their content."""
     size = model.img_size
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n)).to(model.device)
 
@@ -104,7 +104,7 @@ def inversion_flop(
 
 @torch.no_grad()
 def gemm_seconds(model: StagedModel, n: int) -> np.ndarray:
-    """Time the matrix products alone of one iteration on `n` images, (direction, layer) seconds.
+    """Time only the matrix products of one iteration on `n` images, (direction, layer) seconds.
 
     Forward ``rows × in → out`` with bias, and back ``rows × out → in``, at just the row counts that
     the thinning batch has at each depth: n·(L + 1 − k) images at stage k, times their tokens.
@@ -130,7 +130,7 @@ def gemm_seconds(model: StagedModel, n: int) -> np.ndarray:
 
 
 def operation_shares(model: StagedModel, images: Tensor, iterations: int) -> dict[str, float]:
-    """Return the share of an inversion's time that each group of `OPERATIONS` takes, by profile."""
+    """Return the share of an inversion's time for each group of `OPERATIONS`, from a profile."""
     on_gpu = model.device.type == "cuda"
     with _no_stderr(), torch.profiler.profile() as profile:
         invert(model, images, iterations=iterations, progress=False)
@@ -147,7 +147,7 @@ def operation_shares(model: StagedModel, images: Tensor, iterations: int) -> dic
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Silence what a library writes to stderr by itself: the profiler logs each start and stop."""
+    """Suppress what libraries write to stderr: the profiler logs each start and stop."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

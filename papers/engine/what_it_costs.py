@@ -1,4 +1,4 @@
-"""The page on what a comparison costs: its parameters."""
+"""The section that measures what a comparison costs."""
 
 from typing import Annotated
 

@@ -1,1 +1,1 @@
-"""Paper B: Goerttler and Obermayer (2022), fine-tuning to labels without structure."""
+"""Paper B, Goerttler and Obermayer (2022): fine-tuning to labels without structure."""

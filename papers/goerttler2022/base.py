@@ -1,4 +1,4 @@
-"""What every section of paper B (Goerttler & Obermayer 2022) is run with."""
+"""The parameters that both sections of paper B (Goerttler & Obermayer 2022) share."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from papers.section import Section
 
 __all__ = ["GoerttlerSection", "SETUP"]
 
-# The parameters that a reader compares between a run and the paper.
+# Parameters in the table of settings, with their labels.
 SETUP = {
     "labels_model": "model",
     "labels_dataset": "data set",
@@ -30,12 +30,12 @@ def _rising(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class GoerttlerSection(Section):
-    """What both sections of paper B are run with.
+    """The parameters that both sections of paper B share.
 
-    No image is inverted, and nothing is cached. A seed of `labels_seeds` draws the initial
-    weights, the images, their random labels and their order. A label of randomness d is spread
-    over d + 1 classes (eq. 1). All trainings are by SGD with momentum 0.9 and neither schedule,
-    weight decay nor augmentation. Networks are compared on `labels_images` test images.
+    No image is inverted, and nothing is cached. A seed of `labels_seeds` draws the initial weights,
+    the images, their random labels and their order. With randomness d, a class is spread over d + 1
+    labels (eq. 1). All trainings use SGD with momentum 0.9, without schedule, weight decay and
+    augmentation. Networks are compared on `labels_images` test images.
     """
 
     compared = SETUP
@@ -55,8 +55,8 @@ class GoerttlerSection(Section):
     labels_test_n: Positive | None = Field(200, description="test images for accuracies")
     labels_images: Annotated[int, Field(ge=4)] = Field(200, description="test images for CKA")
 
-    def run(self, seed: int, **said: object) -> TrainingRun:
-        """Return a run by the recipe of paper B; `said` are the other fields of `TrainingRun`."""
+    def run(self, seed: int, **other: object) -> TrainingRun:
+        """Return a run with the recipe of paper B; `other` adds or replaces fields of it."""
         usual = dict(
             model=self.labels_model,
             dataset=self.labels_dataset,
@@ -73,14 +73,14 @@ class GoerttlerSection(Section):
             seed=seed,
             keep="ends",
         )
-        return TrainingRun(**usual | said)
+        return TrainingRun(**usual | other)
 
     def scratch_run(self, seed: int, randomness: int, n: int | None = None) -> TrainingRun:
-        """Return the training on labels of this randomness from a random start."""
+        """Return the training from a random start on labels of this randomness."""
         return self.run(
             seed,
             randomness=randomness,
             n_train=n or self.labels_n,
             epochs=self.labels_epochs,
-            keep="ends" if randomness else "all",  # Figure 1 looks at every epoch of the true task
+            keep="ends" if randomness else "all",  # Figure 1 needs every epoch of the true task
         )

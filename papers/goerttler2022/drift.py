@@ -1,8 +1,8 @@
-"""How far training moved a network: CKA of each layer with itself under other weights.
+"""How far training moved a network: CKA of each layer before and after.
 
 Goerttler & Obermayer (2022) compare a trained network with its own start. Their "last layer" is the
-fully connected one, so the logits are a layer here, after all others; the image, which no training
-changes, is none.
+fully connected one. So the logits are the last layer here. The image is no layer, because training
+does not change it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ LOGITS = "logits"
 def grams_to_logits(model: StagedModel, images: Tensor, *, batch: int = 128) -> Tensor:
     """Return the Gram matrices of layers 1 to L and of the logits, (L + 1, n, n) float64.
 
-    `images` are (n, 3, H, W) in [0, 1]. The model is in evaluation mode: batch norm uses its
-    running statistics, in an untrained network mean 0 and variance 1, so that it does nothing.
+    `images` are (n, 3, H, W) in [0, 1]. In evaluation mode batch norm uses its running statistics.
+    In an untrained network these are mean 0 and variance 1, so it does nothing there.
 
     Examples
     --------
@@ -44,15 +44,15 @@ def grams_to_logits(model: StagedModel, images: Tensor, *, batch: int = 128) -> 
 
 
 def layerwise_cka(model: StagedModel, trained: Tensor, reference: Tensor) -> xr.DataArray:
-    """Return CKA of every layer with itself, dims (estimator, layer): 1 is no change.
+    """Return CKA of every layer with the same layer elsewhere, dims (estimator, layer).
 
-    `trained` and `reference` are the `grams_to_logits` of two sets of weights of `model`'s
-    architecture on the same images. Layer k is the output of block k, the last one the logits.
+    `trained` and `reference` are the `grams_to_logits` of two networks with `model`'s architecture
+    on the same images. Layer k is the output of block k, the last layer the logits. 1 is no change.
 
     Raises
     ------
     ValueError
-        As `invlib.metrics.cka.cka_from_grams`; or for another number of layers than the model's.
+        As `invlib.metrics.cka.cka_from_grams`, or if the number of layers is not the model's.
 
     Examples
     --------

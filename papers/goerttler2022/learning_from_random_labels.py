@@ -1,6 +1,6 @@
-"""Section 3 of paper B (Goerttler & Obermayer 2022): what labels without structure do to a network.
+"""Section 3 of paper B (Goerttler & Obermayer 2022): training on labels without structure.
 
-Every network is compared with its own start; repeats of the whole training are dim train_seed.
+Every network is compared with its own start. Repeats of the whole training are dim train_seed.
 """
 
 from typing import Annotated
@@ -13,9 +13,9 @@ from papers.parameters import Positive, Several
 
 
 class LearningFromRandomLabels(GoerttlerSection):
-    """Section 3: change from the random start, with ever less structure in the labels (Fig. 1–3).
+    """Section 3: change from the random start, for labels with less and less structure (Fig. 1–3).
 
-    Completely random labels are those of the largest of `labels_randomness`.
+    The largest of `labels_randomness` gives completely random labels.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Section 4 of paper B (Goerttler & Obermayer 2022): what fine-tuning makes of pretraining."""
+"""Section 4 of paper B (Goerttler & Obermayer 2022): fine-tuning a network to a new task."""
 
 from pydantic import Field
 
@@ -8,18 +8,18 @@ from papers.parameters import Name, Positive
 
 __all__ = ["CROSS", "SAME", "SCRATCH", "SHIFTED", "Unlearning"]
 
-SAME = "same domain"  # other images of the data set pretrained on, its own labels or random ones
+SAME = "same domain"  # new images of the pretraining data set, with true or random labels
 SHIFTED = "shifted labels"
 CROSS = "cross-domain"
-SCRATCH = "from scratch"  # no fine-tuning: the trainings of section 3, beside it
+SCRATCH = "from scratch"  # the trainings of section 3, for comparison
 
 
 class Unlearning(GoerttlerSection):
-    """Section 4: change from the pretrained weights, task by task (Figures 4 and 5).
+    """Section 4: change from the pretrained weights, for each task (Figures 4 and 5).
 
-    The head of the pretrained network stays, so that all layers start where pretraining ended. On
-    the images that pretraining has not seen, the labels are the data set's own, partially random
-    or shifted; the cross-domain images have their own labels, or partially random ones.
+    The head of the pretrained network is kept, so all layers start where pretraining ended. Images
+    that pretraining has not seen have true, partially random or shifted labels. Cross-domain images
+    have true or partially random labels.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Unlearning(GoerttlerSection):
     label_shift: Positive = Field(1, description="s of eq. 3")
 
     def pretraining_run(self, seed: int) -> TrainingRun:
-        """Return the pretraining; where it is the scratch run of the true task, that very run."""
+        """Return the pretraining; with equal budgets, the run from scratch on true labels."""
         n, epochs = self.labels_pretraining_n, self.labels_pretraining_epochs
         if (n, epochs) == (self.labels_n, self.labels_epochs):
             return self.scratch_run(seed, 0)
@@ -65,7 +65,7 @@ class Unlearning(GoerttlerSection):
         """Return the training of one task: a fine-tuning, or `SCRATCH`."""
         if task == SCRATCH:
             return self.scratch_run(seed, randomness)
-        # Images that pretraining has not seen; the paper takes them from the test split.
+        # Images that pretraining has not seen. The paper takes them from the test split.
         other = (
             dict(dataset=self.cross_domain)
             if task == CROSS
@@ -83,7 +83,7 @@ class Unlearning(GoerttlerSection):
         )
 
     def tasks(self) -> list[tuple[str, int]]:
-        """Return every task with its randomness; labels are shifted only where none is random."""
+        """Return every task with each of its degrees of randomness."""
         every = {SAME: self.labels_randomness, SHIFTED: (0,)}
         every |= {CROSS: self.labels_randomness, SCRATCH: self.labels_randomness}
         return [(task, d) for task, degrees in every.items() for d in degrees]

@@ -1,1 +1,1 @@
-"""Paper C: Masarczyk, Trzciński and Ostaszewski (2023), features that erode."""
+"""Paper C, Masarczyk, Trzciński and Ostaszewski (2023): an easy task erodes learnt features."""

@@ -1,4 +1,4 @@
-"""What every section of paper C (Masarczyk et al. 2023) is run with."""
+"""The parameters and training runs that both sections of paper C (Masarczyk et al. 2023) share."""
 
 from typing import Annotated
 
@@ -17,10 +17,10 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
 class SquaresSection(Section):
-    """What both pages of paper C are run with.
+    """The parameters that both sections of paper C share.
 
-    `erosion_dataset` is that of networks trained from scratch. A seed of `train_seeds` draws
-    weights, images and their order; verdicts count these, see `papers.claims.settings`.
+    Networks trained from scratch use `erosion_dataset`. A seed of `train_seeds` draws weights,
+    images and their order. Verdicts count these seeds, see `papers.claims.settings`.
     """
 
     own_trainings = True
@@ -32,17 +32,17 @@ class SquaresSection(Section):
     erosion_optimizer: one_of(*OPTIMIZERS) = "sgd"
     erosion_lr: PositiveFloat = 0.05
     erosion_batch_size: Positive = 32
-    # 4 hardly erodes street digits; CIFAR-10 needs no more
+    # 4 is enough for CIFAR-10, but hardly erodes street digits
     square_size: Positive = Field(8, description="pixels of the data set")
     train_seeds: Seeds = Field((0,), description="repeats of the whole sequence")
 
     def sequence(
         self, model: str, seed: int, *, ratio: float = 1.0, **other: object
     ) -> dict[str, TrainingRun]:
-        """Return the run of each task, in order; `ratio` of the images of task 2 carry a square.
+        """Return the run of each task, in order. In task 2 a share `ratio` of images has squares.
 
-        `other` are fields of `TrainingRun` that differ from what this section says. A ratio of 0
-        is the control: the first task for twice as long.
+        `other` replaces fields of `TrainingRun`. A ratio of 0 is the control: it trains the first
+        task for twice as long.
         """
         usual = dict(
             model=model,
@@ -53,7 +53,7 @@ class SquaresSection(Section):
             optimizer=self.erosion_optimizer,
             lr=self.erosion_lr,
             batch_size=self.erosion_batch_size,
-            augmentation="none",  # which could crop squares away; and tasks are to be alike
+            augmentation="none",  # it could crop squares away
             seed=seed,
             keep="ends",
         )

@@ -1,4 +1,4 @@
-"""Paper C, Figures 3 to 6 and its Grad-CAM analysis: what the second task leaves of the first."""
+"""Paper C, Figures 3 to 6 and Grad-CAM: what is left of the first task after the second."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ from papers.parameters import Name, Positive, Several
 
 
 class CollapseAndPlasticity(SquaresSection):
-    """One network through three tasks: CKA, probes, ranks, relearning, and ratios of squares.
+    """One network learns three tasks: CKA, probes, ranks, relearning, and ratios of squares.
 
-    `square_ratios` are shares of the images of task 2 that carry a square (Figure 6). At 0, the
-    control, the second task is the first one again; 1, the other tasks' ratio, is always there.
-    Probes are fitted to `probe_n` training images; they are scored, and ranks computed, on
+    `square_ratios` are shares of the images of task 2 that have a square (Figure 6). At 0, the
+    control, the second task is the same as the first. The ratio 1 is always added. Probes are
+    fitted to `probe_n` training images. Their accuracies, and the ranks, are computed on
     `probe_test_n` test images.
 
     Examples
@@ -42,17 +42,17 @@ class CollapseAndPlasticity(SquaresSection):
     cam_shown: Positive = Field(4, description="of these, kept as pictures")
 
     def ratio_runs(self, seed: int) -> dict[float, TrainingRun]:
-        """Return the second task by the share of images with a square, 1 included."""
+        """Return the run of the second task for each ratio of squares, 1 included."""
         ratios = dict.fromkeys((*self.square_ratios, 1.0))
         return {r: self.sequence(self.collapse_model, seed, ratio=r)[SQUARES] for r in ratios}
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return, for each seed, the three tasks and the second at every other ratio."""
-        found = {}
+        """Return, for each seed, the three tasks and the second task at every other ratio."""
+        runs = {}
         for seed in self.train_seeds:
             for task, run in self.sequence(self.collapse_model, seed).items():
-                found[f"seed {seed}: {task}"] = run
+                runs[f"seed {seed}: {task}"] = run
             for ratio, run in self.ratio_runs(seed).items():
                 if ratio < 1:
-                    found[f"seed {seed}: squares on {ratio:g}"] = run
-        return found
+                    runs[f"seed {seed}: squares on {ratio:g}"] = run
+        return runs

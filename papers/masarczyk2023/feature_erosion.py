@@ -1,11 +1,13 @@
-"""Paper C (Masarczyk et al. 2023): tasks in sequence, of which the second is easier than the first.
+"""Paper C (Masarczyk et al. 2023), Figures 1 and 2: accuracy on a task during an easier second one.
+
+A network learns up to three tasks:
 
 1. *original*: the images as they are;
-2. *squares*: the same images and labels, a class-coloured square on (a share of) them;
+2. *squares*: the same images and labels, with a class-coloured square on all or some images;
 3. *original again*: the first task once more.
 
-Network and head go from task to task, and all have the same hyperparameters. So the first task is
-also what "from scratch" means: the same images, the same budget, another start.
+Network and head are kept from task to task, and all tasks have the same hyperparameters. So the
+first task is the third one "from scratch": the same images and budget, but another start.
 """
 
 from pydantic import Field
@@ -18,10 +20,10 @@ from papers.pretrained import Pretrained
 
 
 class FeatureErosion(SquaresSection, Pretrained):
-    """Figures 1 and 2: accuracy on the first task, during it and the second, in several networks.
+    """Figures 1 and 2: accuracy on the first task during both tasks, in several networks.
 
     `erosion_models` are trained from scratch. The pretrained model is that of paper A's pages, so
-    that it is trained once; where `erosion_pretrained` is null, it is left out.
+    it is trained only once. If `erosion_pretrained` is None, it is left out.
 
     Examples
     --------
@@ -53,16 +55,16 @@ class FeatureErosion(SquaresSection, Pretrained):
 
     def sequences(self) -> dict[tuple[str, str, int], dict[str, TrainingRun]]:
         """Return the runs of the two tasks by (data set, network, seed)."""
-        found = {}
+        sequences = {}
         for seed in self.train_seeds:
             for model in self.erosion_models:
-                found[self.erosion_dataset, model, seed] = self.sequence(model, seed)
+                sequences[self.erosion_dataset, model, seed] = self.sequence(model, seed)
             if self.erosion_pretrained:
-                found[self.erosion_pretrained, self.model, seed] = self._pretrained(seed)
-        return {key: {task: runs[task] for task in TASKS[:2]} for key, runs in found.items()}
+                sequences[self.erosion_pretrained, self.model, seed] = self._pretrained(seed)
+        return {key: {task: runs[task] for task in TASKS[:2]} for key, runs in sequences.items()}
 
     def _pretrained(self, seed: int) -> dict[str, TrainingRun]:
-        """The sequence of the pretrained model, whose first task gives it a head for the second."""
+        """Return the tasks of the pretrained model. The first trains a head for the second."""
         return self.sequence(
             self.model,
             seed,

@@ -1,4 +1,4 @@
-"""Figures of networks that learn tasks one after the other, from Datasets of kind ``tasks``."""
+"""Figures of networks that learn several tasks in turn, from Datasets of kind ``tasks``."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _LINES = {  # blue and red as in the paper
 }
 
 
-# The tasks as they were learnt, whatever order their results were joined in.
+# The order in which the tasks were learnt; joined results may have another order.
 _ORDER = {task: i for i, task in enumerate(("original", "squares", "original again"))}
 
 
 def task_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw accuracy by epoch, task after task; tasks with squares on a hatched background.
+    """Draw accuracy by epoch, task after task. Tasks with squares have a hatched background.
 
     Parameters
     ----------
     rows
-        ``{row title: Dataset}`` with dims (model, seed, task, epoch), a panel for each model; lines
-        are means over seeds, where there are any, and bands their range.
+        ``{row title: Dataset}`` with dims (model, seed, task, epoch). There is a panel for each
+        model; lines are means over seeds, if there are any, and bands their range.
 
     Examples
     --------
@@ -62,18 +62,18 @@ def _known(ds: xr.Dataset, model: str) -> bool:
 def _tasks(ax: Axes, ds: xr.Dataset) -> None:
     end = 0
     for task in sorted(ds["task"].values.tolist(), key=lambda task: _ORDER.get(task, len(_ORDER))):
-        one = ds.sel(task=task)
-        known = one["test_accuracy"].notnull()
+        part = ds.sel(task=task)
+        known = part["test_accuracy"].notnull()
         known = known.any([dim for dim in known.dims if dim != "epoch"])
         if not bool(known.any()):  # a task that this network did not learn
             continue
-        last = int(one["epoch"].where(known).max())
+        last = int(part["epoch"].where(known).max())
         if task == "squares":
             ax.axvspan(end, end + last, facecolor="#E5F5E0", edgecolor="#A1D99B", hatch="//", lw=0)
-        one = one.sel(epoch=slice(0, last)).assign_coords(total=one["epoch"] + end)
+        part = part.sel(epoch=slice(0, last)).assign_coords(total=part["epoch"] + end)
         for name, (label, colour) in _LINES.items():
-            if name in one:
-                line(ax, one[name], "total", color=colour, label="" if end else label)
+            if name in part:
+                line(ax, part[name], "total", color=colour, label="" if end else label)
         end += last
     if "chance" in ds:
         ax.axhline(float(ds["chance"]), color="0.4", ls=":", lw=1)
@@ -81,7 +81,7 @@ def _tasks(ax: Axes, ds: xr.Dataset) -> None:
 
 
 def relearning_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
-    """Draw the first task beside itself learnt again: test accuracy by epoch of the task.
+    """Draw test accuracy by epoch when the first task is learnt for the first and second time.
 
     Parameters
     ----------
@@ -92,8 +92,8 @@ def relearning_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
     with panels([rows], size=(4.2, 3)) as (fig, [row]):
         for ax, ds in row:
             for task, (i, label) in looks.items():
-                one = ds["test_accuracy"].sel(task=task)
-                line(ax, one, "epoch", color=colour_of(i), label=label)
+                curve = ds["test_accuracy"].sel(task=task)
+                line(ax, curve, "epoch", color=colour_of(i), label=label)
             counted(ax, "epoch of the task")
             ax.set_ylabel("accuracy, original test images")
         row[0][0].legend()
@@ -101,7 +101,7 @@ def relearning_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
 
 
 def ratio_curves(rows: Mapping[str, xr.DataArray]) -> Figure:
-    """Draw a quantity against the share of images with squares: dots are trainings.
+    """Draw a quantity against the share of images with squares. Each dot is a training.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ def ratio_curves(rows: Mapping[str, xr.DataArray]) -> Figure:
 
 
 def grad_cam_grid(ds: xr.Dataset) -> Figure:
-    """Show images with squares, and over them where each network finds the true class.
+    """Show images with squares, and below them Grad-CAM of the true class after each task.
 
     Parameters
     ----------
     ds
-        With `example_images` and `grad_cam`, a row of heat maps for each task.
+        A Dataset with `example_images` and `grad_cam`. Each task has a row of heat maps.
     """
     images, maps = ds["example_images"], ds["grad_cam"].dropna("task", how="all")
     heat = {"image": None} | {f"after {task}": maps.sel(task=task) for task in maps["task"].values}

@@ -1,4 +1,4 @@
-"""Grad-CAM: which part of an image speaks for a class, as captum computes it."""
+"""Grad-CAM, computed by captum: the parts of an image that speak for a class."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from invlib.models.staged import StagedModel, check_layers
 
 __all__ = ["grad_cam", "map_layer", "share_in_corner"]
 
-SMALLEST_MAP = 4  # positions a side: of fewer, a heat map says little more than "somewhere"
+SMALLEST_MAP = 4  # positions on each side; a smaller heat map shows hardly any place
 
 
 def map_layer(model: StagedModel, *, smallest: int = SMALLEST_MAP) -> int:
-    """Return the deepest layer whose maps are at least `smallest` positions a side.
+    """Return the deepest layer whose maps have at least `smallest` positions on each side.
 
     Raises
     ------
@@ -30,29 +30,29 @@ def map_layer(model: StagedModel, *, smallest: int = SMALLEST_MAP) -> int:
     (5, 7)
     """
     x = torch.zeros(1, 3, model.img_size, model.img_size, device=model.device)
-    found = None
+    deepest = None
     with torch.no_grad():
         for k, h in zip(model.layers, model.features(x), strict=True):
-            # Layer 0 may be the image itself, no module whose output has a gradient.
+            # Layer 0 may be the image, which is no module whose output has a gradient.
             if k and h.ndim == 4 and min(h.shape[2:]) >= smallest:
-                found = k
-    if found is None:
+                deepest = k
+    if deepest is None:
         raise ValueError(
             f"{model!r} has no layer with maps of {smallest} x {smallest} positions or more"
         )
-    return found
+    return deepest
 
 
 def grad_cam(
     model: StagedModel, images: Tensor, labels: Tensor, *, layer: int | None = None
 ) -> Tensor:
-    r"""Return heat maps, floats (N, H, W) in [0, 1], of what speaks for each image's label.
+    r"""Return heat maps (N, H, W) in [0, 1] of the parts that speak for each image's label.
 
     .. math:: \mathrm{ReLU} \sum_c \alpha_c A^c, \qquad
         \alpha_c = \mathrm{mean}_{xy}\, \partial y_\mathrm{label} / \partial A^c_{xy}
 
-    of Selvaraju et al. (2017), A the maps of `layer`; enlarged to the image, and divided by its
-    maximum where that is not 0.
+    of Selvaraju et al. (2017), where A are the maps of `layer`. A heat map is enlarged to the image
+    and divided by its maximum if that is not 0.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def grad_cam(
     Raises
     ------
     ValueError
-        For layer 0, a layer that does not exist, or one that has no maps.
+        For layer 0, a layer that does not exist, or a layer without maps.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def grad_cam(
 def share_in_corner(heat: Tensor) -> Tensor:
     """Return the share of each heat map in the top left quarter, (N, H, W) -> (N,).
 
-    1/4 where the map is even; NaN where it is 0 throughout.
+    It is 1/4 for an even map and NaN for a map that is 0 everywhere.
 
     Examples
     --------

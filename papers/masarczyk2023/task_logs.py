@@ -1,4 +1,4 @@
-"""Accuracies by epoch of networks that learn tasks one after the other, as one Dataset."""
+"""Train networks on several tasks in turn, and collect their accuracies by epoch in a Dataset."""
 
 from __future__ import annotations
 
@@ -19,21 +19,20 @@ LOGGED = ("train_accuracy", "test_accuracy", "test_accuracy_squares")
 def task_logs(
     sequences: Mapping[tuple, Mapping[str, TrainingRun]], dims: Sequence[str], *, root: Path
 ) -> xr.Dataset:
-    """Train what is not trained yet; return accuracies with dims (*dims*, task, epoch).
+    """Train all runs that are not trained yet; return accuracies, dims (*dims*, task, epoch).
 
     Parameters
     ----------
     sequences
-        The runs of each task, by a label for each of `dims`, among them ``"dataset"``.
+        The runs of each task. Keys have a label for each of `dims`; one dim is ``"dataset"``.
     root
         Folder of training runs.
 
     Returns
     -------
     Dataset
-        The `LOGGED` variables, NaN where a sequence does not have a label, a task or an epoch;
-        epoch 0 of a task is what the one before left. `chance` (dataset) is 1 over the number of
-        classes. Of the attributes there is only ``device``.
+        The `LOGGED` variables, NaN for combinations that do not exist. Epoch 0 of a task is the end
+        of the task before. `chance` (dataset) is 1 over the number of classes.
     """
     labels = [list(dict.fromkeys(values)) for values in zip(*sequences, strict=True)]
     grid = dict(zip(dims, labels, strict=True))
@@ -54,7 +53,7 @@ def task_logs(
 
 
 def last_known(series: xr.DataArray) -> xr.DataArray:
-    """Return the value of the last epoch there is, however many each network had.
+    """Return the value of the last epoch that is not NaN, which networks may have at any epoch.
 
     Examples
     --------
@@ -73,5 +72,5 @@ def after_task(ds: xr.Dataset, variable: str, task: str) -> xr.DataArray:
 
 
 def accuracy_lost(ds: xr.Dataset) -> xr.DataArray:
-    """Return how much accuracy on the first task the second one cost, by ratio (Figure 6)."""
+    """Return the accuracy on the first task that the second one cost, by ratio (Figure 6)."""
     return after_task(ds, "test_accuracy", "original") - ds["ratio_accuracy"]

@@ -1,1 +1,1 @@
-"""Paper A: Merlin, Nanda, Rawal and Toneva (2023), invariances before and after fine-tuning."""
+"""Paper A, Merlin, Nanda, Rawal and Toneva (2023): invariances before and after fine-tuning."""

@@ -1,14 +1,14 @@
-"""Table 1 and appendix C.1 of paper A: accuracies, and learning against forgetting."""
+"""Table 1 and appendix C.1 of paper A: accuracies; the correlation of learning and forgetting."""
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.pretraining_dataset import IMAGENET, PretrainingDataset
 
 
 class Accuracy(PretrainingDataset):
-    """Table 1: how well every model does its task; and appendix C.1, from the comparisons.
+    """Table 1, the accuracies of all models, and appendix C.1, from the comparisons.
 
-    The data sets of paper A that are only fine-tuned to (EuroSAT, Pets) are those of `datasets`
-    that are not among the `targets`.
+    Data sets of `datasets` that are not in `targets` are only fine-tuned to, such as EuroSAT and
+    Pets in paper A.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Section 4.3 of paper A: which fine-tuned layers hold which pretrained invariances."""
+"""Section 4.3 of paper A: which fine-tuned layers have invariances of which pretrained layers."""
 
 from typing import Annotated
 
@@ -16,10 +16,10 @@ def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class CompressionExpansion(FinetuningTask):
-    """Section 4.3: the Invariance Flow Matrix (Figures 4 and 10) and what it sums up to.
+    """Section 4.3: the Invariance Flow Matrix (Figures 4 and 10) and its means.
 
-    The trainings are those of `FinetuningTask`, and so are inversions by its recipe: both find them
-    in the cache. Only the pretrained model is inverted; the matrix needs no more.
+    Trainings, and inversions by the same recipe, are those of `FinetuningTask` and come from its
+    cache. Only the pretrained model is inverted, because the matrix needs no other inversions.
 
     Examples
     --------

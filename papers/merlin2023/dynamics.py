@@ -10,8 +10,8 @@ from papers.parameters import Positive
 class Dynamics(MerlinSection):
     """Section 4.4: one fine-tuning, compared with its start after every epoch (Figures 5, 11–13).
 
-    Test images for each severity are spread over the 15 corruptions. The last epoch is always
-    looked at.
+    The test images of each severity are spread over the 15 corruptions. The last epoch is always
+    measured.
 
     Examples
     --------
@@ -25,5 +25,5 @@ class Dynamics(MerlinSection):
     every: Positive = Field(3, description="epochs from one look at the model to the next")
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the fine-tuning to each data set, of which every epoch is kept."""
+        """Return the fine-tuning to each data set, with the weights of every epoch."""
         return {dataset: self.finetuning_run(dataset) for dataset in self.datasets}

@@ -39,13 +39,13 @@ def corruption_grid(
     seed: int = 0,
     columns: int = 2,
 ) -> Figure:
-    """Show one image under every corruption and severity, a row a corruption.
+    """Show one image with every corruption and severity, a row for each corruption.
 
     Parameters
     ----------
     image : uint8 array (H, H, 3)
     columns : int
-        How many corruptions stand side by side.
+        Number of corruptions side by side.
 
     Examples
     --------
@@ -72,19 +72,19 @@ def corruption_grid(
 def scan_overview(
     scans: Mapping[str, xr.Dataset], *, mark: str = "std of forgetting, layers 2-12"
 ) -> Figure:
-    """Draw every correlation of a scan: a row a quantity, a line of dots an aggregate.
+    """Draw all correlations of a scan: a row for each quantity, a line of dots per aggregate.
 
-    Beyond the grey band a correlation is significant at 5 % after Bonferroni, were epochs
-    independent; a filled dot still is with the effective number of epochs. A ring marks the
-    hypothesis `mark`, where there is such a one.
+    Outside the grey band, a correlation would be significant at 5 % after Bonferroni if epochs were
+    independent. A filled dot is significant with the effective number of epochs too. A ring marks
+    the hypothesis `mark`, if the scan has it.
 
     Parameters
     ----------
     scans
-        ``{panel title: Dataset}`` from `robustness_scan.correlation_scan`, with the dim
-        `hypothesis` alone.
+        ``{panel title: Dataset}`` from `robustness_scan.correlation_scan`, only with the dim
+        `hypothesis`.
     mark
-        A value of `hypothesis`; by default the paper's own.
+        A value of `hypothesis`; by default the paper's.
     """
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
@@ -93,9 +93,9 @@ def scan_overview(
         for ax, scan in drawn:
             _no_more_than(scan["correlation"], {"hypothesis"})
             for row, name in enumerate(rows):
-                one = scan.isel(hypothesis=scan["quantity"].values == name)
-                if one.sizes["hypothesis"]:
-                    _strip(ax, row, one, mark)
+                part = scan.isel(hypothesis=scan["quantity"].values == name)
+                if part.sizes["hypothesis"]:
+                    _strip(ax, row, part, mark)
             ax.axvline(0, color="0.6", linewidth=0.8, zorder=1)
             ax.set(xlim=(-1.04, 1.04), ylim=(len(rows) - 0.45, -0.55))
             ax.set(xlabel="correlation with mean corrupted accuracy")
@@ -115,9 +115,9 @@ def scan_overview(
 def correlation_curves(
     curves: Mapping[str, Mapping[str, xr.DataArray]], *, reference: float | None = None
 ) -> Figure:
-    """Draw the correlation up to each epoch (figure 14): a line for each entry of a panel.
+    """Draw the correlation up to each epoch (figure 14), a line for each entry of a panel.
 
-    The line is the mean over `seed`, the band its range.
+    The line is the mean over `seed`, the band the range.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def correlation_curves(
         ``{panel title: {label: DataArray}}``, dims epoch and perhaps seed, as
         ``papers.claims.correlation.correlation_up_to(...).correlation`` returns them.
     reference
-        A value drawn as a dashed line: what the paper reports.
+        The paper's value, drawn as a dashed line.
 
     Examples
     --------
@@ -157,9 +157,8 @@ def spread_and_accuracy(
 ) -> Figure:
     """Draw the accuracy on corrupted images against the spread of forgetting (figures 6 and 15).
 
-    A panel for each run along `hue`; its path goes from dark (the first epoch, ringed) to bright
-    (the last). The corner says the correlation, and its p-value with the effective number of
-    epochs.
+    There is a panel for each run along `hue`. Dots go from dark (the first epoch, with a ring) to
+    bright (the last). The corner shows the correlation and its p-value for effective epochs.
 
     Parameters
     ----------
@@ -167,7 +166,7 @@ def spread_and_accuracy(
         From `robustness_scan.forgetting_spread` and `mean_corrupted_accuracy`, dims a subset of
         (`hue`, epoch).
     share
-        All panels on the same axes.
+        Whether all panels have the same axes.
 
     Examples
     --------
@@ -189,7 +188,7 @@ def spread_and_accuracy(
             ax.scatter(x, y, c=epochs, cmap=_EPOCHS, norm=norm, s=22, lw=0, zorder=3)
             ax.plot(*x[:1], *y[:1], "o", ms=8, mfc="none", mec="0.25", zorder=4)
             ax.set_xlabel(_words(spread))
-            ax.text(0.03, 0.97, _said(x, y), transform=ax.transAxes, va="top", fontsize="small")
+            ax.text(0.03, 0.97, _note(x, y), transform=ax.transAxes, va="top", fontsize="small")
             ax.margins(x=0.07, y=0.16)
         for row in drawn:
             row[0][0].set_ylabel(_words(accuracy))
@@ -199,7 +198,7 @@ def spread_and_accuracy(
 
 
 def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
-    """Draw the test accuracy by epoch, a line a severity, clean dotted (figures 5c and 13).
+    """Draw test accuracy by epoch, a line for each severity, clean dotted (figures 5c and 13).
 
     A dot marks the best epoch of each severity.
 
@@ -220,13 +219,13 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
             values = values.mean("corruption") if "corruption" in values.dims else values
             _no_more_than(values, {"epoch", "severity"})
             for severity in values["severity"].values.tolist():
-                one = values.sel(severity=severity).dropna("epoch")
-                if not one.size:
+                curve = values.sel(severity=severity).dropna("epoch")
+                if not curve.size:
                     continue
                 colour = _SEVERITIES(0.3 + 0.13 * severity) if severity else "0.35"
                 looks[severity] = dict(color=colour, linestyle="-" if severity else ":")
-                line(ax, one, "epoch", linewidth=1.6, **looks[severity])
-                best = one.isel(epoch=int(one.argmax("epoch")))
+                line(ax, curve, "epoch", linewidth=1.6, **looks[severity])
+                best = curve.isel(epoch=int(curve.argmax("epoch")))
                 ax.plot(best["epoch"], best, "o", color=colour, ms=5.5, mec="white", zorder=3)
             counted(ax, "epoch")
         drawn[0][0].set_ylabel("test accuracy")
@@ -237,20 +236,20 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
 
 
 def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
-    """One quantity of the scan: four lines of dots around y = row, over the band of chance."""
+    """Draw one quantity of a scan: four lines of dots around y = row, on the band of chance."""
     n = int(scan["n_epochs"].max())
     if n > 2:
         edge = critical_correlation(n, tests=int(scan["n_hypotheses"][0]), level=LEVEL)
         ax.fill_betweenx([row - 0.42, row + 0.42], -edge, edge, color="0.92", lw=0, zorder=0)
     for i, how in enumerate(AGGREGATES):
-        one = scan.isel(hypothesis=scan["aggregate"].values == how).dropna("hypothesis")
-        y = np.full(one.sizes["hypothesis"], row + (i - 1.5) * 0.2)
-        sure = one["p_value_autocorrelation_bonferroni"].values < LEVEL
+        part = scan.isel(hypothesis=scan["aggregate"].values == how).dropna("hypothesis")
+        y = np.full(part.sizes["hypothesis"], row + (i - 1.5) * 0.2)
+        significant = part["p_value_autocorrelation_bonferroni"].values < LEVEL
         style = dict(marker=marker_of(i), s=17, linewidth=0.8, zorder=3, clip_on=False)
-        face = np.where(sure, colour_of(i), "none")
-        ax.scatter(one["correlation"], y, facecolor=face, edgecolor=colour_of(i), **style)
-        at = one["hypothesis"].values == mark
-        ax.scatter(one["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
+        face = np.where(significant, colour_of(i), "none")
+        ax.scatter(part["correlation"], y, facecolor=face, edgecolor=colour_of(i), **style)
+        at = part["hypothesis"].values == mark
+        ax.scatter(part["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
 
 
 def _no_more_than(values: xr.DataArray, dims: set[str]) -> None:
@@ -267,10 +266,10 @@ def _words(values: xr.DataArray) -> str:
     return str(values.attrs.get("long_name", values.name or ""))
 
 
-def _said(x: xr.DataArray, y: xr.DataArray) -> str:
-    found = correlate(x, y)
+def _note(x: xr.DataArray, y: xr.DataArray) -> str:
+    results = correlate(x, y)
     r, p, n = (
-        float(found[name])
+        float(results[name])
         for name in ("correlation", "p_value_autocorrelation", "n_epochs_effective")
     )
     return f"$r$ = {r:.2f}, $p$ = {p:.2g} ({n:.0f} effective epochs)"

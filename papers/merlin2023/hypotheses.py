@@ -1,7 +1,7 @@
-"""The 352 hypotheses of appendix E.1 of paper A, and the 88 about each of two other measures.
+"""The hypotheses of paper A's appendix E.1: 352 on learning and forgetting, 88 on each other one.
 
-Of the 352, 8 say nothing (the standard deviation of a single layer is 0) and 16 say what others say
-(the mean, minimum and maximum of a single layer are one): 328 are different.
+The standard deviation of a single layer is 0, so 8 of the 352 state nothing. Mean, minimum and
+maximum of a single layer are the same, so 16 repeat others. The remaining 328 are different.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ __all__ = ["AGGREGATES", "Hypothesis", "QUANTITIES", "hypotheses"]
 
 AGGREGATES = ("mean", "std", "min", "max")
 
-# Each quantity's family: the hypotheses among which the paper looks for the best one, and which
-# Bonferroni's correction therefore counts together.
+# The family of each quantity. The paper looks for the best hypothesis of a family, so Bonferroni's
+# correction counts the hypotheses of a family together.
 _OURS = "learning and forgetting"
 QUANTITIES = {
     "learning": _OURS,
@@ -30,7 +30,7 @@ QUANTITIES = {
 
 
 class Hypothesis(NamedTuple):
-    """One aggregate over layers `first` to `last` of a quantity.
+    """A hypothesis: one aggregate of a quantity over layers `first` to `last`.
 
     Examples
     --------
@@ -58,8 +58,9 @@ def hypotheses(
 ) -> list[Hypothesis]:
     """Return every hypothesis of appendix E.1 about `quantities`: 88 for each at 12 layers.
 
-    The sets are the first n and the last n of `layers`, n = 1 … one less than there are: 22 of 12.
-    They hold the paper's own, 2-12 and 1-8, and with four aggregates give its numbers exactly.
+    The sets of layers are the first n and the last n, for n from 1 to one less than all: 22 sets of
+    12 layers. They include the paper's sets, 2-12 and 1-8. With four aggregates they give exactly
+    the paper's numbers of hypotheses.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Section 4.2 of paper A, Table 1 and appendix C.1: what the pretraining data set does."""
+"""Section 4.2 of paper A: how the pretraining data set changes learning and forgetting."""
 
 from pydantic import Field
 
@@ -7,16 +7,16 @@ from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Names, Natural, Positive
 
-NONE = "none"  # of pretraining: training from a random start
-IMAGENET = "imagenet"  # what `weights` were trained on
+NONE = "none"  # no pretraining: a random start
+IMAGENET = "imagenet"  # the model of `weights`
 
 
 class PretrainingDataset(MerlinSection):
     """Section 4.2: learning and forgetting from several starting points (Figures 2 and 3).
 
-    Of the starts ``"imagenet"`` is the model of `weights`, another name one trained here from a
-    random start on that data set, ``"none"`` the random start itself. A data set is not its own
-    pretraining: that pair is left out. Training from a random start has the optimiser and the
+    The start ``"imagenet"`` is the model of `weights`, ``"none"`` is a random start. Any other name
+    is a model trained here on that data set from a random start. A data set is not its own
+    pretraining, so that pair is left out. Training from a random start uses the optimiser and the
     learning rate of the pretraining.
 
     Examples

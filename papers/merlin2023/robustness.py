@@ -1,4 +1,4 @@
-"""Section 4.4 of paper A: forgetting and robustness in trainings of several kinds."""
+"""Section 4.4 of paper A: forgetting and robustness in several kinds of training."""
 
 from typing import Annotated
 
@@ -27,9 +27,9 @@ def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Robustness(Dynamics):
-    """Section 4.4 and appendix E.1: does the spread of forgetting tell robustness?
+    """Section 4.4 and appendix E.1: does the spread of forgetting predict robustness?
 
-    The correlation scan reads the results of `Dynamics`; Figures 6 and 15 need more trainings.
+    The correlation scan uses the results of `Dynamics`. Figures 6 and 15 need more trainings.
 
     Examples
     --------
@@ -49,11 +49,11 @@ class Robustness(Dynamics):
 
     @property
     def own_trainings(self) -> bool:
-        """Whether the notebook does the trainings: on so few images each is done in seconds."""
+        """Whether the notebook does the trainings itself, because each takes only seconds."""
         return self.trainings_n is not None and self.trainings_n * self.trainings_epochs <= 5_000
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the fine-tunings to the first data set, by what they are called in `trainings`."""
+        """Return the fine-tunings to the first data set, by their names in `trainings`."""
         runs = {}
         for name in self.trainings:
             optimizer, lr, *augmentation = name.split(":")

@@ -1,8 +1,8 @@
-"""Does forgetting tell robustness? The correlation scan of paper A, section 4.4 and appendix E.1.
+"""Does forgetting predict robustness? The correlation scan of paper A, section 4.4, appendix E.1.
 
-Over the epochs of a fine-tuning, an aggregate over layers of learning, forgetting, … is correlated
-with the mean accuracy on corrupted images. The paper tries many aggregates (`hypotheses`)
-and reports the best. Pure functions of a comparison Dataset with a dim `epoch`.
+The scan correlates, over the epochs of a fine-tuning, an aggregate over layers of learning,
+forgetting and others with the mean accuracy on corrupted images. The paper tries many aggregates
+(`hypotheses`) and reports the best. Functions here take a comparison Dataset with a dim `epoch`.
 """
 
 from __future__ import annotations
@@ -60,15 +60,14 @@ def quantity(ds: xr.Dataset, name: str, *, self_term: str = "measured") -> xr.Da
 def aggregate(
     values: xr.DataArray, how: str, *, first: int | None = None, last: int | None = None
 ) -> xr.DataArray:
-    """Aggregate over the layers from `first` up to and with `last`; by default, over all.
+    """Aggregate values over the layers `first` to `last`, both included; by default over all.
 
-    The standard deviation is that of the layers themselves, divided by their number (``ddof=0``);
-    no correlation depends on that.
+    The standard deviation has ``ddof=0``. This changes no correlation.
 
     Raises
     ------
     ValueError
-        If `how` is not one of `AGGREGATES`, or a layer is not there.
+        If `how` is not one of `AGGREGATES`, or a layer is missing.
 
     Examples
     --------
@@ -77,10 +76,10 @@ def aggregate(
     (3.0, 0.5)
     """
     choices("how", how, AGGREGATES)
-    there = values["layer"].values.tolist()
+    known = values["layer"].values.tolist()
     for name, layer in {"first": first, "last": last}.items():
-        if layer is not None and layer not in there:
-            raise ValueError(f"{name}={layer} is not one of the layers {there}")
+        if layer is not None and layer not in known:
+            raise ValueError(f"{name}={layer} is not one of the layers {known}")
     return getattr(values.sel(layer=slice(first, last)), how)("layer", skipna=False)
 
 
@@ -92,10 +91,10 @@ def forgetting_spread(
     self_term: str = "measured",
     seeds: str = "mean",
 ) -> xr.DataArray:
-    """Return the standard deviation of forgetting over layers: the paper's own hypothesis.
+    """Return the standard deviation of forgetting over layers, the paper's main hypothesis.
 
-    The paper's layers are 2-12; `last` is the deepest by default. `seeds` as in
-    `correlation_scan`; further dims (epoch, optimizer, estimator, …) are kept.
+    The paper's layers are 2-12. `last` is by default the deepest layer, `seeds` is as in
+    `correlation_scan`. Other dims (epoch, optimizer, estimator, …) stay.
 
     Examples
     --------
@@ -109,10 +108,10 @@ def forgetting_spread(
 
 
 def mean_corrupted_accuracy(ds: xr.Dataset) -> xr.DataArray:
-    """Return the accuracy averaged over severities 1-5 and, where there are several, corruptions.
+    """Return the accuracy averaged over severities 1-5 and over corruptions, if they are a dim.
 
-    Severity 0 is the clean test set and stays out. A missing value makes the mean missing: means of
-    different corruptions are not comparable.
+    Severity 0, the clean test set, is left out. If a value is NaN, so is the mean, because means of
+    different corruptions cannot be compared.
 
     Raises
     ------
@@ -150,32 +149,32 @@ def correlation_scan(
     ----------
     ds
         A comparison with the dim `epoch`, the variables of the quantities and `corrupted_accuracy`.
-        Further dims are kept. Layer 0, which no block has touched, takes no part.
+        Other dims stay. Layer 0, the input of the first block, is left out.
     quantities
-        Of `QUANTITIES`; by default all that `ds` has the variables of.
+        A choice of `QUANTITIES`; by default all for which `ds` has the variables.
     self_term
         As in `learning`.
     seeds
         ``"mean"`` averages a quantity over `seed` before its layers are aggregated, as the paper
-        does; ``"each"`` keeps the dim: one scan for each draw of images.
+        does. ``"each"`` keeps the dim, with a scan for each draw of images.
     epochs
-        Those that take part, by default all. ``slice(1, None)`` leaves out epoch 0, before any
-        step, where both models are one and a single point can make a correlation.
+        The epochs to use, by default all. ``slice(1, None)`` leaves out epoch 0, where both models
+        are the same: this single point can make a correlation.
 
     Returns
     -------
     Dataset
-        Of kind ``robustness``, over `hypothesis` with coordinates `quantity`, `layers`,
-        `aggregate`: what `papers.claims.correlation.correlate` returns, and both p-values after
-        Bonferroni, p times `n_hypotheses`: those of the same family in this scan, as in the paper.
-        Subspace similarity has no `estimator` and repeats along it.
+        Of kind ``robustness``, with the dim `hypothesis` and its coordinates `quantity`, `layers`,
+        `aggregate`. Variables are those of `papers.claims.correlation.correlate`, and both p-values
+        after Bonferroni: p times `n_hypotheses`, the number in the same family of this scan, as in
+        the paper. Subspace similarity has no `estimator`, so its values repeat along it.
 
     Raises
     ------
     ValueError
-        If a word is not one of those allowed.
+        If a quantity, `self_term` or `seeds` is unknown.
     KeyError
-        If a variable or an epoch is not there.
+        If a variable or an epoch is missing.
 
     Examples
     --------
@@ -187,22 +186,22 @@ def correlation_scan(
         ds = ds.sel(epoch=epochs if isinstance(epochs, slice) else list(epochs))
     accuracy = mean_corrupted_accuracy(ds)
     names = _present(ds, self_term) if quantities is None else list(quantities)
-    found = [_over_seeds(quantity(ds, name, self_term=self_term), seeds) for name in names]
-    found = xr.broadcast(*(one.reset_coords(drop=True) for one in found))
-    values = dict(zip(names, found, strict=True))
-    layers = [layer for layer in found[0]["layer"].values.tolist() if layer > 0]
-    asked = hypotheses(names, layers=layers)
+    arrays = [_over_seeds(quantity(ds, name, self_term=self_term), seeds) for name in names]
+    arrays = xr.broadcast(*(array.reset_coords(drop=True) for array in arrays))
+    values = dict(zip(names, arrays, strict=True))
+    layers = [layer for layer in arrays[0]["layer"].values.tolist() if layer > 0]
+    tried = hypotheses(names, layers=layers)
     series = xr.concat(
-        [aggregate(values[h.quantity], h.aggregate, first=h.first, last=h.last) for h in asked],
-        xr.Variable("hypothesis", [str(h) for h in asked]),
+        [aggregate(values[h.quantity], h.aggregate, first=h.first, last=h.last) for h in tried],
+        xr.Variable("hypothesis", [str(h) for h in tried]),
     )
     scan = correlate(series, accuracy)
-    size = Counter(QUANTITIES[h.quantity] for h in asked)
+    size = Counter(QUANTITIES[h.quantity] for h in tried)
     scan = scan.assign_coords(
-        quantity=("hypothesis", [h.quantity for h in asked]),
-        layers=("hypothesis", [h.layers for h in asked]),
-        aggregate=("hypothesis", [h.aggregate for h in asked]),
-        n_hypotheses=("hypothesis", [size[QUANTITIES[h.quantity]] for h in asked]),
+        quantity=("hypothesis", [h.quantity for h in tried]),
+        layers=("hypothesis", [h.layers for h in tried]),
+        aggregate=("hypothesis", [h.aggregate for h in tried]),
+        n_hypotheses=("hypothesis", [size[QUANTITIES[h.quantity]] for h in tried]),
     )
     for name in ("p_value", "p_value_autocorrelation"):
         scan[f"{name}_bonferroni"] = (scan[name] * scan["n_hypotheses"]).clip(max=1)
@@ -210,27 +209,27 @@ def correlation_scan(
 
 
 def _present(ds: xr.Dataset, self_term: str) -> list[str]:
-    """Return the quantities that `ds` has the variables of."""
-    there = []
+    """Return the quantities for which `ds` has the variables."""
+    present = []
     for name in QUANTITIES:
         try:
             quantity(ds, name, self_term=self_term)
         except KeyError:
             continue
-        there.append(name)
-    if not there:
+        present.append(name)
+    if not present:
         raise KeyError(f"no variable of {', '.join(QUANTITIES)}; there are {sorted(ds.data_vars)}")
-    return there
+    return present
 
 
 def _over_seeds(values: xr.DataArray, seeds: str) -> xr.DataArray:
-    """Average over `seed`, or keep it; NaN in a seed stays NaN."""
+    """Average values over `seed`, or keep the dim. If a seed is NaN, so is the mean."""
     average = choices("seeds", seeds, SEEDS) == "mean" and "seed" in values.dims
     return values.mean("seed", skipna=False) if average else values
 
 
 def _toy() -> xr.Dataset:
-    """Four epochs and three layers in which forgetting grows with depth: for the examples above."""
+    """Return four epochs of three layers; forgetting grows with depth. For the examples above."""
     grown = [[0.9, 0.9, 0.9], [0.9, 0.9, 0.8], [0.9, 0.9, 0.8], [0.9, 0.8, 0.6]]
     return xr.Dataset(
         {

@@ -1,4 +1,4 @@
-"""The introduction: images and what a network takes for them."""
+"""The introduction to inversions: images, and images that a network cannot tell from them."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from papers.parameters import Positive
 
 
 class WhatIsAnInversion(MerlinSection):
-    """The introduction's pictures: images inverted at every layer, seen by an untrained model too.
+    """Pictures for the introduction: inversions at every layer, and an untrained model beside.
 
     Examples
     --------
@@ -22,5 +22,5 @@ class WhatIsAnInversion(MerlinSection):
     gallery: Positive = Field(8, description="images")
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the pretraining, where there is one."""
+        """Return the pretraining, if there is one."""
         return self.pretraining_by_name()

@@ -103,8 +103,7 @@ def corrupt(images: np.ndarray, corruption: str, severity: int, *, seed: int = 0
     Raises
     ------
     ValueError
-        For an unknown name (the message suggests the nearest), another severity, or images of
-        another shape.
+        For an unknown name (the message suggests the nearest), severity or shape of the images.
     TypeError
         For images that are not uint8.
 
@@ -168,8 +167,7 @@ def corrupted_sets(
 ) -> dict[int, CorruptedSet]:
     """Return `n` images for each severity, spread evenly over the types of corruption.
 
-    Image k of a draw gets type k mod 15. The draw is the same for all severities, so they differ
-    only in severity.
+    Image k of a draw gets type k mod 15. All severities have the same images and types.
 
     If the published files are there, they are used: for the test split of ``cifar10`` the folder
     ``CIFAR-10-C`` (for ``cifar100``, ``CIFAR-100-C``). It has ``labels.npy`` and, for each type,

@@ -1,1 +1,1 @@
-"""What computes the sections across the papers. Each is loaded when its results are asked for."""
+"""Compute the sections about all three papers. A section loads its module when it needs it."""

@@ -1,4 +1,4 @@
-"""All claims, by the section (notebook) whose results decide them, and the ledger made of them."""
+"""All claims by the section (notebook) whose results decide them, and the ledger of verdicts."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ from papers.work import written
 
 __all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
 
-# The measures of each section whose claims name some that are no `papers.claims.shapes`.
+# The sections that have measures of their own, besides `papers.claims.shapes`.
 MEASURES = {
     module.__name__.rpartition(".")[2]: module
     for module in (
@@ -47,16 +47,16 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
     Yields
     ------
     section, path of its results, ledgers, data sets
-        A ledger for each of its `settings`; where there are no results, one in which no claim is
-        testable. The data sets are those of the paper that were not run.
+        There is a ledger for each of its `settings`. Without results there is one ledger, in which
+        no claim is testable. The data sets are those of the paper that were not run.
     """
     for section, claims in CLAIMS.items():
         path, rest = folder / f"{section}.nc", list(paper_of(section).datasets[section])
         if path.is_file():
             ds = open_results(path)
-            ledgers = [check_claims(claims, one) for _, one in settings(ds)]
-            there = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else rest
-            rest = [name for name in rest if name not in there]
+            ledgers = [check_claims(claims, part) for _, part in settings(ds)]
+            run = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else rest
+            rest = [name for name in rest if name not in run]
         else:
             ledgers = [_not_run(claims)]
         yield section, path, ledgers, rest
@@ -69,9 +69,9 @@ def _not_run(claims: tuple[Claim, ...]) -> xr.Dataset:
 
 
 def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
-    """Return how many claims of each section got which verdict, under the paper's way and ours.
+    """Count the verdicts of each section, computed as in the paper and as here.
 
-    A claim that is judged for several data sets or recipes counts for each of them.
+    A claim is counted once for each data set and recipe it is judged for.
     """
     ways = {
         "debiased": dict(estimator="debiased", self_term="measured"),
@@ -79,13 +79,13 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
     }
     verdicts = ("reproduced", "mixed", "not reproduced", "not testable here")
     rows = {}
-    for section, those in ledgers.items():
-        found = {
-            way: [v for ds in those for v in ds["verdict"].sel(**cell).values.tolist()]
+    for section, of_section in ledgers.items():
+        by_way = {
+            way: [v for ds in of_section for v in ds["verdict"].sel(**cell).values.tolist()]
             for way, cell in ways.items()
         }
         rows[section] = {
-            (way, verdict): found[way].count(verdict) for way in ways for verdict in verdicts
+            (way, verdict): by_way[way].count(verdict) for way in ways for verdict in verdicts
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns)
@@ -95,15 +95,15 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
 
 @written("claims", device="cpu", keep=("claims",))
 def dataset(section: ClaimsLedger) -> xr.Dataset:
-    """Join the ledgers of this run; a claim is called by its id and what it was judged for."""
+    """Join the ledgers of this run. A claim's name is its id, then its data set and recipe."""
     parts, texts = [], []
     for _, _, ledgers, _ in judged(runs_root(section.scale)):
-        for one in ledgers:
-            words = [str(one[dim].values) for dim in SETTINGS if dim in one.coords]
-            called = [" @ ".join([id, *words]) for id in one["claim"].values.tolist()]
-            said = json.loads(one.attrs["claims"])
-            texts += [t | {"id": name} for t, name in zip(said, called, strict=True)]
-            scalars = [name for name in one.coords if one[name].ndim == 0]
-            parts.append(one.drop_vars(scalars).assign_coords(claim=called))
+        for ledger in ledgers:
+            words = [str(ledger[dim].values) for dim in SETTINGS if dim in ledger.coords]
+            names = [" @ ".join([id, *words]) for id in ledger["claim"].values.tolist()]
+            claims = json.loads(ledger.attrs["claims"])
+            texts += [text | {"id": name} for text, name in zip(claims, names, strict=True)]
+            scalars = [name for name in ledger.coords if ledger[name].ndim == 0]
+            parts.append(ledger.drop_vars(scalars).assign_coords(claim=names))
     ds = xr.concat(parts, "claim", join="outer", fill_value={"reason": ""})
     return ds.assign_attrs(claims=json.dumps(texts, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Work across the papers: every measure on a network before and after each of four trainings."""
+"""Apply every measure to a network before and after each of four trainings."""
 
 import json
 from typing import NamedTuple
@@ -23,7 +23,7 @@ WHEN = ("before", "after")
 
 
 class Case(NamedTuple):
-    """A network before and after a training, and images that neither was trained on."""
+    """A network before and after a training, and images to measure it on."""
 
     before: StagedModel
     after: StagedModel
@@ -33,12 +33,12 @@ class Case(NamedTuple):
 
 @written("lens")
 def dataset(section: OneLensOnThreePapers) -> xr.Dataset:
-    """Look at every case with every measure; dim case stands in front, dim place is a layer.
+    """Return every measure of every case, along the first dim case.
 
-    Networks differ in depth, so a layer is called by its place, and `layer_depth` says where in
-    its network that is; shorter networks end in NaN.
+    Networks differ in depth, so the dim of layers is `place`, and `layer_depth` is the depth of a
+    place in its network. Shorter networks end in NaN.
     """
-    parts = {name: _look(section, case) for name, case in _cases(section).items()}
+    parts = {name: _measure(section, case) for name, case in _cases(section).items()}
     return xr.concat(parts.values(), xr.Variable("case", list(parts)), join="outer")
 
 
@@ -47,7 +47,7 @@ def _cases(section: OneLensOnThreePapers) -> dict[str, Case]:
         return train(run, root=section.training_root).model(epoch)
 
     def case(before: StagedModel, run: TrainingRun, original: TrainingRun) -> Case:
-        """`original` is the run whose images and labels the probes are about."""
+        """`original` is the run whose images and labels the probes use."""
         test = load_images(original.dataset, "test")
         return Case(before, model(run), trained_on(original), test)
 
@@ -74,7 +74,7 @@ def _cases(section: OneLensOnThreePapers) -> dict[str, Case]:
 
 
 def _as_run(section: OneLensOnThreePapers, name: str) -> Section:
-    """Section `name` as it was run at this scale; as the scale says where it was not."""
+    """Return section `name` with the parameters of its run, or else those of the scale."""
     path = runs_root(section.scale) / f"{name}.nc"
     if path.is_file():
         parameters = json.loads(open_results(path).attrs["parameters"])
@@ -83,8 +83,8 @@ def _as_run(section: OneLensOnThreePapers, name: str) -> Section:
     return section_class(name).from_parameters(parameters)
 
 
-def _look(section: OneLensOnThreePapers, case: Case) -> xr.Dataset:
-    """Every measure of one case."""
+def _measure(section: OneLensOnThreePapers, case: Case) -> xr.Dataset:
+    """Return every measure of one case."""
     device = best_device()
     compared = compare(
         case.before.to(device),

@@ -1,1 +1,1 @@
-"""What computes the sections about the engine. Each is loaded when its results are asked for."""
+"""Compute the sections about the engine. A section loads its module when it needs it."""

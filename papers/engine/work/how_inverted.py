@@ -1,4 +1,4 @@
-"""Work of the page on recipes: race them, measure with some of them, make its tables."""
+"""Compute the section on recipes: race them, measure with some of them, make its tables."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def dataset(section: HowInverted) -> xr.Dataset:
 
 
 def _race(section: HowInverted, model: StagedModel, pool: ImageSet) -> xr.Dataset:
-    """Loss after every gradient evaluation, NaN after a recipe's last; pictures of the end."""
+    """Return the loss after every gradient evaluation (NaN after the last), and final pictures."""
     images = pool.sample(section.race_n, section.seeds[0]).tensor(model.img_size).to(model.device)
     layers = list(section.race_layers or model.layers)
     longest = max(split(recipe)[1] for recipe in section.race)
@@ -83,7 +83,7 @@ def _race(section: HowInverted, model: StagedModel, pool: ImageSet) -> xr.Datase
 def _measure(
     section: HowInverted, pretrained: StagedModel, finetuned: StagedModel, pool: ImageSet
 ) -> xr.Dataset:
-    """Self terms, learning and forgetting under each recipe, by layer and seed."""
+    """Return self terms, learning and forgetting with each recipe, by layer and seed."""
     parts = []
     for recipe in section.measured:
         rule, evaluations, init = split(recipe)
@@ -114,7 +114,7 @@ def _measure(
 
 
 def _said(ds: xr.Dataset) -> xr.Dataset:
-    """`ds`, whose variables say what they are and nothing else."""
+    """Return `ds` with only long names and units as attributes of its variables."""
     ds = ds.drop_attrs()
     for name in ds:
         ds[name].attrs = dict(long_name=_LONG_NAMES[name], units="1")
@@ -143,7 +143,7 @@ def evaluations_needed(ds: xr.Dataset) -> pd.DataFrame:
 
 
 def agreement(ds: xr.Dataset) -> pd.DataFrame:
-    """Return how far each recipe's measures are from the yardstick's, and how far seeds differ."""
+    """Return the distance of each recipe's measures from the yardstick's, and that of seeds."""
     rows = {}
     for name in ("learning", "forgetting", "self_term_pt", "self_term_ft"):
         values = ds[name].sel(estimator="debiased")

@@ -1,4 +1,4 @@
-"""Work of the page on costs: measure one thing at a time, and make its table."""
+"""Compute the section on costs: measure one thing at a time, and make its table."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -62,7 +62,7 @@ def dataset(section: WhatItCosts) -> xr.Dataset:
 
 
 def _timed(section: WhatItCosts, models: dict[str, StagedModel]) -> dict[str, tuple]:
-    """Everything but memory: {variable: (dims, values, long name, units)}."""
+    """Return all but memory: {variable: (dims, values, long name, units)}."""
     pt, seed, most = models["pt"], section.seeds[0], max(section.bench_rounds)
     every = (section.bench_images, section.bench_iterations, section.bench_rounds)
     sizes = list(zip(*every, strict=True))

@@ -1,1 +1,1 @@
-"""What paper B claims, one module a section."""
+"""Measures for the claims of paper B, one module for each section."""

@@ -1,4 +1,4 @@
-"""Measures of section 3 of paper B: networks trained from a random start. "Change" is 1 - CKA."""
+"""Measures of paper B, section 3: training from a random start. "Change" is 1 - CKA."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ __all__ = [
     "fall_of_test_accuracy",
 ]
 
-TRUE, RANDOM = reported("B")["randomness"]  # d of labels as they are, and without structure
+TRUE, RANDOM = reported("B")["randomness"]  # d of unchanged and of completely random labels
 
 
 def least_step(curve: xr.DataArray) -> xr.DataArray:
-    """Return the smallest rise from one randomness to the next; NaN where there is but one."""
+    """Return the smallest rise from one randomness to the next; NaN if there is only one."""
     return curve.diff("randomness").min("randomness")
 
 
 def kept_early_minus_late(
     ds: xr.Dataset, *, early: Sequence[int], late: Sequence[int]
 ) -> xr.DataArray:
-    """Return CKA with the start after training, mean of `early` layers minus that of `late`."""
+    """Return CKA with the start after training, mean of `early` layers minus mean of `late`."""
     kept = ds["cka_reference_trajectory"].isel(epoch=-1, drop=True)
     return level(kept, early) - level(kept, late)
 
@@ -44,7 +44,7 @@ def loss_rise(ds: xr.Dataset) -> xr.DataArray:
 
 
 def random_minus_true_fit(ds: xr.Dataset) -> xr.DataArray:
-    """Return final training accuracy on random labels minus on true ones."""
+    """Return final training accuracy on random labels minus that on true labels."""
     return _final(ds, "train_accuracy", RANDOM) - _final(ds, "train_accuracy", TRUE)
 
 
@@ -59,34 +59,34 @@ def accuracy_above_chance(ds: xr.Dataset, *, classes: int) -> xr.DataArray:
 
 
 def kept_more(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
-    """Return mean CKA with the start, random labels minus true ones."""
+    """Return mean CKA with the start over `layers`, random labels minus true labels."""
     return level(_by_randomness(ds), layers)
 
 
 def kept_more_early(ds: xr.Dataset, *, early: Sequence[int], late: Sequence[int]) -> xr.DataArray:
-    """Return that difference, mean of `early` layers minus that of `late`."""
+    """Return `kept_more` of `early` layers minus that of `late` layers."""
     return level(_by_randomness(ds), early) - level(_by_randomness(ds), late)
 
 
 def last_layer_beyond_blocks(ds: xr.Dataset, *, blocks: Sequence[int], last: int) -> xr.DataArray:
-    """Return CKA of the block that random labels change most, minus that of the last layer."""
+    """Return CKA of the block that random labels change most, minus CKA of the last layer."""
     kept = ds["cka_reference"].sel(randomness=RANDOM, drop=True)
     return _blocks(kept, blocks).min("layer") - kept.sel(layer=last, drop=True)
 
 
 def change_with_few_images(ds: xr.Dataset, *, blocks: Sequence[int]) -> xr.DataArray:
-    """Return the change of the block that changes most on the fewest random labels."""
+    """Return the largest change of a block on the fewest images with random labels."""
     return _memorised(ds, 0, blocks).max("layer")
 
 
 def change_with_more_images(ds: xr.Dataset, *, blocks: Sequence[int]) -> xr.DataArray:
-    """Return the mean change of the blocks on the most images minus on the fewest."""
+    """Return the mean change of blocks on the most images minus that on the fewest."""
     most, fewest = (_memorised(ds, which, blocks).mean("layer") for which in (-1, 0))
     return (most - fewest).where(ds.sizes["n_train"] > 1)
 
 
 def _by_randomness(ds: xr.Dataset) -> xr.DataArray:
-    """How similar each layer stays, completely random labels minus true ones."""
+    """Return CKA of each layer with its start, completely random labels minus true labels."""
     cka = ds["cka_reference"]
     return cka.sel(randomness=RANDOM, drop=True) - cka.sel(randomness=TRUE, drop=True)
 
@@ -100,5 +100,5 @@ def _blocks(curve: xr.DataArray, blocks: Sequence[int]) -> xr.DataArray:
 
 
 def _memorised(ds: xr.Dataset, which: int, blocks: Sequence[int]) -> xr.DataArray:
-    """Change of the blocks at completely random labels, on the fewest (0) or most (-1) images."""
+    """Return the change of blocks by random labels, on the fewest (0) or most (-1) images."""
     return 1 - _blocks(ds["cka_reference_memorised"].isel(n_train=which, drop=True), blocks)

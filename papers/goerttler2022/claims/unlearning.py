@@ -1,4 +1,4 @@
-"""Measures of section 4 of paper B: fine-tuned networks. "Change" is 1 - CKA."""
+"""Measures of paper B, section 4: fine-tuning. "Change" is 1 - CKA."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ def fall_with_randomness(ds: xr.Dataset, *, task: str, layers: Sequence[int]) ->
 def change(
     ds: xr.Dataset, *, task: str, layers: Sequence[int], randomness: int = TRUE
 ) -> xr.DataArray:
-    """Return the change from the pretrained weights, mean over layers."""
+    """Return the mean change over `layers` from the pretrained weights."""
     return level(1 - _kept(ds, task, randomness), layers)
 
 
 def change_beyond_scratch(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
-    """Return the change that random labels make, fine-tuned minus from scratch."""
+    """Return the change by random labels in fine-tuning minus that from scratch."""
     scratch = _kept(ds, SCRATCH, RANDOM, "initial")
     return level(scratch - _kept(ds, SAME, RANDOM), layers)
 
 
 def between_true_and_random(ds: xr.Dataset, *, task: str, layers: Sequence[int]) -> xr.DataArray:
-    """Return by how much a task's change is above true labels' and below random labels'."""
-    here, true = (change(ds, task=one, layers=layers) for one in (task, SAME))
+    """Return how far a task's change lies between those of true and random labels."""
+    here, true = (change(ds, task=name, layers=layers) for name in (task, SAME))
     random = change(ds, task=SAME, layers=layers, randomness=RANDOM)
     return least([here - true, random - here])
 
 
 def cross_domain_beyond_shifted(ds: xr.Dataset, *, layer: int) -> xr.DataArray:
-    """Return the change of one layer, in a cross-domain task minus with shifted labels."""
+    """Return the change of one layer by the cross-domain task minus that by shifted labels."""
     return (_kept(ds, SHIFTED) - _kept(ds, CROSS)).sel(layer=layer, drop=True)
 
 
 def nearer_to_pretrained(
     ds: xr.Dataset, *, task: str, layers: Sequence[int], randomness: int = TRUE
 ) -> xr.DataArray:
-    """Return mean CKA with the pretrained weights minus that with the initial ones."""
+    """Return mean CKA with the pretrained weights minus that with the initial weights."""
     return level(_kept(ds, task, randomness) - _kept(ds, task, randomness, "initial"), layers)
 
 
 def nearer_than_after_new_tasks(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
-    """Return that difference after the same task minus the larger one after the new tasks."""
+    """Return `nearer_to_pretrained` after the same task minus the larger one of the new tasks."""
     same, *new = (
         nearer_to_pretrained(ds, task=task, layers=layers) for task in (SAME, SHIFTED, CROSS)
     )
-    return least(same - one for one in new)
+    return least(same - after for after in new)
 
 
 def _kept(ds: xr.Dataset, task: str, d: int = TRUE, to: str = "pretrained") -> xr.DataArray:
-    """CKA with the pretrained (or initial) weights after one task, by layer."""
+    """Return CKA with the pretrained (or initial) weights after one task, by layer."""
     return ds["cka_reference"].sel(task=task, randomness=d, reference=to, drop=True)

@@ -1,4 +1,4 @@
-"""What the work of paper B's two sections shares: probe images, Gram matrices, writing results."""
+"""What computing both sections of paper B needs: test images, Gram matrices, repeats by seed."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ __all__ = ["LOGGED", "drift", "grams", "of_every_seed", "probe_images"]
 
 LOGGED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
-# of work whose results are kind drift; `seeds` draw nothing but the probe images
+# decorates functions that return kind drift; their trainings have `labels_seeds`
 drift = written("drift", seeds=lambda section: section.labels_seeds)
 
 
@@ -25,12 +25,12 @@ def probe_images(section: GoerttlerSection, dataset: str) -> Tensor:
 
 
 def grams(model: StagedModel, images: Tensor) -> Tensor:
-    """Return the Gram matrices of all layers and the logits, on a GPU where there is one."""
+    """Return the Gram matrices of all layers and the logits, on a GPU if there is one."""
     return grams_to_logits(model.to(best_device()), images)
 
 
 def of_every_seed(section: GoerttlerSection, repeat: Callable[[int], xr.Dataset]) -> xr.Dataset:
-    """Return what `repeat` returns for each training seed; dims dataset and train_seed in front."""
+    """Return `repeat` of every training seed in one Dataset; first dims dataset, train_seed."""
     by_seed = xr.Variable("train_seed", list(section.labels_seeds))
     ds = xr.concat(map(repeat, section.labels_seeds), by_seed, join="exact")
     return ds.expand_dims(dataset=[section.labels_dataset])

@@ -1,4 +1,4 @@
-"""Work of section 3: train on labels of every randomness, compare with the random start."""
+"""Compute section 3 of paper B: train on labels of every randomness, compare with the start."""
 
 import xarray as xr
 from torch import Tensor
@@ -18,7 +18,7 @@ def dataset(section: LearningFromRandomLabels) -> xr.Dataset:
 
 
 def _repeat(section: LearningFromRandomLabels, seed: int, images: Tensor) -> xr.Dataset:
-    """All results of one seed."""
+    """Return all results of one seed."""
     degrees, n = section.labels_randomness, section.labels_n
 
     def trained(randomness: int, n: int) -> Trained:

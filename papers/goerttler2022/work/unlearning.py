@@ -1,4 +1,4 @@
-"""Work of section 4: fine-tune to every task, compare with the pretrained and initial network."""
+"""Compute section 4 of paper B: fine-tune to every task, compare with both earlier networks."""
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from papers.goerttler2022.work.base import LOGGED, drift, grams, of_every_seed, 
 def dataset(section: Unlearning) -> xr.Dataset:
     """Train, and compare each network with the pretrained and the initial one.
 
-    Each on test images of its own task, not relabelled: cross-domain ones for that task.
+    Images are test images of the task's data set, so cross-domain ones for that task.
     """
     datasets = {section.labels_dataset, section.cross_domain}
     images = {dataset: probe_images(section, dataset) for dataset in datasets}
@@ -22,7 +22,7 @@ def dataset(section: Unlearning) -> xr.Dataset:
 
 
 def destinations(ds: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return Figure 5: by task, CKA with the initial and the pretrained network."""
+    """Return the curves of Figure 5: CKA with the initial and the pretrained network, by task."""
     cells = {
         "true labels (5a)": (SAME, 0),
         "random labels (5b)": (SAME, int(ds["randomness"][-1])),
@@ -34,7 +34,7 @@ def destinations(ds: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def _repeat(section: Unlearning, seed: int, images: dict[str, Tensor]) -> xr.Dataset:
-    """All results of one seed; NaN for what is no task, or was not started from."""
+    """Return all results of one seed; NaN for combinations that do not exist."""
     first = train(section.pretraining_run(seed), root=section.training_root)
     starts = {"initial": first.model(0), "pretrained": first.model()}
     grams_of_starts = {
@@ -42,25 +42,25 @@ def _repeat(section: Unlearning, seed: int, images: dict[str, Tensor]) -> xr.Dat
         for dataset, x in images.items()
         for name, model in starts.items()
     }
-    similar, logs = {}, {}
+    ckas, logs = {}, {}
     for task, d in section.tasks():
         trained = train(section.task_run(seed, task, d), root=section.training_root)
         model, dataset = trained.model(), trained.run.dataset
         after = grams(model, images[dataset])
         for name in ("initial",) if task == SCRATCH else starts:
-            similar[task, d, name] = layerwise_cka(model, after, grams_of_starts[dataset, name])
-        if task != SCRATCH:  # its epochs may be others; section 3 has them
+            ckas[task, d, name] = layerwise_cka(model, after, grams_of_starts[dataset, name])
+        if task != SCRATCH:  # it may have more epochs, and section 3 has its log
             logs[task, d] = trained.log[list(LOGGED)]
 
-    some, log = next(iter(similar.values())), next(iter(logs.values()))
+    example, log = next(iter(ckas.values())), next(iter(logs.values()))
     grid = {
         "task": list(dict.fromkeys(task for task, _ in section.tasks())),
         "randomness": sorted({d for _, d in section.tasks()}),
     }
     cells = grid | {"reference": list(starts)}
     shape = [len(labels) for labels in cells.values()]
-    cka = xr.DataArray(np.full(shape, np.nan), cells, list(cells)) * some
-    for (task, d, name), values in similar.items():
+    cka = xr.DataArray(np.full(shape, np.nan), cells, list(cells)) * example
+    for (task, d, name), values in ckas.items():
         cka.loc[dict(task=task, randomness=d, reference=name)] = values
     curves = xr.DataArray(np.full(shape[:2], np.nan), grid, list(grid)) * log
     for (task, d), values in logs.items():

@@ -1,1 +1,1 @@
-"""What paper C claims, one module a section."""
+"""Measures for the claims of paper C, one module for each section."""

@@ -1,6 +1,6 @@
-"""Measures of paper C's layers and plasticity: Figures 3 to 6, and Grad-CAM.
+"""Measures of paper C, Figures 3 to 6 and Grad-CAM: layers, relearning, shares of squares.
 
-Datasets and shares as in `feature_erosion` beside this module.
+Datasets and shares are as in the module `feature_erosion`.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ __all__ = [
 
 
 def dissimilar_share(ds: xr.Dataset, *, low: float) -> xr.DataArray:
-    """Return the share of layers whose CKA with themselves, before squares, is below `low`."""
+    """Return the share of layers whose CKA before and after squares is below `low`."""
     return (_cka(ds) < low).mean("layer")
 
 
 def first_dissimilar_depth(ds: xr.Dataset, *, low: float) -> xr.DataArray:
-    """Return the depth of the first such layer; 1, as late as can be, where there is none."""
+    """Return the depth of the first layer with CKA below `low`; 1, the end, if there is none."""
     return ds["depth"].where(_cka(ds) < low).min("layer").fillna(1.0)
 
 
 def distance_to_probe(ds: xr.Dataset, *, layer: int) -> xr.DataArray:
-    """Return the distance between accuracy with squares and that of a probe of `layer`."""
+    """Return the distance between test accuracy with squares and that of a probe of `layer`."""
     probe = ds["probe_accuracy"].sel(task=SQUARES, carrying=SQUARES, layer=layer, drop=True)
     return abs(after_task(ds, "test_accuracy_squares", SQUARES) - probe)
 
 
 def largest_rank_ratio(ds: xr.Dataset, *, rtol: float) -> xr.DataArray:
-    """Return rank after squares over rank before, of the layer where it is largest."""
+    """Return the largest ratio, over layers, of the rank after squares to the rank before."""
     return _rank_ratio(ds).sel(rtol=rtol, method="nearest", drop=True).max("layer")
 
 
 def median_rank_ratio(ds: xr.Dataset) -> xr.DataArray:
-    """Return that ratio's median over layers, at the threshold where it is largest."""
+    """Return the median of that ratio over layers, the largest over all thresholds."""
     return _rank_ratio(ds).median("layer").max("rtol")
 
 
 def relearning_minus_learning(ds: xr.Dataset) -> xr.DataArray:
-    """Return test accuracy of the third task minus the first, mean over epochs from 1."""
+    """Return test accuracy in the third task minus that in the first, mean over epochs from 1."""
     curve = ds["test_accuracy"].sel(epoch=slice(1, None))
     difference = curve.sel(task=AGAIN, drop=True) - curve.sel(task=ORIGINAL, drop=True)
     return difference.mean("epoch")
 
 
 def relearnt_minus_learnt(ds: xr.Dataset) -> xr.DataArray:
-    """Return final test accuracy of the third task minus the first."""
+    """Return final test accuracy of the third task minus that of the first."""
     again, first = (after_task(ds, "test_accuracy", task) for task in (AGAIN, ORIGINAL))
     return again - first
 
 
 def kendall_correlation(ds: xr.Dataset) -> xr.DataArray:
-    """Return the share of pairs of ratios of which the higher forgets more, minus of the others."""
+    """Return Kendall's correlation of forgetting with the ratio of squares."""
     lost = _forgotten(ds)
     other = lost.rename(ratio="other")
     signs = np.sign(lost - other) * np.sign(ds["ratio"] - other["other"])
@@ -78,7 +78,7 @@ def kendall_correlation(ds: xr.Dataset) -> xr.DataArray:
 
 
 def bend(ds: xr.Dataset) -> xr.DataArray:
-    """Return the largest distance of forgetting from a straight line, over that line's height."""
+    """Return the largest distance of forgetting from a straight line, divided by its height."""
     lost, r = _forgotten(ds), ds["ratio"]
     first, last = (lost.isel(ratio=i, drop=True) for i in (0, -1))
     straight = first + (last - first) * (r - r[0]) / (r[-1] - r[0])
@@ -86,29 +86,29 @@ def bend(ds: xr.Dataset) -> xr.DataArray:
 
 
 def lost_at_modest_shares(ds: xr.Dataset, *, modest: float) -> xr.DataArray:
-    """Return what is forgotten at a share of images of at most `modest`, minus at 0."""
+    """Return the most forgotten at a ratio of squares up to `modest`, minus that at 0."""
     lost = _forgotten(ds)
     few = lost.where((lost["ratio"] > 0) & (lost["ratio"] <= modest)).max("ratio")
     return few - lost.where(lost["ratio"] == 0).max("ratio")
 
 
 def grad_cam_on_square(ds: xr.Dataset) -> xr.DataArray:
-    """Return the share of Grad-CAM in the quarter of the image where the square is."""
+    """Return the share of Grad-CAM in the quarter of the image that has the square."""
     return ds["grad_cam_corner"].sel(task=SQUARES, drop=True)
 
 
 def _cka(ds: xr.Dataset) -> xr.DataArray:
-    """CKA of every layer with itself, before and after squares; without layer 0, the input."""
+    """Return CKA of every layer before and after squares; without layer 0, the input."""
     return diagonal(ds, "cka_ft_pt").sel(layer=slice(1, None))
 
 
 def _rank_ratio(ds: xr.Dataset) -> xr.DataArray:
-    """Rank after the second task over that after the first, by layer and threshold."""
+    """Return the rank after the second task divided by that after the first."""
     rank = ds["numerical_rank"].sel(carrying=ORIGINAL, drop=True).sel(layer=slice(1, None))
     before, after = (rank.sel(task=task, drop=True) for task in (ORIGINAL, SQUARES))
     return after / np.maximum(before, 1)
 
 
 def _forgotten(ds: xr.Dataset) -> xr.DataArray:
-    """Share of the accuracy above chance that the second task costs, by ratio."""
+    """Return the share of accuracy above chance that the second task costs, by ratio."""
     return 1 - share_kept(ds, ds["ratio_accuracy"])

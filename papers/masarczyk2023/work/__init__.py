@@ -1,1 +1,1 @@
-"""What computes the sections for paper C. Each is loaded when its results are asked for."""
+"""Compute the sections of paper C. A section loads its module when it needs it."""

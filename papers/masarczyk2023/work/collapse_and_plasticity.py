@@ -1,4 +1,4 @@
-"""Work of Figures 3 to 6: train three tasks, look at the network after the first and second."""
+"""Compute Figures 3 to 6 of paper C: train three tasks, measure after the first and the second."""
 
 import torch
 import xarray as xr
@@ -18,29 +18,29 @@ from papers.work import best_device, written
 
 @written("tasks")
 def dataset(section: CollapseAndPlasticity) -> xr.Dataset:
-    """Train, then look at the network after the first task and after the second.
+    """Train, then measure the networks after the first and after the second task.
 
-    Dims dataset (one) and train_seed stand in front. CKA is of the two networks on the same
-    images, all without squares; probes and ranks are of either network on either images.
+    The first dims are dataset (one) and train_seed. CKA compares the two networks on images without
+    squares. Probes and ranks are of both networks on both kinds of images.
     """
     seeds = section.train_seeds
     keys = {(section.erosion_dataset, seed): seed for seed in seeds}
     sequences = {key: section.sequence(section.collapse_model, seed) for key, seed in keys.items()}
     logs = task_logs(sequences, ("dataset", "train_seed"), root=section.training_root)
     parts = [_after_training(section, seed, first=not i) for i, seed in enumerate(seeds)]
-    # pictures are of the first seed alone, and stay without the dim
+    # pictures are only of the first seed, and do not get the dim
     pictures = ["example_images", "grad_cam"]
-    looked = xr.concat(
+    measured = xr.concat(
         [part.drop_vars(pictures, errors="ignore") for part in parts],
         xr.Variable("train_seed", list(seeds)),
     )
-    looked = looked.expand_dims(dataset=[section.erosion_dataset])
-    ds = _merged(logs, looked, parts[0][pictures])  # nothing looks at it after task 3: NaN
-    return ds.sel(task=list(TASKS))  # joining sorts the labels
+    measured = measured.expand_dims(dataset=[section.erosion_dataset])
+    ds = _merged(logs, measured, parts[0][pictures])  # NaN after task 3
+    return ds.sel(task=list(TASKS))  # the merge has sorted the labels
 
 
 def _after_training(section: CollapseAndPlasticity, seed: int, *, first: bool) -> xr.Dataset:
-    """Everything that is measured on the networks of one repeat; pictures of the first only."""
+    """Return all measures of the networks of one seed, with pictures for the first seed."""
     runs = section.sequence(section.collapse_model, seed)
     tasks = {task: runs[task] for task in (ORIGINAL, SQUARES)}
     models = {
@@ -71,7 +71,7 @@ def _probes(
     n: int | None,
     n_test: int | None,
 ) -> xr.Dataset:
-    """Probes and ranks of either network on either kind of images: dims task, carrying."""
+    """Return probes and ranks of both networks on both kinds of images: dims task, carrying."""
     rows = []
     for model in models.values():
         row = [
@@ -85,7 +85,7 @@ def _probes(
 
 
 def _ratios(section: CollapseAndPlasticity, seed: int) -> xr.Dataset:
-    """Final test accuracies of the second task at every ratio."""
+    """Return the final test accuracy of the second task at every ratio."""
     accuracies = {
         ratio: float(train(run, root=section.training_root).log["test_accuracy"][-1])
         for ratio, run in section.ratio_runs(seed).items()
@@ -95,10 +95,10 @@ def _ratios(section: CollapseAndPlasticity, seed: int) -> xr.Dataset:
 
 
 def _attention(models: dict[str, StagedModel], marked: ImageSet, *, shown: int) -> xr.Dataset:
-    """Grad-CAM for the true class on images with squares, after either task."""
+    """Return Grad-CAM of the true class on images with squares, after each task."""
     x, y = marked.tensor(models[SQUARES].img_size), torch.tensor(marked.labels)
     heat = {task: grad_cam(model, x, y) for task, model in models.items()}
-    # a map that is 0 throughout says nothing, and does not count
+    # maps that are 0 everywhere are left out
     shares = [float(share_in_corner(maps).nanmean()) for maps in heat.values()]
     ds = xr.Dataset({"grad_cam_corner": ("task", shares)}, {"task": list(heat)})
     if shown:
@@ -110,12 +110,12 @@ def _attention(models: dict[str, StagedModel], marked: ImageSet, *, shown: int) 
 
 
 def _merged(*parts: xr.Dataset) -> xr.Dataset:
-    # said here, because xarray's defaults are about to change
+    # written out, because xarray's defaults are about to change
     return xr.merge(parts, compat="no_conflicts", join="outer", combine_attrs="override")
 
 
 def _some(images: ImageSet, n: int | None) -> ImageSet:
-    """At most `n` of the images, the classes as evenly represented as they can be."""
+    """Return at most `n` of the images, as evenly over the classes as possible."""
     if n is None or n >= len(images):
         return images
     return images.subset(stratified(images.labels, n, 0))

@@ -1,4 +1,4 @@
-"""Work of Figures 1 and 2: train every network on both tasks, collect accuracies."""
+"""Compute Figures 1 and 2 of paper C: train every network on two tasks, collect accuracies."""
 
 import xarray as xr
 
@@ -9,6 +9,6 @@ from papers.work import written
 
 @written("tasks")
 def dataset(section: FeatureErosion) -> xr.Dataset:
-    """Train, and collect accuracies by epoch; dims dataset, model, train_seed, task, epoch."""
+    """Train, and collect accuracies: dims dataset, model, train_seed, task, epoch."""
     dims = ("dataset", "model", "train_seed")
     return task_logs(section.sequences(), dims, root=section.training_root)

@@ -1,1 +1,1 @@
-"""What paper A claims, one module a section."""
+"""Measures for the claims of paper A, one module for each section."""

@@ -1,4 +1,4 @@
-"""Measures of Table 1 of paper A: accuracies by the start of a training."""
+"""Measures of paper A, Table 1: accuracies by the start of a training."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def accuracy_beyond(
     reported: Mapping[str, float],
     variable: str = "test_accuracy",
 ) -> xr.DataArray:
-    """Return an accuracy of a start minus the one `reported` for the data set."""
+    """Return an accuracy after training from `start`, minus the one `reported` for the data set."""
     return of_start(ds, start)[variable] - reported[this_dataset(ds)]
 
 
 @obstacle(_a_start_missing)
 def accuracy_above_imagenet(ds: xr.Dataset, *, start: str) -> xr.DataArray:
-    """Return test accuracy of a start minus that of ImageNet weights."""
+    """Return test accuracy after training from `start`, minus that from ImageNet weights."""
     ours, theirs = (of_start(ds, name)["test_accuracy"] for name in (start, "imagenet"))
     return ours - theirs

@@ -1,4 +1,4 @@
-"""Measures of section 4.3 of paper A: the Invariance Flow Matrix."""
+"""Measures of paper A, section 4.3: the Invariance Flow Matrix."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def mean_flow(
     block: Mapping[str, Sequence[int]],
     beyond_pretrained: bool = False,
 ) -> xr.DataArray:
-    """Return the mean flow in a `block`: its pretrained and fine-tuned layers, first and last.
+    """Return the mean flow in a `block`, which has the pretrained and the fine-tuned layers.
 
-    `beyond_pretrained`: minus the flow of the pretrained model to itself.
+    With `beyond_pretrained`, the flow of the pretrained model to itself is subtracted.
     """
     flow = _flow(ds.sel(task=task), beyond_pretrained)
     pretrained, finetuned = (
@@ -40,7 +40,7 @@ def mean_flow(
 
 
 def _flow(ds: xr.Dataset, beyond_pretrained: bool = False) -> xr.DataArray:
-    """The matrix; NaN as a whole where an entry is: a mean would pass it over."""
+    """Return the flow matrix. If an entry is NaN, all are, because a mean would skip it."""
     flow = invariance_flow(ds)
     if beyond_pretrained:
         flow = flow - invariance_flow(ds, target="pt")

@@ -1,7 +1,7 @@
-"""Measures of section 4.4 and appendix E of paper A: the course of one fine-tuning.
+"""Measures of paper A, section 4.4 and appendix E: one fine-tuning, epoch by epoch.
 
-The spread is the paper's hypothesis: the standard deviation of forgetting over layers 2–12, which
-it correlates over the epochs with the mean accuracy on corrupted images.
+The spread is the standard deviation of forgetting over layers 2–12. The paper's hypothesis is that
+it correlates, over epochs, with the mean accuracy on corrupted images.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = [
 
 
 def clean_accuracy_gain(ds: xr.Dataset) -> xr.DataArray:
-    """Return accuracy on clean images after the last epoch minus after the first."""
+    """Return accuracy on clean images after the last epoch minus that after the first."""
     return gain(_accuracy(ds, 0))
 
 
 def clean_accuracy_lost(ds: xr.Dataset) -> xr.DataArray:
-    """Return the best accuracy on clean images of any epoch minus the last."""
+    """Return the best accuracy on clean images of all epochs minus the last one."""
     return loss_since_best(_accuracy(ds, 0))
 
 
 def least_early_peak(ds: xr.Dataset, *, severities: Sequence[int]) -> xr.DataArray:
-    """Return the early peak of accuracy at the severity where it is least."""
+    """Return the smallest early peak of accuracy of all `severities`."""
     return least(early_peak_of(_accuracy(ds, severity)) for severity in severities)
 
 
@@ -51,28 +51,28 @@ def _accuracy(ds: xr.Dataset, severity: int) -> xr.DataArray:
 
 
 def spread_correlation(ds: xr.Dataset, *, self_term: str, epochs: str = "all") -> xr.DataArray:
-    """Return the correlation over `epochs`: all, trained (without 0), early (the first half)."""
+    """Return the correlation of spread and accuracy over `epochs`: all, trained (not 0), early."""
     return _spread(ds, self_term, "correlation", epochs)
 
 
 def spread_early_minus_all(ds: xr.Dataset, *, self_term: str) -> xr.DataArray:
-    """Return that correlation over the first half of training minus that over all of it."""
+    """Return `spread_correlation` over the first half of training minus that over all epochs."""
     early, whole = (_spread(ds, self_term, "correlation", epochs) for epochs in ("early", "all"))
     return early - whole
 
 
 def spread_p_value(ds: xr.Dataset, *, self_term: str, statistic: str, tried: int) -> xr.DataArray:
-    """Return a p-value of that correlation times the hypotheses `tried`, at most 1 (Bonferroni).
+    """Return a p-value of `spread_correlation` times the hypotheses `tried` (Bonferroni), up to 1.
 
-    `statistic` is one of `correlate`'s. The p-value is two-sided; where the correlation is the
-    other way round nothing has survived: 1.
+    `statistic` is a p-value of `correlate`, which is two-sided. If the correlation has the wrong
+    sign, the result is 1.
     """
     p, r = (_spread(ds, self_term, name) for name in (statistic, "correlation"))
     return (p * tried).clip(max=1).where(~(r < 0), 1.0)
 
 
 def spread_above_best(ds: xr.Dataset, *, self_term: str, quantity: str) -> xr.DataArray:
-    """Return that correlation minus the largest absolute one of any aggregate of `quantity`."""
+    """Return `spread_correlation` minus the largest |r| of all aggregates of `quantity`."""
     scan = correlation_scan(ds, quantities=[quantity], self_term=self_term, seeds="each")
     best = abs(scan["correlation"].reset_coords(drop=True)).max("hypothesis")
     return _spread(ds, self_term, "correlation") - best

@@ -1,4 +1,4 @@
-"""Measures of section 4.4 and appendix E of paper A: forgetting and robustness, by training."""
+"""Measures of paper A, section 4.4 and appendix E: robustness in several trainings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["highest_of_trainings", "lowest_of_trainings"]
 
 
 def _too_few(ds: xr.Dataset, *, optimizer: str, fewest: int) -> str:
-    if (found := len(_trained_by(ds, optimizer))) < fewest:
-        return f"trainings with {optimizer} in these results: {found}, the claim needs {fewest}"
+    if (count := len(_trained_by(ds, optimizer))) < fewest:
+        return f"trainings with {optimizer} in these results: {count}, the claim needs {fewest}"
     return ""
 
 
@@ -21,19 +21,19 @@ def lowest_of_trainings(
     ds: xr.Dataset, *, self_term: str, optimizer: str, fewest: int
 ) -> xr.DataArray:
     """Return the smallest `spread_correlation` of the trainings with an optimiser."""
-    those = ds.sel(optimizer=_trained_by(ds, optimizer))
-    return spread_correlation(those, self_term=self_term).min("optimizer", skipna=False)
+    ds = ds.sel(optimizer=_trained_by(ds, optimizer))
+    return spread_correlation(ds, self_term=self_term).min("optimizer", skipna=False)
 
 
 @obstacle(_too_few)
 def highest_of_trainings(
     ds: xr.Dataset, *, self_term: str, optimizer: str, fewest: int
 ) -> xr.DataArray:
-    """Return the largest."""
-    those = ds.sel(optimizer=_trained_by(ds, optimizer))
-    return spread_correlation(those, self_term=self_term).max("optimizer", skipna=False)
+    """Return the largest `spread_correlation` of the trainings with an optimiser."""
+    ds = ds.sel(optimizer=_trained_by(ds, optimizer))
+    return spread_correlation(ds, self_term=self_term).max("optimizer", skipna=False)
 
 
 def _trained_by(ds: xr.Dataset, optimizer: str) -> list[str]:
-    there = ds["optimizer"].values.tolist() if "optimizer" in ds.dims else []
-    return [name for name in there if name.split(":")[0] == optimizer.lower()]
+    names = ds["optimizer"].values.tolist() if "optimizer" in ds.dims else []
+    return [name for name in names if name.split(":")[0] == optimizer.lower()]

@@ -1,1 +1,1 @@
-"""What computes the sections for paper A. Each is loaded when its results are asked for."""
+"""Compute the sections of paper A. A section loads its module when it needs it."""

@@ -1,4 +1,4 @@
-"""Work of Table 1 and appendix C.1: collect accuracies, correlate learning with forgetting."""
+"""Compute Table 1 and appendix C.1 of paper A: accuracies, and correlations over layers."""
 
 import numpy as np
 import pandas as pd
@@ -42,16 +42,16 @@ def dataset(section: Accuracy) -> xr.Dataset:
 
 
 def table(ds: xr.Dataset, paper: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """Return Table 1: a row for each start and data set, the paper's value beside ours."""
+    """Return Table 1, a row for each start and data set, with the paper's value beside ours."""
     rows = {}
     for start in ds["pretraining"].values:
         for dataset in ds["dataset"].values:
-            one = ds.sel(pretraining=start, dataset=dataset)
-            if one["test_accuracy"].isnull():
+            cell = ds.sel(pretraining=start, dataset=dataset)
+            if cell["test_accuracy"].isnull():
                 continue
             rows[f"{start} → {dataset}"] = {
-                "accuracy": float(one["test_accuracy"]),
+                "accuracy": float(cell["test_accuracy"]),
                 "the paper's": paper.get(str(start), {}).get(str(dataset)),
-                "of the start": float(one["pretraining_accuracy"]),
+                "of the start": float(cell["pretraining_accuracy"]),
             }
     return pd.DataFrame.from_dict(rows, orient="index").astype(float)

@@ -1,4 +1,4 @@
-"""What the work of paper A's sections shares: the pretrained model, and comparisons with it."""
+"""What computing all sections of paper A needs: the pretrained model, comparisons with it."""
 
 import xarray as xr
 
@@ -25,9 +25,9 @@ def compare_finetuned(
     epoch: int = -1,
     **other: object,
 ) -> xr.Dataset:
-    """Compare the pretrained model with a fine-tuned one, on its own data set's test images.
+    """Compare the pretrained model with a fine-tuned one on test images of the fine-tuning.
 
-    `other` are arguments of `invlib.compare` that differ from what the section says.
+    `other` replaces arguments of `invlib.compare`.
     """
     device = best_device()
     usual = dict(
@@ -37,7 +37,7 @@ def compare_finetuned(
         optimizer=section.recipe,
         step=section.step,
         subspace_k=section.subspace_k,
-        examples=4,  # noise does not compress: a picture a layer is most of the file
+        examples=4,  # few, because these pictures are most of the file: noise does not compress
         cache=section.inversions,
     )
     ds = compare(

@@ -1,4 +1,4 @@
-"""Work of section 4.3: the matrices that the flow is made of, and its table."""
+"""Compute section 4.3 of paper A: the STIR matrices of the invariance flow, and its table."""
 
 import itertools
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _LEFT_OUT = ("stir_ft_pt_left_out", "stir_pt_pt_left_out")
 
 @written("comparison")
 def dataset(section: CompressionExpansion) -> xr.Dataset:
-    """Return the matrices that eq. 5 is made of, dims recipe, task and dataset in front."""
+    """Return the STIR matrices of eq. 5, with first dims recipe, dataset and task."""
     pretrained = pretrained_model(section)
     recipes = {f"{section.recipe}:{section.iterations}": {}}  # as `compare` knows it
     for recipe in section.flow_recipes:
@@ -41,21 +41,21 @@ def table(
 ) -> pd.DataFrame:
     """Return compression and expansion as numbers, a row for each run, task and estimator.
 
-    `blocks` names triples (``"compression"`` or ``"expansion"``, pretrained layers, fine-tuned
-    layers), each a column.
+    `blocks` has a triple for each column: ``"compression"`` or ``"expansion"``, pretrained layers,
+    fine-tuned layers.
     """
     rows = {}
     for title, ds in shown.items():
-        for words, one in settings(ds):
+        for words, part in settings(ds):
             for target, model in {"ft": "fine-tuned", "pt": "itself"}.items():
-                flow = invariance.invariance_flow(one, target=target).mean("seed")
-                tasks = one["task"].values if target == "ft" else ["(none)"]
-                for task, estimator in itertools.product(tasks, one["estimator"].values):
-                    this = flow.sel(estimator=estimator)
-                    this = this.sel(task=task) if target == "ft" else this
-                    numbers = {"share compressed": float(invariance.compressed_share(this))}
+                flow = invariance.invariance_flow(part, target=target).mean("seed")
+                tasks = part["task"].values if target == "ft" else ["(none)"]
+                for task, estimator in itertools.product(tasks, part["estimator"].values):
+                    matrix = flow.sel(estimator=estimator)
+                    matrix = matrix.sel(task=task) if target == "ft" else matrix
+                    numbers = {"share compressed": float(invariance.compressed_share(matrix))}
                     for name, (kind, *layers) in blocks.items():
-                        numbers[name] = float(getattr(invariance, kind)(this, *layers))
+                        numbers[name] = float(getattr(invariance, kind)(matrix, *layers))
                     rows[title, *words, f"pretrained → {model}", task, estimator] = numbers
     table = pd.DataFrame.from_dict(rows, orient="index")
     names = ["run", *(["data set", "recipe"][-len(words) :]), "models", "task", "estimator"]

@@ -1,4 +1,4 @@
-"""Work of section 4.4: one fine-tuning, compared with its start epoch by epoch."""
+"""Compute section 4.4 of paper A: compare every epoch of a fine-tuning with its start."""
 
 import torch
 import xarray as xr
@@ -18,7 +18,7 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: Dynamics) -> xr.Dataset:
-    """Compare every epoch with the start; dims dataset and epoch stand in front."""
+    """Compare every epoch with the start. The first dims are dataset and epoch."""
     pretrained = pretrained_model(section)
     parts = {}
     for dataset, run in section.runs().items():
@@ -33,10 +33,10 @@ def trajectory(
     trained: Trained,
     inverted: tuple[str, ...] = ("pt", "ft"),
 ) -> xr.Dataset:
-    """Return diagonals and accuracies of every epoch of one training.
+    """Return the diagonals and accuracies of every epoch of one training.
 
-    The pretrained model is inverted once for all of them. Where only it is `inverted`, there is
-    forgetting and no learning.
+    The pretrained model is inverted once for all epochs. If only ``"pt"`` is `inverted`, the result
+    has forgetting but no learning.
     """
     tests = load_images(trained.run.dataset, "test")
     sets = corrupted_sets(tests, n=section.corrupted_n, severities=range(6))
@@ -50,10 +50,10 @@ def trajectory(
 
 
 def _accuracies(model: StagedModel, sets: dict[int, CorruptedSet]) -> xr.DataArray:
-    """Accuracy by severity, 0 being the clean images."""
-    found = {}
+    """Return accuracy by severity; 0 are the clean images."""
+    by_severity = {}
     for severity, corrupted in sets.items():
         pixels, labels = corrupted.images.images, corrupted.images.labels
         arrays = (torch.tensor(array, device=model.device) for array in (pixels, labels))
-        found[severity] = evaluate(model, *arrays)["accuracy"]
-    return xr.DataArray(list(found.values()), {"severity": list(found)}, ["severity"])
+        by_severity[severity] = evaluate(model, *arrays)["accuracy"]
+    return xr.DataArray([*by_severity.values()], {"severity": [*by_severity]}, ["severity"])

@@ -1,4 +1,4 @@
-"""Work of section 4.1: fine-tune to two kinds of task, invert, compare."""
+"""Compute section 4.1 of paper A: fine-tune to two kinds of task, invert, compare."""
 
 import xarray as xr
 
@@ -12,14 +12,14 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: FinetuningTask) -> xr.Dataset:
-    """Train, invert and compare; dims dataset and task stand in front."""
+    """Train, invert and compare. The first dims are dataset and task."""
     return compare_all(section, pretrained_model(section))
 
 
 def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:
-    """Compare with each fine-tuned model, dims dataset and task in front.
+    """Compare the pretrained model with each fine-tuned one; first dims dataset and task.
 
-    `other` are arguments of `invlib.compare` that differ from what the section says.
+    `other` replaces arguments of `invlib.compare`.
     """
     by_dataset = {}
     for dataset in section.datasets:

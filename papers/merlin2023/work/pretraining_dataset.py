@@ -1,4 +1,4 @@
-"""Work of section 4.2: train from every start, and compare each model with its own start."""
+"""Compute section 4.2 of paper A: train from every start, compare each model with its start."""
 
 import xarray as xr
 from tqdm.auto import tqdm
@@ -14,10 +14,10 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: PretrainingDataset) -> xr.Dataset:
-    """Train, invert and compare each model with its own start; diagonals only.
+    """Train, invert and compare each model with its own start. Only diagonals are kept.
 
-    Dims dataset and pretraining stand in front. `pretraining_accuracy` is that of the start on
-    what it was trained on, NaN where nothing here trained it.
+    The first dims are dataset and pretraining. `pretraining_accuracy` is the accuracy of the start
+    on its own data set, NaN if the start was not trained here.
     """
     runs = section.runs()
     parts: dict[str, dict[str, xr.Dataset]] = {target: {} for target in section.targets}
@@ -27,16 +27,16 @@ def dataset(section: PretrainingDataset) -> xr.Dataset:
         ds = diagonals(compare_finetuned(section, trained.model(0), trained, examples=0))
         accuracy = accuracy_before(section, trained)
         parts[target][start] = ds.assign(pretraining_accuracy=accuracy)
-    starts = [p for p in section.pretrainings if any(p in one for one in parts.values())]
+    starts = [p for p in section.pretrainings if any(p in by_start for by_start in parts.values())]
     return xr.concat(
-        [stack(of_one, "pretraining") for of_one in parts.values()],
+        [stack(by_start, "pretraining") for by_start in parts.values()],
         xr.Variable("dataset", list(parts)),
         join="outer",
     ).sel(pretraining=starts)
 
 
 def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:
-    """Test accuracy of what a run started from, on its own data set; NaN where unknown."""
+    """Return the test accuracy of a run's start on its own data set; NaN if unknown."""
     if trained.run.parent is None:
         return float("nan")
     return float(train(trained.run.parent, root=section.training_root).log.test_accuracy[-1])

@@ -1,4 +1,4 @@
-"""Work of section 4.4: follow forgetting and robustness through trainings of several kinds."""
+"""Compute section 4.4 of paper A: forgetting and robustness during several kinds of training."""
 
 import xarray as xr
 
@@ -12,7 +12,7 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: Robustness) -> xr.Dataset:
-    """Follow forgetting and corrupted accuracy through every training; dim optimizer."""
+    """Return forgetting and corrupted accuracy by epoch, for every training (dim optimizer)."""
     pretrained = pretrained_model(section)
     parts = {}
     for name, run in section.runs().items():

@@ -1,4 +1,4 @@
-"""Work of the introduction: invert images at every layer, show them to an untrained model too."""
+"""Compute the introduction: invert images at every layer, and show them to an untrained model."""
 
 import xarray as xr
 
