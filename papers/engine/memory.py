@@ -1,4 +1,4 @@
-"""Measure the peak memory of an inversion, each time in a new process: a peak never falls."""
+"""Measure the peak memory of an inversion, each time in a new process, as a peak never falls."""
 
 import multiprocessing
 import sys

@@ -1,4 +1,4 @@
-"""The hypotheses of paper A's appendix E.1: 352 on learning and forgetting, 88 on each other one.
+"""Hypotheses of appendix E.1 of paper A: 352 on learning and forgetting, 88 on each other measure.
 
 The standard deviation of a single layer is 0, so 8 of the 352 state nothing. Mean, minimum and
 maximum of a single layer are the same, so 16 repeat others. The remaining 328 are different.

@@ -1,4 +1,4 @@
-"""Work of ``python -m papers gpu run``: the steps, each of which writes one file, and its table."""
+"""Compute ``python -m papers gpu run``: its steps, which write one file each, and its table."""
 
 import time
 import warnings

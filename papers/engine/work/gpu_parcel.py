@@ -1,4 +1,4 @@
-"""Work of ``python -m papers gpu bundle`` and ``merge``: what goes there, and what comes back."""
+"""Compute ``python -m papers gpu bundle`` and ``merge``: pack for the GPU, unpack the results."""
 
 import io
 import re
