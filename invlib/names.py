@@ -29,7 +29,7 @@ SELF_TERMS = ("measured", "one")  # the first term of learning and forgetting fo
 JACKKNIFES = ("diagonal", "matrix")  # which entries of STIR are stored with an image left out
 
 # How an image is inverted.
-RECIPES = ("adam", "fast", "ngd")
+RECIPES = ("adam", "anytime", "fast", "ngd")
 STARTS = ("noise", "same-noise", "white", "black", "images")
 
 # How a model is trained.

@@ -32,6 +32,7 @@ __all__ = ["compare"]
 
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 _MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
+_PICTURE = ("example", "y", "x", "channel")
 
 
 def compare(
@@ -48,6 +49,8 @@ def compare(
     optimizer: str | Rule = "ngd",
     step: float | None = None,
     init: str = "noise",
+    snapshots: Iterable[int] | None = None,
+    tolerance: float | None = None,
     subspace_k: int = 10,
     cache: bool | str | Path = True,
     chunk: int | None = None,
@@ -76,6 +79,11 @@ def compare(
         learning; then a whole trajectory of fine-tuned models costs one inversion.
     iterations, optimizer, step, init, chunk
         As in `invert`; the defaults are the paper's recipe.
+    snapshots
+        Numbers of gradient steps after which everything is measured, all in one run: a dim
+        ``snapshot``. Layers are then inverted one after the other, so that few images are held.
+    tolerance
+        A relative distance at which an image is left alone, as in `invert`.
     subspace_k
         Principal directions that span a layer's subspace; at most n − 1.
     cache
@@ -124,10 +132,11 @@ def compare(
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     choices("jackknife", jackknife, JACKKNIFES)
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
+    looks = dict(snapshots=snapshots and tuple(snapshots), tolerance=tolerance)
+    recipe |= {name: value for name, value in looks.items() if value is not None}
     check_recipe(**recipe, chunk=chunk)
-    find = partial(
-        cached_invert, cache=cache, layers=layers, chunk=chunk, progress=progress, **recipe
-    )
+    find = partial(cached_invert, cache=cache, chunk=chunk, progress=progress, **recipe)
+    together = [[layer] for layer in layers] if snapshots else [layers]
     models = {"pt": pretrained, "ft": finetuned}
     per_seed = []
     for seed in tqdm(
@@ -141,16 +150,21 @@ def compare(
         ds, grams = _without_inversion(models, images, layers, subspace_k)
         if stir:
             start = start_images(images, init, seed)
-            inversions = {
-                short: find(model, images, seed=seed)
-                for short, model in models.items()
-                if short in inverted
-            }
-            ds = ds.merge(_with_inversions(models, start, inversions, grams, layers, jackknife))
-            if seed == seeds[0] and examples:
-                ds = ds.merge(_examples(images, inversions, min(examples, n)))
+            ds = ds.merge(_controls(models, start, grams, layers))
+            shown = images[: min(examples, n)] if seed == seeds[0] else images[:0]
+            for short in inverted:
+                parts = []
+                for some in together:
+                    inversion = find(models[short], images, layers=some, seed=seed)
+                    part = _with_inversion(models, short, inversion, grams, layers, jackknife)
+                    parts.append(part | _inverted(short, inversion, len(shown)))
+                ds = ds.merge(_joined(parts))
+            if len(shown):
+                ds = ds.merge(_examples(shown))
         per_seed.append(ds)
     out = _stack_seeds(per_seed, seeds, layers, pretrained)
+    if "snapshot" in out.dims:
+        out = out.assign_coords(snapshot=list(recipe["snapshots"]))
     parameters = recipe | dict(
         optimizer=named(optimizer),
         model=pretrained.name,
@@ -204,16 +218,11 @@ def _without_inversion(
     return xr.Dataset(out), grams
 
 
-def _with_inversions(
-    models: dict[str, StagedModel],
-    start: Tensor,
-    inversions: dict[str, Inversion],
-    grams: dict[str, Tensor],
-    layers: list[int],
-    jackknife: str,
+def _controls(
+    models: dict[str, StagedModel], start: Tensor, grams: dict[str, Tensor], layers: list[int]
 ) -> xr.Dataset:
-    """Return STIR of one seed (without the dim) on inverted images and on their `start`."""
-    out, row = {}, ("estimator", "layer")
+    """Return what "no inversion" scores: CKA of the images and of where inversions `start`."""
+    out = {}
     one_start = bool((start == start[:1]).all())
     for target, model in models.items():
         if one_start:
@@ -221,20 +230,72 @@ def _with_inversions(
         else:
             at_start = layer_grams(model, start, layers)[0]
             control = _both(cka_from_grams, grams[target], at_start)
-        out[f"stir_control_{target}"] = (row, control)
-        for reference, inversion in inversions.items():
+        out[f"stir_control_{target}"] = (("estimator", "layer"), control)
+    return xr.Dataset(out)
+
+
+def _with_inversion(
+    models: dict[str, StagedModel],
+    reference: str,
+    inversion: Inversion,
+    grams: dict[str, Tensor],
+    layers: list[int],
+    jackknife: str,
+) -> dict[str, tuple]:
+    """Return STIR on images inverted at some layers of one model: dims and values by name.
+
+    Of what is left out in turn at ref_layer = layer, the dim is ``ref_layer`` until all are there.
+    """
+    looks = inversion.images if inversion.snapshots else inversion.images[None]
+    own = [layers.index(layer) for layer in inversion.layers]
+    parts = []
+    for images in looks:
+        out = {}
+        for target, model in models.items():
+            name = f"stir_{target}_{reference}"
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
-            seen = layer_grams(model, inversion.images, layers)[0]
+            seen = layer_grams(model, images, layers)[0]
             values = _both(cka_from_grams, grams[target][None], seen)
-            out[f"stir_{target}_{reference}"] = (_MATRIX_OF_A_SEED, values)
-            own = seen.diagonal(dim1=0, dim2=1).movedim(-1, 0)  # (layer, n, n): ref_layer = layer
-            out |= _jackknife(f"stir_{target}_{reference}", grams[target], own)
+            out[name] = (_MATRIX_OF_A_SEED, values)
+            same = seen[range(len(own)), own]  # (ref_layer, n, n): layer = ref_layer
+            out |= _jackknife(name, grams[target][own], same, "ref_layer")
             if jackknife == "matrix":
-                out |= _left_out(f"stir_{target}_{reference}", grams[target], seen)
-    for short, inversion in inversions.items():
-        out[f"inversion_loss_{short}"] = ("ref_layer", inversion.best.mean(1).cpu().numpy())
-        history = inversion.loss.cpu().numpy()
-        out[f"inversion_history_{short}"] = (("ref_layer", "iteration"), history)
+                out |= _left_out(name, grams[target], seen)
+        parts.append(out)
+    if not inversion.snapshots:
+        return parts[0]
+    return {
+        name: (("snapshot", *dims), np.stack([part[name][1] for part in parts]))
+        for name, (dims, _) in parts[0].items()
+    }
+
+
+def _inverted(short: str, inversion: Inversion, examples: int) -> dict[str, tuple]:
+    """Return how far an inversion got, and some of its images: dims and values by name."""
+    look = ("snapshot",) if inversion.snapshots else ()
+    best = inversion.best.mean(-1).cpu().numpy()
+    out = {
+        f"inversion_loss_{short}": ((*look, "ref_layer"), best),
+        f"inversion_history_{short}": (
+            ("ref_layer", "iteration"),
+            inversion.loss.cpu().numpy(),
+        ),
+    }
+    if examples:
+        last = inversion.images[-1] if inversion.snapshots else inversion.images
+        out[f"example_inverted_{short}"] = (("ref_layer", *_PICTURE), _pixels(last[:, :examples]))
+    return out
+
+
+def _joined(parts: list[dict[str, tuple]]) -> xr.Dataset:
+    """Return one Dataset of what was measured at some layers each."""
+    out = {}
+    for name, (dims, _) in parts[0].items():
+        axis = dims.index("ref_layer")
+        values = np.concatenate([part[name][1] for part in parts], axis)
+        if name.endswith("_jackknife"):
+            dims = tuple("layer" if dim == "ref_layer" else dim for dim in dims)
+        out[name] = (dims, values)
     return xr.Dataset(out)
 
 
@@ -244,12 +305,12 @@ def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
     return torch.stack(values).cpu().numpy()
 
 
-def _jackknife(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
-    """Return the variable ``<name>_jackknife`` from Grams (layer, n, n); none if n < 5."""
+def _jackknife(name: str, k: Tensor, l: Tensor, dim: str = "layer") -> dict[str, tuple]:  # noqa: E741
+    """Return the variable ``<name>_jackknife`` from Grams (`dim`, n, n); none if n < 5."""
     if k.shape[-1] < 5:  # one less is too few for the debiased estimator
         return {}
     values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
-    return {f"{name}_jackknife": (("estimator", "layer", "left_out"), values)}
+    return {f"{name}_jackknife": (("estimator", dim, "left_out"), values)}
 
 
 def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
@@ -261,19 +322,17 @@ def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E74
     return {f"{name}_left_out": (("estimator", "ref_layer", "layer", "left_out"), values)}
 
 
-def _examples(images: Tensor, inversions: dict[str, Inversion], count: int) -> xr.Dataset:
-    def pixels(x: Tensor) -> np.ndarray:  # (…, 3, H, W) floats -> (…, H, W, 3) uint8
-        return (x[..., :count, :, :, :] * 255).round().byte().movedim(-3, -1).cpu().numpy()
+def _pixels(x: Tensor) -> np.ndarray:
+    """Return floats (…, 3, H, W) in [0, 1] as uint8 (…, H, W, 3)."""
+    return (x * 255).round().byte().movedim(-3, -1).cpu().numpy()
 
-    dims = ("example", "y", "x", "channel")
-    out = {"example_images": (dims, pixels(images))}
-    for short, inversion in inversions.items():
-        out[f"example_inverted_{short}"] = (("ref_layer", *dims), pixels(inversion.images))
+
+def _examples(images: Tensor) -> xr.Dataset:
     size = images.shape[-1]
     coords = dict(
-        example=range(count), y=range(size), x=range(size), channel=["red", "green", "blue"]
+        example=range(len(images)), y=range(size), x=range(size), channel=["red", "green", "blue"]
     )
-    return xr.Dataset(out, coords)
+    return xr.Dataset({"example_images": (_PICTURE, _pixels(images))}, coords)
 
 
 def _stack_seeds(

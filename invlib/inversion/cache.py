@@ -50,7 +50,8 @@ def cached_invert(
     path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"
     layers = tuple(check_layers(model, arguments.get("layers")))
     with lock(path.with_suffix(".lock")):
-        if (found := _read(path, model, layers)) is None:
+        snapshots = tuple(arguments.get("snapshots") or ())
+        if (found := _read(path, model, layers, snapshots)) is None:
             found = invert(model, images, **arguments)
             tensors = dict(images=found.images, loss=found.loss, best=found.best)
             with atomic(path) as unfinished:
@@ -90,9 +91,11 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     return digest.hexdigest()[:24]
 
 
-def _read(path: Path, model: StagedModel, layers: tuple[int, ...]) -> Inversion | None:
+def _read(
+    path: Path, model: StagedModel, layers: tuple[int, ...], snapshots: tuple[int, ...]
+) -> Inversion | None:
     try:
         tensors = load_file(path, device=str(model.device))
     except (FileNotFoundError, SafetensorError):
         return None
-    return Inversion(tensors["images"], tensors["loss"], tensors["best"], layers)
+    return Inversion(tensors["images"], tensors["loss"], tensors["best"], layers, snapshots)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -36,20 +37,24 @@ class Inversion:
     Attributes
     ----------
     images
-        (layer, N, 3, H, W), the best iterate of every image at every layer.
+        (layer, N, 3, H, W), the best iterate of every image at every layer; with snapshots
+        (snapshot, layer, N, 3, H, W), the best until then.
     loss
         (layer, iteration), the mean over images of the relative distance before step 0, 1, …, and
-        after the last: iterations + 1 values.
+        after the last: iterations + 1 values. An image that has left keeps its distance.
     best
-        (layer, N), the relative distance of `images`.
+        (layer, N) or (snapshot, layer, N), the relative distance of `images`.
     layers
-        The layer numbers along the first axis.
+        The layer numbers along their axis.
+    snapshots
+        The gradient steps taken, along the first axis; empty without snapshots.
     """
 
     images: Tensor
     loss: Tensor
     best: Tensor
     layers: tuple[int, ...]
+    snapshots: tuple[int, ...] = ()
 
 
 def invert(
@@ -61,6 +66,8 @@ def invert(
     optimizer: str | Rule = "ngd",
     step: float | None = None,
     init: str = "noise",
+    snapshots: Iterable[int] | None = None,
+    tolerance: float | None = None,
     seed: int = 0,
     chunk: int | None = None,
     progress: bool | None = None,
@@ -85,6 +92,13 @@ def invert(
     init
         Where to start: ``"noise"`` (normal, clamped, one per image), ``"same-noise"`` (one for
         all), ``"white"``, ``"black"``, or ``"images"`` (another image of the batch).
+    snapshots
+        Numbers of gradient steps, increasing, after which the best iterates are looked at as well,
+        in one run. A rule with a schedule over `iterations` (``"adam"``, ``"fast"``) is then in the
+        middle of it; ``"anytime"`` and ``"ngd"`` have none: a snapshot of theirs is what a run of
+        so many iterations gives.
+    tolerance
+        A relative distance at which an image leaves the batch: easy layers then cost little.
     chunk
         Images worked on at a time, all layers of each; default from the memory at hand. On a CPU
         results do not depend on it, but for one case: PyTorch computes the convolutions of a
@@ -113,7 +127,16 @@ def invert(
     True
     """
     check_images(model, images)
-    check_recipe(iterations=iterations, optimizer=optimizer, step=step, init=init, chunk=chunk)
+    snapshots = None if snapshots is None else tuple(snapshots)
+    check_recipe(
+        iterations=iterations,
+        optimizer=optimizer,
+        step=step,
+        init=init,
+        snapshots=snapshots,
+        tolerance=tolerance,
+        chunk=chunk,
+    )
     rule = optimizer if callable(optimizer) else OPTIMIZERS[optimizer]
     asked = check_layers(model, layers)
     layers = sorted(asked)
@@ -121,8 +144,9 @@ def invert(
     starts = start_images(images, init, seed).to(images.dtype)
 
     like = dict(device=device, dtype=images.dtype)
-    found = torch.empty(len(layers), *images.shape, **like)
-    best = torch.empty(len(layers), n, **like)
+    looks = snapshots or (iterations,)
+    found = torch.empty(len(looks), len(layers), *images.shape, **like)
+    best = torch.empty(len(looks), len(layers), n, **like)
     history = torch.zeros(iterations + 1, len(layers), **like)
     with frozen(model):
         chunk = chunk or default_chunk(model, images, layers)
@@ -139,72 +163,121 @@ def invert(
             for part in parts:
                 x = images[part].to(device)
                 start = starts[part].to(device)
-                result = _invert_chunk(model, x, start, layers, iterations, rule, options, bar)
-                found[:, part], best[:, part] = result[:2]
-                history += result[2] / n
+                make = partial(rule, iterations=iterations, **options)
+                seen, losses = _invert_chunk(
+                    model, x, start, layers, make, iterations, looks, tolerance, bar
+                )
+                for i, (best_x, distance) in enumerate(seen):
+                    found[i][:, part], best[i][:, part] = best_x, distance
+                history += losses / n
     history = history.T
     if asked != layers:  # not a copy of all images for nothing
         order = [layers.index(k) for k in asked]
-        found, history, best = found[order], history[order], best[order]
-    return Inversion(found, history, best, tuple(asked))
+        found, history, best = found[:, order], history[order], best[:, order]
+    if snapshots is None:
+        found, best = found[0], best[0]
+    return Inversion(found, history, best, tuple(asked), snapshots or ())
 
 
-def _invert_chunk(model, images, start, layers, iterations, rule, options, bar):
+@dataclass(frozen=True)
+class _Goal:
+    """What the rows of a batch, sorted by layer, are to look like there."""
+
+    layers: list[int]
+    targets: list[Tensor]  # (c, d) for each layer
+    norms: list[Tensor]  # (c,) for each layer
+
+    def only(self, rows: Tensor) -> _Goal:
+        """Return the goal of those `rows` (bool, one for each) alone."""
+        of_layer = rows.split([len(target) for target in self.targets])
+        kept = [i for i, here in enumerate(of_layer) if bool(here.any())]
+        return _Goal(
+            [self.layers[i] for i in kept],
+            [self.targets[i][of_layer[i]] for i in kept],
+            [self.norms[i][of_layer[i]] for i in kept],
+        )
+
+
+def _invert_chunk(model, images, start, layers, make, iterations, looks, tolerance, bar):
+    """Return (best iterates, distances) after each number of steps in `looks`, and all losses."""
     c = len(images)
     with torch.no_grad():
         targets = [h.flatten(1) for h in model.features(images, layers)]  # (c, d_k) each
     norms = torch.stack([t.norm(dim=1) for t in targets])  # (L, c)
     check_norms(norms, layers, model)
+    goal = going = _Goal(layers, targets, list(norms))
     x = start.repeat(len(layers), 1, 1, 1)  # (L·c, 3, H, W), sorted by layer
-    update = rule(x, iterations, **options)
+    update = make(x)
     best_x, best = x.clone(), x.new_full((len(x),), torch.inf)
-    history = []
+    away = None  # the rows that have not arrived, once some have
+    seen, history = [], []
     for t in range(iterations + 1):
+        at = x if away is None else x[away]
         if t == 0:
-            loss, grad = _first_gradient(model, start, targets, norms, layers)
+            loss, grad = _first_gradient(model, start, goal)
         elif t < iterations:
-            loss, grad = _gradient(model, x, targets, norms, layers)
+            loss, grad = _gradient(model, at, going)
         else:
             with torch.no_grad():
-                loss = _distances(model, x, targets, norms, layers)
+                loss, grad = _distances(model, at, going), None
+        if (
+            away is not None
+        ):  # the others keep their distance, and wherever they go is not looked at
+            loss = best.masked_scatter(away, loss)
+            if grad is not None:
+                grad = torch.zeros_like(x).masked_scatter(away[:, None, None, None], grad)
         history.append(loss)
         better = loss < best
         torch.where(better, loss, best, out=best)
         torch.where(better[:, None, None, None], x, best_x, out=best_x)
+        if t in looks:
+            last = t == iterations
+            seen.append((best_x, best) if last else (best_x.clone(), best.clone()))
+        if tolerance is not None:
+            now = best > tolerance
+            if not bool(now.any()):
+                break
+            if not bool(now.all()) and (away is None or not torch.equal(now, away)):
+                away, going = now, goal.only(now)
         if t < iterations:
             with outside_autocast(x.device):  # a precision is the network's, not the rule's
                 update(grad)  # x moves, and is projected to [0, 1], in place
             bar.update()
-    history = torch.stack(history).view(iterations + 1, len(layers), c).sum(2)
-    return best_x.view(len(layers), *images.shape), best.view(len(layers), c), history
+    bar.update(iterations - min(t, iterations))  # steps that were not needed
+    seen += [(best_x, best)] * (len(looks) - len(seen))
+    history += [best] * (iterations + 1 - len(history))
+    shape = len(layers), c
+    seen = [(x.view(*shape, *images.shape[1:]), distance.view(shape)) for x, distance in seen]
+    return seen, torch.stack(history).view(iterations + 1, *shape).sum(2)
 
 
-def _first_gradient(model, start, targets, norms, layers) -> tuple[Tensor, Tensor]:
+def _first_gradient(model, start, goal: _Goal) -> tuple[Tensor, Tensor]:
     """Return relative distances (L·c,) and gradients at the start, from one pass for all layers."""
     leaf = start.detach().requires_grad_()
-    rows = zip(model.features(leaf, layers), targets, norms, strict=True)
+    rows = zip(model.features(leaf, goal.layers), goal.targets, goal.norms, strict=True)
     losses = [(h.flatten(1) - target).norm(dim=1) / norm for h, target, norm in rows]
     back = [torch.autograd.grad(loss.sum(), leaf, retain_graph=True)[0] for loss in losses]
     return torch.cat(losses).detach(), torch.cat(back)
 
 
-def _gradient(model, x, targets, norms, layers) -> tuple[Tensor, Tensor]:
-    """Return relative distances (L·c,) and their gradients, for all rows in one batch."""
+def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
+    """Return relative distances and their gradients, for all rows in one batch."""
     leaf = x.detach().requires_grad_()
-    loss = _distances(model, leaf, targets, norms, layers)
+    loss = _distances(model, leaf, goal)
     (grad,) = torch.autograd.grad(loss.sum(), leaf)
     return loss.detach(), grad
 
 
-def _distances(model, x, targets, norms, layers) -> Tensor:
-    """Return relative distances of all rows, (L·c,). The rows of layer k leave after stage k."""
-    c, losses, h = len(targets[0]), [], x
-    for k in range(layers[-1] + 1):
+def _distances(model, x, goal: _Goal) -> Tensor:
+    """Return relative distances of all rows. The rows of layer k leave after stage k."""
+    losses, h = [], x
+    for k in range(goal.layers[-1] + 1):
         h = model.stages[k](h)
-        if k == layers[len(losses)]:
-            here, h = (h, None) if k == layers[-1] else h.split([c, len(h) - c])
-            i = len(losses)
-            losses.append((here.flatten(1) - targets[i]).norm(dim=1) / norms[i])
+        if k == goal.layers[len(losses)]:
+            target, norm = goal.targets[len(losses)], goal.norms[len(losses)]
+            rest = len(h) - len(target)
+            here, h = h.split([len(target), rest]) if rest else (h, None)
+            losses.append((here.flatten(1) - target).norm(dim=1) / norm)
     return torch.cat(losses)
 
 
@@ -235,7 +308,14 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
 
 
 def check_recipe(
-    *, iterations: int, optimizer: str | Rule, step: float | None, init: str, chunk: int | None
+    *,
+    iterations: int,
+    optimizer: str | Rule,
+    step: float | None,
+    init: str,
+    snapshots: tuple[int, ...] | None = None,
+    tolerance: float | None = None,
+    chunk: int | None,
 ) -> None:
     """Raise ValueError for arguments that `invert` cannot use."""
     if not callable(optimizer):
@@ -244,8 +324,18 @@ def check_recipe(
     for name, value in dict(iterations=iterations, chunk=1 if chunk is None else chunk).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
-    if step is not None and not 0 < step < float("inf"):
-        raise ValueError(f"step={step!r} must be a positive number")
+    for name, value in dict(step=step, tolerance=tolerance).items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{name}={value!r} must be a positive number")
+    if snapshots is not None and (
+        not snapshots
+        or any(isinstance(s, bool) or not isinstance(s, int) for s in snapshots)
+        or list(snapshots) != sorted({s for s in snapshots if 1 <= s <= iterations})
+    ):
+        raise ValueError(
+            f"snapshots={snapshots!r} must be increasing whole numbers from 1 to "
+            f"iterations={iterations}"
+        )
 
 
 def check_images(model: StagedModel, images: Tensor) -> None:

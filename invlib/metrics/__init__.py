@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cka": ["cka_from_grams", "cka_leave_one_out", "cka_matrix", "cka_matrix_from_grams",
                 "linear_cka"],
+        "distances": ["at_distance"],
         "grams": ["center", "gram"],
         "invariance": ["cka_divergence", "compressed_share", "compression", "diagonal",
                        "diagonals", "expansion", "forgetting", "invariance_flow", "learning"],

@@ -187,7 +187,7 @@ KINDS = {
 # list has the dims of all packages, because it fixes the order of any two of them.
 STACKING = tuple(
     "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
-    "carrying epoch corruption severity".split()
+    "carrying epoch snapshot corruption severity".split()
 )
 
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"
@@ -204,6 +204,7 @@ COORDS = {
     "ref_layer": Field("ref_layer", "int", f"reference {_LAYER}", 0, increasing=True),
     "ref_layer_name": Field("ref_layer", "str", "name of the reference layer"),
     "ref_depth": Field("ref_layer", "float", "depth of the reference layer", 0, 1, increasing=True),
+    "snapshot": Field("snapshot", "int", "gradient steps of the inversion", 1, increasing=True),
     "iteration": Field("iteration", "int", "iteration of the inversion", 0, increasing=True),
     "left_out": Field("left_out", "int", "number of the image left out", 0, increasing=True),
     "example": Field("example", "int", "number of the example image", 0),

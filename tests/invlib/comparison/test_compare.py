@@ -14,8 +14,11 @@ from invlib.data.images import load_images
 from invlib.inversion.invert import invert, start_images
 from invlib.inversion.rules import adam
 from invlib.metrics.cka import linear_cka
+from invlib.metrics.distances import at_distance
+from invlib.metrics.invariance import forgetting
 from invlib.metrics.subspaces import subspace_similarity
 from invlib.models.loading import load_model
+from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import conform, validate
 
 QUICK = dict(n=6, iterations=4, optimizer="adam", subspace_k=3, cache=False)
@@ -132,6 +135,44 @@ def test_images_too_few_to_leave_one_out(models, pool, jackknife):
 def test_what_is_left_out_is_one_of_two(models, pool):
     with pytest.raises(ValueError, match="jackknife='matrices'.*matrix"):
         compare(*models, pool, seeds=[0], jackknife="matrices", **QUICK)
+
+
+@pytest.mark.parametrize("jackknife", ["diagonal", "matrix"])
+def test_a_snapshot_is_the_comparison_after_so_many_steps(models, pool, tmp_path, jackknife):
+    options = QUICK | dict(optimizer="ngd", seeds=[0, 3], jackknife=jackknife)
+    looks = compare(*models, pool, snapshots=(2, 5), **options | dict(iterations=5))
+    assert looks.snapshot.values.tolist() == [2, 5] and "snapshot" not in looks.cka_ft_pt.dims
+    for steps in (2, 5):
+        alone = compare(*models, pool, **options | dict(iterations=steps))
+        here = looks.sel(snapshot=steps, drop=True)
+        for name in set(alone) - {"inversion_history_pt", "inversion_history_ft"}:
+            if steps == 5 or not name.startswith("example_inverted"):  # pictures are of the last
+                xr.testing.assert_identical(alone[name].drop_attrs(), here[name].drop_attrs())
+    again = open_results(save_results(looks, tmp_path / "looks.nc"))
+    assert again.stir_ft_pt.dims == ("snapshot", "estimator", "seed", "ref_layer", "layer")
+    between = float(again.inversion_loss_pt.sel(seed=3, ref_layer=2).mean())
+    assert forgetting(at_distance(again, between)).sel(seed=3, layer=2).notnull().all()
+
+
+def test_with_snapshots_an_inversion_is_kept_layer_by_layer(models, pool, tmp_path, counted):
+    options = QUICK | dict(seeds=[0], cache=tmp_path, snapshots=(1, 4), inverted=["pt"])
+    first = compare(*models, pool, layers=[0, 1], **options)
+    assert len(counted) == 2
+    more = compare(*models, pool, layers=[1, 3], **options)
+    assert len(counted) == 3  # layer 1 was there
+    cells = dict(ref_layer=1, layer=1)
+    xr.testing.assert_identical(first.stir_ft_pt.sel(cells), more.stir_ft_pt.sel(cells))
+    compare(*models, pool, layers=[1], **options | dict(tolerance=0.9))
+    compare(*models, pool, layers=[1], **options | dict(snapshots=(2, 4)))
+    assert len(counted) == 5  # other arguments, other inversions
+
+
+def test_an_image_that_has_arrived_is_left_alone(models, pool):
+    options = QUICK | dict(seeds=[0], iterations=30, optimizer="fast")
+    plain, near = (compare(*models, pool, tolerance=t, **options) for t in (None, 0.4))
+    assert (near.inversion_loss_pt >= plain.inversion_loss_pt).all()
+    assert (near.inversion_loss_pt > plain.inversion_loss_pt).any()
+    assert json.loads(near.attrs["parameters"])["tolerance"] == 0.4
 
 
 def test_it_follows_the_schema(ds):

@@ -37,10 +37,10 @@ def test_the_chunk_follows_the_memory(model, images, monkeypatch):
 
 def test_chunks_are_equal(model, images, monkeypatch):
     monkeypatch.setattr("invlib.inversion.chunks.available_bytes", lambda device: 10**12)
-    many = images[:1].expand(33, -1, -1, -1)
-    assert default_chunk(model, many, [0, 3]) == 11  # not 16, 16 and a single one
-    assert default_chunk(model, many[:32], [0, 3]) == 16
-    assert default_chunk(model, many[:17], [0, 3]) == 9
+    many = images[:1].expand(209, -1, -1, -1)
+    assert default_chunk(model, many, [0, 3]) == 70  # not 104, 104 and a single one
+    assert default_chunk(model, many[:208], [0, 3]) == 104
+    assert default_chunk(model, many[:105], [0, 3]) == 53
 
 
 def test_what_pytorch_holds_idle_on_a_gpu_is_free(monkeypatch):

@@ -161,3 +161,81 @@ def test_a_rule_computes_outside_of_autocast(model, images, optimizer):
         found = invert(model, images, iterations=3, optimizer=rule)
     assert asked == 3 * [(False, torch.float32)]
     assert (found.best.mean(1) < found.loss[:, 0]).all()
+
+
+# --- snapshots and tolerance ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["ngd", "anytime"])
+def test_a_snapshot_is_what_a_run_of_so_many_steps_gives(model, images, optimizer):
+    whole = invert(model, images, iterations=12, optimizer=optimizer, snapshots=(1, 5, 12))
+    assert whole.snapshots == (1, 5, 12) and whole.images.shape[:3] == (3, 4, 5)
+    for i, steps in enumerate(whole.snapshots):
+        short = invert(model, images, iterations=steps, optimizer=optimizer)
+        assert torch.equal(whole.images[i], short.images)
+        assert torch.equal(whole.best[i], short.best)
+        assert torch.equal(whole.loss[:, : steps + 1], short.loss)
+
+
+def test_snapshots_do_not_move_the_run(model, images):
+    """Also of a rule with a schedule over all steps, whose snapshots are no runs of their own."""
+    plain = invert(model, images, iterations=10, optimizer="fast")
+    seen = invert(model, images, iterations=10, optimizer="fast", snapshots=[3, 10], layers=[2, 0])
+    assert torch.equal(seen.images[1], plain.images[[2, 0]])
+    assert (seen.best[0] >= seen.best[1]).all() and (seen.best[0] > seen.best[1]).any()
+
+
+def test_images_leave_when_they_have_arrived(model, images):
+    options = dict(iterations=40, optimizer="fast")
+    plain = invert(model, images, **options)
+    tolerance = float(plain.best.flatten().sort().values[3])  # few rows come so far
+    found = invert(model, images, tolerance=tolerance, snapshots=(10, 40), **options)
+    arrived = found.best[1] <= tolerance
+    assert torch.equal(arrived, plain.best <= tolerance) and 0 < arrived.sum() < arrived.numel()
+    # the others go on as if nobody had left
+    assert torch.equal(found.images[1][~arrived], plain.images[~arrived])
+    # those that left are where they first came so near
+    assert (found.best[1][arrived] >= plain.best[arrived]).all()
+    again = invert(model, images, tolerance=tolerance, **options)
+    assert torch.equal(again.images, found.images[1]) and torch.equal(again.loss, found.loss)
+
+
+def test_what_has_arrived_costs_nothing(model, images, monkeypatch):
+    rows = []
+    stage = model.stages[0]
+    counting = (lambda x: rows.append(len(x)) or stage(x), *model.stages[1:])
+    monkeypatch.setattr(model, "stages", counting)
+    options = dict(iterations=30, optimizer="fast", chunk=5)
+    invert(model, images, tolerance=0.3, **options)
+    assert max(rows) == 20 and rows[-1] < 20  # four layers of five images, then fewer
+    rows.clear()
+    invert(model, images, tolerance=100.0, **options)
+    assert rows == [5, 5]  # the targets, and the first look
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_tolerance_and_snapshots_do_not_depend_on_the_chunk(model, images, chunk):
+    options = dict(iterations=15, optimizer="fast", tolerance=0.6, snapshots=(5, 15))
+    whole = invert(model, images, chunk=5, **options)
+    split = invert(model, images, chunk=chunk, **options)
+    assert torch.equal(whole.images, split.images) and torch.equal(whole.best, split.best)
+    torch.testing.assert_close(whole.loss, split.loss)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (dict(snapshots=()), r"snapshots=\(\) must be increasing whole numbers from 1 to"),
+        (dict(snapshots=(5, 3)), r"snapshots=\(5, 3\) must be increasing"),
+        (dict(snapshots=(3, 3)), "must be increasing"),
+        (dict(snapshots=(0, 3)), "from 1 to iterations=10"),
+        (dict(snapshots=(3, 11)), r"snapshots=\(3, 11\) .* from 1 to iterations=10"),
+        (dict(snapshots=(True,)), "whole numbers"),
+        (dict(snapshots=(2.0,)), "whole numbers"),
+        (dict(tolerance=0), "tolerance=0 must be a positive number"),
+        (dict(tolerance=float("nan")), "tolerance=nan must be a positive number"),
+    ],
+)
+def test_snapshots_and_tolerances_of_no_use_are_refused(model, images, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        invert(model, images, iterations=10, **wrong)

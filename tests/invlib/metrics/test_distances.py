@@ -1,0 +1,97 @@
+"""Reading at a distance: between snapshots, never outside of what was reached."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from invlib.metrics.distances import at_distance
+from invlib.metrics.invariance import forgetting, invariance_flow, learning
+
+STEPS, LAYERS = [25, 50, 100], [0, 1]
+# by snapshot, the distances that two layers have left; and STIR, which is linear in them
+LEFT = {
+    "pt": [[0.5, 0.9], [0.3, 0.6], [0.2, 0.5]],
+    "ft": [[0.6, 0.8], [0.4, 0.5], [0.1, 0.45]],
+}
+
+
+def stir(a: float, b: float, reference: str) -> np.ndarray:
+    """a − b · distance of the ref_layer + a tenth of the layer, (snapshot, ref_layer, layer)."""
+    left = np.array(LEFT[reference])[:, :, None]
+    return a - b * left + 0.1 * np.array(LAYERS)
+
+
+@pytest.fixture
+def ds():
+    dims = ("snapshot", "ref_layer", "layer")
+    values = {
+        "stir_pt_pt": stir(0.9, 0.2, "pt"), "stir_ft_pt": stir(0.8, 0.6, "pt"),
+        "stir_ft_ft": stir(0.9, 0.1, "ft"), "stir_pt_ft": stir(0.7, 0.5, "ft"),
+    }  # fmt: skip
+    out = xr.Dataset(
+        {name: (dims, array) for name, array in values.items()},
+        dict(snapshot=STEPS, ref_layer=LAYERS, layer=LAYERS),
+    )
+    for model, left in LEFT.items():
+        out[f"inversion_loss_{model}"] = (dims[:2], left)
+    out["cka_ft_pt"] = (dims[1:], np.eye(2))
+    return out.assign_attrs(kind="comparison")
+
+
+@pytest.mark.parametrize("distance", [0.5, 0.52, 0.55])
+def test_what_is_linear_in_distance_is_read_exactly(ds, distance):
+    """Of layer 1, which two snapshots of each model enclose."""
+    one = at_distance(ds, distance).sel(ref_layer=1)
+    assert set(one.dims) == {"layer"} and one.attrs == ds.attrs
+    np.testing.assert_allclose(one.stir_ft_pt, 0.8 - 0.6 * distance + np.array([0, 0.1]))
+    np.testing.assert_allclose(one.inversion_loss_pt, distance)
+    read = at_distance(ds, distance)
+    np.testing.assert_allclose(forgetting(read)[1], 0.1 + 0.4 * distance)
+    np.testing.assert_allclose(learning(read)[1], 0.2 + 0.4 * distance)
+
+
+def test_what_was_not_reached_is_missing(ds):
+    read = at_distance(ds, 0.3)  # layer 1 of neither model came so far
+    assert read.stir_ft_pt.sel(ref_layer=1).isnull().all()
+    np.testing.assert_allclose(read.stir_ft_pt.sel(ref_layer=0), [[0.62, 0.72]][0])
+    assert at_distance(ds, 0.95).stir_ft_pt.isnull().all()  # nearer from the first snapshot on
+    assert at_distance(ds, 0.05).stir_ft_pt.isnull().all()
+    ends = at_distance(ds, 0.2), at_distance(ds, 0.5)  # the last and the first snapshot themselves
+    assert all(one.stir_ft_pt.sel(ref_layer=0).notnull().all() for one in ends)
+
+
+def test_the_flow_matrix_subtracts_inversions_at_one_distance(ds):
+    flow = invariance_flow(at_distance(ds, 0.5))
+    # both rows at 0.5: only what hangs on the layer is left, a tenth for each
+    np.testing.assert_allclose(flow, [[0, 0.1], [-0.1, 0]], atol=1e-12)
+    missing = invariance_flow(at_distance(ds, 0.3))
+    assert (
+        missing.isel(ref_layer=0, layer=1).isnull() and missing.isel(ref_layer=1, layer=0).isnull()
+    )
+    assert missing.isel(ref_layer=0, layer=0) == 0
+
+
+def test_diagonals_and_seeds_are_read_alike(ds):
+    two = xr.concat([ds, ds.assign(stir_pt_pt=ds.stir_pt_pt + 0.05)], xr.Variable("seed", [0, 1]))
+    for model in LEFT:
+        two[f"inversion_loss_{model}"] = two[f"inversion_loss_{model}"] * xr.DataArray(
+            [1, 0.9], dims="seed"
+        )
+    two["stir_pt_pt_diagonal"] = two.stir_pt_pt.isel(ref_layer=1, drop=True)
+    read = at_distance(two, 0.48)
+    # the second seed's inversions got nearer: the same distance is at other snapshots
+    np.testing.assert_allclose(
+        read.stir_pt_pt.sel(ref_layer=1, layer=0).values, [np.nan, 0.95 - 0.2 * 0.48 / 0.9]
+    )
+    same = read.stir_pt_pt_diagonal.sel(layer=1), read.stir_pt_pt.sel(ref_layer=1, layer=1)
+    np.testing.assert_allclose(*same)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(0, "distance=0 must"), (float("nan"), "distance=nan")]
+)
+def test_distances_of_no_use_are_refused(ds, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        at_distance(ds, wrong)
+    with pytest.raises(ValueError, match="no snapshots: compare"):
+        at_distance(ds.isel(snapshot=0, drop=True), 0.5)
