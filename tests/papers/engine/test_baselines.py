@@ -9,7 +9,7 @@ import torch
 from invlib.comparison.compare import _draw, compare
 from invlib.inversion.invert import start_images
 from invlib.models.loading import load_model
-from papers.engine.baselines import naive_matrices, pairs_of, reference_matrices, spread_pairs
+from papers.engine.baselines import _empty, naive_matrices, pairs_of, reference_pair, spread_pairs
 
 STEPS = 4
 
@@ -17,6 +17,20 @@ STEPS = 4
 @pytest.fixture(scope="module")
 def models():
     return {s: load_model("vit_pico_patch8_32", seed=i) for i, s in enumerate(("pt", "ft"))}
+
+
+def reference_matrices(models, images, start, iterations):
+    """All matrices (ref_layer, layer) pair by pair. Far too slow but for tiny networks."""
+    layers = models["pt"].layers
+    out = _empty(len(layers))
+    for a, b in pairs_of(layers):
+        b_given_a, a_given_b, cka = reference_pair(models, a, b, images, start, iterations)
+        out[f"stir_{b[0]}_{a[0]}"][a[1], b[1]] = b_given_a
+        out[f"stir_{a[0]}_{b[0]}"][b[1], a[1]] = a_given_b
+        for left, right in ((a, b), (b, a)):
+            if (name := f"cka_{right[0]}_{left[0]}") in out:
+                out[name][left[1], right[1]] = cka
+    return out
 
 
 @pytest.mark.parametrize("baseline", [reference_matrices, naive_matrices])
