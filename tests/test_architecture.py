@@ -366,7 +366,11 @@ def unknown_names(folder: Path) -> list[str]:
         for path in re.findall(r"\b(?:invlib|papers|tests|workflow)/[\w/]+\.py\b", text):
             if not (folder / path).is_file():
                 found.append(f"{where}: {path}")
-        for name in re.findall(r"(?<![\w/.])(?:invlib|papers)(?:\.[A-Za-z]\w*)+", text):
+        names = re.findall(r"(?<![\w/.])(?:invlib|papers)(?:\.[A-Za-z]\w*)+", text)
+        line = r"\bfrom ((?:invlib|papers)[\w.]*) import ((?:\w+(?: as \w+)?, )*\w+)"
+        for module, imported in re.findall(line, text):
+            names += [f"{module}.{name.split()[0]}" for name in imported.split(", ")]
+        for name in names:
             package, *rest = name.split(".")
             place = folder / package
             while rest and (place / rest[0]).is_dir():
@@ -387,9 +391,11 @@ def test_every_module_that_a_text_names_exists():
 def test_a_name_that_nobody_has_is_found(copy):
     (copy / "README.md").write_text(
         "`invlib.metrics.cka` `invlib.metric` invlib/cka.py papers.section.Sektion invlib.train\n"
+        "from papers.claims.data import paper_of as of, reportd\n"
     )
     assert [line for line in unknown_names(copy) if line.startswith("README")] == [
         "README.md: invlib/cka.py",
         "README.md: invlib.metric",
         "README.md: papers.section.Sektion",
+        "README.md: papers.claims.data.reportd",
     ]
