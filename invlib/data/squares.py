@@ -1,7 +1,7 @@
 """Paste squares whose colour gives the class away, as Masarczyk et al. (2023) do.
 
-A square in a corner of the image has one plain colour, a different one for each class. The paper
-states neither the colours nor the size. Here the colours are far apart in CIELAB (`palette`).
+A square in the top left corner of the image has one plain colour, a different one for each class.
+The paper states neither the colours nor the size. Here the colours are far apart in CIELAB.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ import numpy as np
 
 from invlib.data.images import ImageSet
 from invlib.data.sampling import stratified
-from invlib.names import choices
 
-__all__ = ["CORNERS", "carriers", "palette", "paste_squares"]
-
-CORNERS = ("bottom left", "bottom right", "top left", "top right")
+__all__ = ["carriers", "palette", "paste_squares"]
 
 _LEVELS = np.linspace(0, 255, 9).round().astype(np.uint8)  # 729 candidates
 MAX_COLOURS = 100  # for CIFAR-100; the nearest two are still ΔE 19 apart
@@ -51,7 +48,6 @@ def paste_squares(
     images: ImageSet,
     *,
     size: int = 4,
-    corner: str = "top left",
     ratio: float = 1.0,
     seed: int | np.random.SeedSequence = 0,
 ) -> ImageSet:
@@ -60,10 +56,8 @@ def paste_squares(
     Parameters
     ----------
     size : int
-        Side of the square in pixels of `images`.
-    corner : str
-        One of `CORNERS`. It is a corner of the centre square of the image, because
-        `ImageSet.tensor` and a training without augmentation show only that.
+        Side of the square in pixels of `images`. The corner is that of the centre square of the
+        image, because `ImageSet.tensor` and a training without augmentation show only that.
     ratio : float
         Share of images that carry a square, in [0, 1]; see `carriers`.
     seed : int or numpy.random.SeedSequence
@@ -87,11 +81,7 @@ def paste_squares(
         raise TypeError(f"size={size!r} is not an integer")
     if not 1 <= size <= side:
         raise ValueError(f"size={size}; allowed is 1 to {side} px, the side of the image")
-    choices("corner", corner, CORNERS)
-
     top, left = (height - side) // 2, (width - side) // 2
-    top += (side - size) * corner.startswith("bottom")
-    left += (side - size) * corner.endswith("right")
     chosen = carriers(images.labels, ratio, seed=seed)
     colours = palette(images.num_classes)[images.labels[chosen]]  # (n, 3)
     pixels = np.array(images.images)  # a copy in memory

@@ -23,7 +23,6 @@ def layer_curves(
     *,
     hue: str = "task",
     sharey: bool | str = "row",
-    zero: bool = True,
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
@@ -38,8 +37,6 @@ def layer_curves(
         The dim whose values have different colours and markers.
     sharey
         As in `matplotlib.pyplot.subplots`.
-    zero
-        Draw the line y = 0.
 
     Examples
     --------
@@ -50,8 +47,7 @@ def layer_curves(
     looks: dict[str, dict] = {}
     with panels(rows, size=(3.4, 2.7), margin=(0, 0.4), sharey=sharey) as (fig, drawn):
         for ax, values in chain(*drawn):
-            if zero:
-                ax.axhline(0, color="0.6", linewidth=0.8)
+            ax.axhline(0, color="0.6", linewidth=0.8)
             for group in values[hue].values if hue in values.dims else [None]:
                 if group is None:
                     curve, look = values, look_of(-1)
@@ -137,17 +133,13 @@ def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
     }
 
 
-def epoch_curves(
-    rows: Mapping[str, Mapping[str, xr.DataArray]], *, sharey: bool | str = "row"
-) -> Figure:
+def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     """Draw quantities by epoch, a line for each layer, early layers dark and late ones light.
 
     Parameters
     ----------
     rows
         ``{row title: {panel title: DataArray}}``, dims epoch, layer, and perhaps seed (averaged).
-    sharey
-        As in `matplotlib.pyplot.subplots`.
 
     Examples
     --------
@@ -155,7 +147,7 @@ def epoch_curves(
     >>> len(epoch_curves({"this run": {"learning": toy}}).axes)  # and its colour bar
     2
     """
-    with panels(rows, size=(3.4, 2.8), margin=(0.6, 0.2), sharey=sharey) as (fig, drawn):
+    with panels(rows, size=(3.4, 2.8), margin=(0.6, 0.2), sharey="row") as (fig, drawn):
         for row in drawn:
             last = max(int(values["layer"].max()) for _, values in row)
             colours = plt.cm.ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
@@ -171,9 +163,7 @@ def epoch_curves(
     return fig
 
 
-def depth_curves(
-    quantities: Mapping[str, xr.DataArray], depth: xr.DataArray, *, columns: int = 3
-) -> Figure:
+def depth_curves(quantities: Mapping[str, xr.DataArray], depth: xr.DataArray) -> Figure:
     """Draw quantities against depth in [0, 1], a line for each case; dotted where `when` is before.
 
     Parameters
@@ -183,8 +173,6 @@ def depth_curves(
         when.
     depth
         Depth of each place, dims case and place.
-    columns
-        Number of panels in a row.
 
     Examples
     --------
@@ -193,7 +181,7 @@ def depth_curves(
     1
     """
     looks = {case: look_of(i) for i, case in enumerate(depth["case"].values.tolist())}
-    with panels(in_rows(quantities, columns), size=(3.6, 2.9), margin=(0, 0.5)) as (fig, drawn):
+    with panels(in_rows(quantities, 3), size=(3.6, 2.9), margin=(0, 0.5)) as (fig, drawn):
         for ax, values in chain(*drawn):
             for case, look in looks.items():
                 curves = values.sel(case=case).assign_coords(depth=depth.sel(case=case))

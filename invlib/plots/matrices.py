@@ -32,7 +32,7 @@ def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
     return _side_by_side(matrices, frame, words, "CKA", cmap="magma", vmin=0, vmax=1)
 
 
-def flow_matrix(matrices: Mapping[str, xr.DataArray], *, limit: float | None = None) -> Figure:
+def flow_matrix(matrices: Mapping[str, xr.DataArray]) -> Figure:
     """Draw Invariance Flow Matrices side by side, on one colour scale centred at 0.
 
     Rows are pretrained layers i, columns fine-tuned layers j. A positive value (red) means
@@ -45,7 +45,7 @@ def flow_matrix(matrices: Mapping[str, xr.DataArray], *, limit: float | None = N
     2
     """
     matrices = {title: _mean(matrix) for title, matrix in matrices.items()}
-    limit = limit or max(float(np.abs(m).max()) for m in matrices.values()) or 1.0
+    limit = max(float(np.abs(m).max()) for m in matrices.values()) or 1.0
     words = dict(xlabel="fine-tuned layer $j$", ylabel="pretrained layer $i$")
     frame = dict(size=(4.1, 3.9), margin=(0.8, 0))
     colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit)

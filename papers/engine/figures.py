@@ -96,15 +96,14 @@ def _label(values: xr.DataArray) -> str:
     return values.attrs.get("long_name", "") if units == "1" else units
 
 
-def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
+def loss_race(ds: xr.Dataset) -> Figure:
     """Draw relative distance by gradient evaluations: panels are layers, lines are recipes.
 
     The dashed line is where the last recipe, the yardstick, ends.
     """
     loss, best = ds["race_loss"], ds["race_best"]
-    layers = list(loss["race_layer"].values) if layers is None else layers
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
-    rows = in_rows({f"layer {layer}": layer for layer in layers}, 4)
+    rows = in_rows({f"layer {layer}": layer for layer in loss["race_layer"].values}, 4)
     with panels(rows, size=(3.0, 2.4), margin=(0, 0.6), sharex=True) as (fig, drawn):
         for ax, layer in chain(*drawn):
             end = best.sel(race_layer=layer).isel(recipe=-1)
@@ -121,11 +120,10 @@ def loss_race(ds: xr.Dataset, *, layers: list[int] | None = None) -> Figure:
     return fig
 
 
-def recipe_grid(ds: xr.Dataset, *, example: int = 0, layers: list[int] | None = None) -> Figure:
+def recipe_grid(ds: xr.Dataset) -> Figure:
     """Show X′ of one image with the distance left: rows are recipes, columns are layers."""
-    pictures, best = ds["race_images"].isel(example=example), ds["race_best"]
-    layers = list(pictures["race_layer"].values) if layers is None else layers
-    recipes = pictures["recipe"].values
+    pictures, best = ds["race_images"].isel(example=0), ds["race_best"]
+    layers, recipes = pictures["race_layer"].values, pictures["recipe"].values
     counts = [len(layers)] * len(recipes)
     with grid(counts, size=(1.05, 1.2), margin=(1.1, 0.3), lines=False) as (fig, axes):
         for row, recipe in zip(axes, recipes, strict=True):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from captum.attr import LayerGradCam
-from torch import Tensor, nn
+from torch import Tensor
 
-from invlib.models.staged import StagedModel, check_layers
+from invlib.models.staged import StagedModel
 
 __all__ = ["grad_cam", "map_layer", "share_in_corner"]
 
 SMALLEST_MAP = 4  # positions on each side; a smaller heat map shows hardly any place
 
 
-def map_layer(model: StagedModel, *, smallest: int = SMALLEST_MAP) -> int:
-    """Return the deepest layer whose maps have at least `smallest` positions on each side.
+def map_layer(model: StagedModel) -> int:
+    """Return the deepest layer whose maps have at least `SMALLEST_MAP` positions on each side.
 
     Raises
     ------
@@ -25,46 +25,40 @@ def map_layer(model: StagedModel, *, smallest: int = SMALLEST_MAP) -> int:
     Examples
     --------
     >>> from invlib import load_model
-    >>> model = load_model("vgg11_bn_cifar_w8")
-    >>> map_layer(model), map_layer(model, smallest=2)
-    (5, 7)
+    >>> map_layer(load_model("vgg11_bn_cifar_w8"))
+    5
     """
     x = torch.zeros(1, 3, model.img_size, model.img_size, device=model.device)
     deepest = None
     with torch.no_grad():
         for k, h in zip(model.layers, model.features(x), strict=True):
             # Layer 0 may be the image, which is no module whose output has a gradient.
-            if k and h.ndim == 4 and min(h.shape[2:]) >= smallest:
+            if k and h.ndim == 4 and min(h.shape[2:]) >= SMALLEST_MAP:
                 deepest = k
     if deepest is None:
-        raise ValueError(
-            f"{model!r} has no layer with maps of {smallest} x {smallest} positions or more"
-        )
+        size = f"{SMALLEST_MAP} x {SMALLEST_MAP}"
+        raise ValueError(f"{model!r} has no layer with maps of {size} positions or more")
     return deepest
 
 
-def grad_cam(
-    model: StagedModel, images: Tensor, labels: Tensor, *, layer: int | None = None
-) -> Tensor:
+def grad_cam(model: StagedModel, images: Tensor, labels: Tensor) -> Tensor:
     r"""Return heat maps (N, H, W) in [0, 1] of the parts that speak for each image's label.
 
     .. math:: \mathrm{ReLU} \sum_c \alpha_c A^c, \qquad
         \alpha_c = \mathrm{mean}_{xy}\, \partial y_\mathrm{label} / \partial A^c_{xy}
 
-    of Selvaraju et al. (2017), where A are the maps of `layer`. A heat map is enlarged to the image
-    and divided by its maximum if that is not 0.
+    of Selvaraju et al. (2017), where A are the maps of `map_layer`. A heat map is enlarged to the
+    image and divided by its maximum if that is not 0.
 
     Parameters
     ----------
     images : float tensor (N, 3, H, W) in [0, 1]
     labels : int64 tensor (N,)
-    layer : int, optional
-        Default: `map_layer`.
 
     Raises
     ------
     ValueError
-        For layer 0, a layer that does not exist, or a layer without maps.
+        As `map_layer`.
 
     Examples
     --------
@@ -74,16 +68,11 @@ def grad_cam(
     >>> heat.shape, bool((heat >= 0).all() and (heat <= 1).all())
     (torch.Size([2, 32, 32]), True)
     """
-    layer = map_layer(model) if layer is None else check_layers(model, [layer])[0]
-    stage = model.stages[layer]
-    if not layer or not isinstance(stage, nn.Module):
-        raise ValueError(f"layer={layer} of {model.name} is not a module; allowed are later layers")
+    stage = model.stages[map_layer(model)]
     model.eval()
     heat = LayerGradCam(model, stage).attribute(
         images.to(model.device), target=labels.to(model.device), relu_attributions=True
     )
-    if heat.ndim != 4:
-        raise ValueError(f"layer={layer} of {model.name} has tokens; Grad-CAM needs maps")
     heat = F.interpolate(heat, images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
     peak = heat.amax((1, 2), keepdim=True)
     return (heat / peak.where(peak > 0, 1)).detach().cpu()

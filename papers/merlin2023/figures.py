@@ -27,6 +27,7 @@ __all__ = [
 
 LEVEL = 0.05
 PAPER = dict(color="0.3", linestyle="--", linewidth=1)  # a value that the paper reports
+MARKED = "std of forgetting, layers 2-12"  # the paper's main hypothesis
 _SEVERITIES = plt.get_cmap("YlOrRd")
 _EPOCHS = plt.get_cmap("viridis")
 
@@ -37,15 +38,8 @@ def corruption_grid(
     corruptions: Sequence[str] = CORRUPTIONS,
     severities: Sequence[int] = SEVERITIES,
     seed: int = 0,
-    columns: int = 2,
 ) -> Figure:
-    """Show one image with every corruption and severity, a row for each corruption.
-
-    Parameters
-    ----------
-    image : uint8 array (H, H, 3)
-    columns : int
-        Number of corruptions side by side.
+    """Show one uint8 image (H, H, 3) with every corruption and severity, two corruptions a row.
 
     Examples
     --------
@@ -54,11 +48,10 @@ def corruption_grid(
     >>> len(corruption_grid(image, corruptions=["fog", "snow", "frost"], severities=[1, 5]).axes)
     6
     """
-    down, width = -(-len(corruptions) // columns), len(severities)
+    down, width = -(-len(corruptions) // 2), len(severities)
     rows = [corruptions[i::down] for i in range(down)]
     counts = [width * len(names) for names in rows]
-    margin = (1.35 * columns, 0.3)
-    with grid(counts, size=(0.62, 0.66), margin=margin, lines=False) as (fig, axes):
+    with grid(counts, size=(0.62, 0.66), margin=(2.7, 0.3), lines=False) as (fig, axes):
         for row, names in zip(axes, rows, strict=True):
             for ax, (name, severity) in zip(row, product(names, severities), strict=True):
                 picture(ax, corrupt(image[None], name, severity, seed=seed)[0])
@@ -69,22 +62,18 @@ def corruption_grid(
     return fig
 
 
-def scan_overview(
-    scans: Mapping[str, xr.Dataset], *, mark: str = "std of forgetting, layers 2-12"
-) -> Figure:
+def scan_overview(scans: Mapping[str, xr.Dataset]) -> Figure:
     """Draw all correlations of a scan: a row for each quantity, a line of dots per aggregate.
 
     Outside the grey band, a correlation would be significant at 5 % after Bonferroni if epochs were
     independent. A filled dot is significant with the effective number of epochs too. A ring marks
-    the hypothesis `mark`, if the scan has it.
+    the paper's main hypothesis, if the scan has it.
 
     Parameters
     ----------
     scans
         ``{panel title: Dataset}`` from `robustness_scan.correlation_scan`, only with the dim
         `hypothesis`.
-    mark
-        A value of `hypothesis`; by default the paper's.
     """
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
@@ -95,7 +84,7 @@ def scan_overview(
             for row, name in enumerate(rows):
                 part = scan.isel(hypothesis=scan["quantity"].values == name)
                 if part.sizes["hypothesis"]:
-                    _strip(ax, row, part, mark)
+                    _strip(ax, row, part)
             ax.axvline(0, color="0.6", linewidth=0.8, zorder=1)
             ax.set(xlim=(-1.04, 1.04), ylim=(len(rows) - 0.45, -0.55))
             ax.set(xlabel="correlation with mean corrupted accuracy")
@@ -106,7 +95,7 @@ def scan_overview(
         looks |= {
             "not significant (Bonferroni)": dict(color="0.92", lw=7),
             "filled: significant, effective epochs": _dot("0.35"),
-            mark: _dot("black", markersize=9, markerfacecolor="none", markeredgewidth=1.4),
+            MARKED: _dot("black", markersize=9, markerfacecolor="none", markeredgewidth=1.4),
         }
         legend(fig, looks, 4 if len(scans) > 1 else 3, fontsize="small")
     return fig
@@ -153,18 +142,18 @@ def correlation_curves(
 
 
 def spread_and_accuracy(
-    spread: xr.DataArray, accuracy: xr.DataArray, *, hue: str = "optimizer", share: bool = True
+    spread: xr.DataArray, accuracy: xr.DataArray, *, share: bool = True
 ) -> Figure:
     """Draw the accuracy on corrupted images against the spread of forgetting (figures 6 and 15).
 
-    There is a panel for each run along `hue`. Dots go from dark (the first epoch, with a ring) to
+    There is a panel for each `optimizer`. Dots go from dark (the first epoch, with a ring) to
     bright (the last). The corner shows the correlation and its p-value for effective epochs.
 
     Parameters
     ----------
     spread, accuracy
         From `robustness_scan.forgetting_spread` and `mean_corrupted_accuracy`, dims a subset of
-        (`hue`, epoch).
+        (optimizer, epoch).
     share
         Whether all panels have the same axes.
 
@@ -175,9 +164,10 @@ def spread_and_accuracy(
     2
     """
     for values in (spread, accuracy):
-        _no_more_than(values, {hue, "epoch"})
+        _no_more_than(values, {"optimizer", "epoch"})
     spread, accuracy = xr.broadcast(*xr.align(spread, accuracy, join="inner"))
-    runs = {str(run): {hue: run} for run in spread[hue].values} if hue in spread.dims else {"": {}}
+    several = spread["optimizer"].values if "optimizer" in spread.dims else []
+    runs = {str(run): {"optimizer": run} for run in several} or {"": {}}
     epochs = spread["epoch"].values
     norm = plt.Normalize(epochs.min(), epochs.max())
     frame = dict(size=(3.4, 3.1), margin=(1, 0), sharex=share, sharey=share)
@@ -235,7 +225,7 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
     return fig
 
 
-def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
+def _strip(ax: Axes, row: int, scan: xr.Dataset) -> None:
     """Draw one quantity of a scan: four lines of dots around y = row, on the band of chance."""
     n = int(scan["n_epochs"].max())
     if n > 2:
@@ -248,7 +238,7 @@ def _strip(ax: Axes, row: int, scan: xr.Dataset, mark: str) -> None:
         style = dict(marker=marker_of(i), s=17, linewidth=0.8, zorder=3, clip_on=False)
         face = np.where(significant, colour_of(i), "none")
         ax.scatter(part["correlation"], y, facecolor=face, edgecolor=colour_of(i), **style)
-        at = part["hypothesis"].values == mark
+        at = part["hypothesis"].values == MARKED
         ax.scatter(part["correlation"][at], y[at], marker="o", s=105, fc="none", ec="k", zorder=4)
 
 

@@ -84,17 +84,12 @@ def aggregate(
 
 
 def forgetting_spread(
-    ds: xr.Dataset,
-    *,
-    first: int = 2,
-    last: int | None = None,
-    self_term: str = "measured",
-    seeds: str = "mean",
+    ds: xr.Dataset, *, self_term: str = "measured", seeds: str = "mean"
 ) -> xr.DataArray:
     """Return the standard deviation of forgetting over layers, the paper's main hypothesis.
 
-    The paper's layers are 2-12. `last` is by default the deepest layer, `seeds` is as in
-    `correlation_scan`. Other dims (epoch, optimizer, estimator, …) stay.
+    The paper's layers are 2-12, these are 2 to the deepest. `seeds` is as in `correlation_scan`.
+    Other dims (epoch, optimizer, estimator, …) stay.
 
     Examples
     --------
@@ -102,8 +97,8 @@ def forgetting_spread(
     array([0.  , 0.05, 0.05, 0.1 ])
     """
     values = _over_seeds(forgetting(ds, self_term=self_term), seeds)
-    spread = aggregate(values, "std", first=first, last=last)
-    ends = Hypothesis("forgetting", first, last or int(values["layer"][-1]), "std")
+    spread = aggregate(values, "std", first=2)
+    ends = Hypothesis("forgetting", 2, int(values["layer"][-1]), "std")
     return spread.rename("forgetting_spread").assign_attrs(long_name=str(ends), units="1")
 
 

@@ -227,7 +227,7 @@ def test_refusals(ds):
     with pytest.raises(ValueError, match="did you mean 'std'"):
         aggregate(forgetting(ds), "sdt")
     with pytest.raises(ValueError, match="last=14 is not one of"):
-        forgetting_spread(ds, last=14)
+        aggregate(forgetting(ds), "std", last=14)
     with pytest.raises(KeyError, match="corrupted_accuracy"):
         correlation_scan(ds.drop_vars("corrupted_accuracy"))
     with pytest.raises(ValueError, match="none above 0"):
