@@ -28,6 +28,7 @@ _WANTED = {
     "float": "a number",
     "int": "a whole number",
     "list": "a list",
+    "model": "a mapping",
     "string": "text",
     "tuple": "a list",
 }
@@ -77,11 +78,9 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
             text = f"{name}={value!r} is {'out of range' if value != '' else 'empty'}"
         return f"{text}; allowed is {allowed}"
     if wanted is None:
-        return f"{name}={value!r}: {error['msg'].lower()}"
+        message = error["msg"]
+        return f"{name}={value!r}: {message[0].lower()}{message[1:]}"
     text += f" where {wanted} is wanted"
-    if wanted == "a list" and isinstance(value, str):
-        example = value if value.startswith("[") else f"[{value}]"
-        return f"{text}; pass lists with -y '{name}: {example}'"
     if wanted == "a number" and isinstance(value, str):
         try:
             return f"{text}; YAML reads a number in {name}: {float(value)!r}"

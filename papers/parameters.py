@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import AfterValidator, Field
 
-from invlib.fields import Name, Natural, Positive, PositiveFloat, explain, one_of
+from invlib.fields import Name, Natural, Positive, PositiveFloat, one_of
 from invlib.names import RECIPES, STARTS, choices
 from invlib.paths import project_root
 
@@ -24,7 +24,6 @@ __all__ = [
     "Recipes",
     "Seeds",
     "Several",
-    "explain",
     "load_scale",
     "one_of",
     "split",

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from invlib.names import nearest
+from invlib.fields import explain
+from invlib.names import choices, nearest
 from invlib.paths import results_root, runs_root
 from papers.parameters import (
     ParameterError,
     Seeds,
     _is_plain,
     _may_be_parameter,
-    explain,
     load_scale,
 )
 
@@ -110,6 +110,21 @@ class Section(BaseModel):
         package, _, name = type(self).__module__.rpartition(".")
         return import_module(f"{package}.work.{name}")
 
+    @classmethod
+    def measures(cls) -> ModuleType | None:
+        """Load ``claims/<section>.py`` beside the section, its own measures; None if it has none.
+
+        Examples
+        --------
+        >>> from papers.sections import SECTIONS
+        >>> SECTIONS["dynamics"].measures().__name__, SECTIONS["finetuning_task"].measures()
+        ('papers.merlin2023.claims.dynamics', None)
+        """
+        package = import_module(cls.__module__.rpartition(".")[0])
+        if not Path(package.__path__[0], "claims", f"{cls.name}.py").is_file():
+            return None
+        return import_module(f"{package.__name__}.claims.{cls.name}")
+
     def dataset(self) -> xr.Dataset:
         """Compute the section's results and write them to `output`."""
         return self.work.dataset(self)
@@ -180,7 +195,7 @@ class Section(BaseModel):
                 section.runs()  # raises what a training run refuses, before any work
                 return section
             except ValidationError as error:
-                problems = list(map(explain, error.errors()))
+                problems = list(map(_refusal, error.errors()))
             except (TypeError, ValueError) as error:
                 problems = str(error).splitlines()
         raise ParameterError("\n".join(f"{cls.name}: {problem}" for problem in problems))
@@ -228,7 +243,17 @@ class Section(BaseModel):
 
 def section_class(name: str) -> type[Section]:
     """Return the class of section `name`."""
-    return _BY_NAME[name]
+    return _BY_NAME[choices("section", name, _BY_NAME)]
+
+
+def _refusal(error: Mapping[str, Any]) -> str:
+    """Return one of pydantic's errors as a line; for a list, how to pass it on a command line."""
+    name, value = error["loc"][0], error["input"]
+    advice = ""
+    if error["type"] in ("list_type", "tuple_type") and isinstance(value, str):
+        example = value if value.startswith("[") else f"[{value}]"
+        advice = f"; pass lists with -y '{name}: {example}'"
+    return explain(error) + advice
 
 
 def _every_parameter(cls: type[Section]) -> set[str]:

@@ -69,6 +69,11 @@ def curve_needs(
     >>> needs["variables"], needs["dataset"], starts
     (['stir_pt_pt', 'stir_ft_pt'], ['cifar10', 'cifar100'], ['cifar'])
     """
+    for curve in curves:
+        if not (isinstance(curve, list) and 1 <= len(curve) <= 2):
+            raise ValueError(
+                f"curves={curve!r}: a curve is [quantity] or [quantity, task or start]"
+            )
     names = [name for quantity, *_ in curves for name in VARIABLES[_known(quantity, VARIABLES)]]
     labels = list(dict.fromkeys(_known(label, TASKS + STARTS) for _, *of in curves for label in of))
     needs = {"variables": list(dict.fromkeys(names)), "layer": list(layers)}

@@ -10,19 +10,20 @@ import itertools
 import math
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from invlib.fields import Name, explain, one_of
 from invlib.names import choices, nearest
 from invlib.paths import project_root
-from papers.parameters import Name, explain, one_of
 
-__all__ = ["ClaimData", "Paper", "paper_of", "reported", "sections_with_claims"]
+__all__ = ["ClaimData", "Paper", "paper_of", "read_papers", "reported", "sections_with_claims"]
 
 # A hundredth of the range of STIR and CKA. A smaller change is taken to be no change: a curve rises
 # only if it rises by more. Denominators of ratios are at least this large, so that noise divided by
@@ -47,17 +48,33 @@ class _Choice(_Entry):
 
 def _combined(value: Any) -> Any:
     """Return the difference or product of two values, for each data set that both have."""
-    if not isinstance(value, dict) or value.keys() not in ({"difference"}, {"product"}):
+    how = str(*value) if isinstance(value, dict) and len(value) == 1 else ""
+    if how not in ("difference", "product"):
+        if not _is_number(value):
+            raise ValueError(
+                "allowed is a number, a number for each data set, or the difference "
+                "or product of two such values"
+            )
         return value
-    ((how, (a, b)),) = value.items()
+    terms = value[how]
+    if not (isinstance(terms, list) and len(terms) == 2 and all(map(_is_number, terms))):
+        raise ValueError(f"{how} takes two values, each a number or a number for each data set")
+    a, b = terms
 
     def combine(x: float, y: float) -> float:
         return round(x - y, 3) if how == "difference" else x * y
 
-    if not isinstance(a, dict):
+    datasets = [name for term in terms if isinstance(term, dict) for name in term]
+    if not datasets:
         return combine(a, b)
-    b = b if isinstance(b, dict) else dict.fromkeys(a, b)
+    a, b = (term if isinstance(term, dict) else dict.fromkeys(datasets, term) for term in terms)
     return {dataset: combine(a[dataset], b[dataset]) for dataset in a if dataset in b}
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether `value` is a number, or a number for each of some data sets."""
+    numbers = list(value.values()) if isinstance(value, dict) else [value]
+    return bool(numbers) and all(type(number) in (int, float) for number in numbers)
 
 
 class ClaimData(_Entry):
@@ -109,7 +126,7 @@ class _File(_Entry):
     facts: dict[str, _Fact]
     choices: dict[str, _Choice] = {}
     datasets: dict[str, list[Name]]
-    claims: dict[str, list[dict[str, Any]]]
+    claims: dict[str, Annotated[list[dict[str, Any]], Field(min_length=1)]]
 
 
 @dataclass(frozen=True)
@@ -123,15 +140,51 @@ class Paper:
     claims: Mapping[str, tuple[ClaimData, ...]]
 
 
+class _Facts(dict):
+    """Facts by name. A missing name raises ValueError, so that a command prints one line."""
+
+    def __missing__(self, name: str) -> Any:
+        raise ValueError(f"the paper has no fact {name!r}{nearest(name, self)}")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """YAML's safe loader, but a key that stands twice in a mapping is an error."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        root = super().get_single_node()
+        nodes = [root]
+        seen = set()  # aliases lead to the same node again
+        for node in nodes:
+            if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+                continue
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                nodes += node.value
+                continue
+            lines = {}
+            for key, value in node.value:
+                line, name = key.start_mark.line + 1, (key.tag, str(key.value))
+                if name in lines:
+                    raise ValueError(
+                        f"line {line}: {key.value!r} stands in line {lines[name]} already"
+                    )
+                lines[name] = line
+                nodes.append(value)
+        return root
+
+
 class _Fill(string.Formatter):
     """Write values into text: layers as ``"4–6"``, numbers without trailing zeros."""
 
     def get_field(self, name: str, args: Any, values: Mapping[str, Any]) -> tuple[Any, str]:
+        fact, *attributes = re.sub(r"\[[^]]*\]", "", name).split(".")
         try:
-            return super().get_field(name, args, values)
-        except (KeyError, IndexError) as error:
-            missing = error.args[0]
-            raise ValueError(f"{{{name}}} names no fact{nearest(missing, values)}") from None
+            if not attributes:
+                return super().get_field(name, args, values)
+        except (KeyError, IndexError, TypeError):
+            pass
+        why = f"; {fact} is {values[fact]!r}" if fact in values else nearest(fact, values)
+        raise ValueError(f"{{{name}}} names no fact{why}")
 
     def format_field(self, value: Any, spec: str) -> str:
         if isinstance(value, list):
@@ -171,36 +224,49 @@ def read_paper(text: str, file: str) -> Paper:
         A line with the file, the claim, the mistake and the nearest valid name.
     """
     try:
-        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError as error:
+        data = yaml.load(text, _Loader)
+    except (ValueError, yaml.YAMLError) as error:  # ValueError: a date that does not exist
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        fields = ", ".join(_File.model_fields)
+        raise ValueError(f"{file}: a mapping is wanted, with {fields}")
     read = _valid(_File, data, file)
     if unpaired := read.claims.keys() ^ read.datasets.keys():
         raise ValueError(f"{file}: {min(unpaired)} is not in both datasets and claims")
-    facts = {name: fact.value for name, fact in read.facts.items()}
+    facts = _Facts((name, fact.value) for name, fact in read.facts.items())
     names = {"resolution": RESOLUTION} | facts
     names |= {name: choice.value for name, choice in read.choices.items()}
     claims = {
         section: tuple(
-            _claim(entry, values, names, f"{file}: claim {entry.get('id', f'of {section}')}")
+            claim
             for entry in entries
-            for values in entry.get("for", [{}])
+            for claim in _claims(entry, names, f"{file}: claim {entry.get('id', f'of {section}')}")
         )
         for section, entries in read.claims.items()
     }
-    for claim in itertools.chain(*claims.values()):
-        if claim.id[0] != read.paper:
-            raise ValueError(f"{file}: claim {claim.id} is not one of paper {read.paper}")
+    ids = [claim.id for claim in itertools.chain(*claims.values())]
+    for id in ids:
+        if id[0] != read.paper:
+            raise ValueError(f"{file}: claim {id} is not one of paper {read.paper}")
+        if ids.count(id) > 1:
+            raise ValueError(f"{file}: claim {id} stands there twice")
     return Paper(file, read.paper, facts, read.datasets, claims)
 
 
-def _claim(entry: dict, values: dict, names: dict, where: str) -> ClaimData:
-    try:
-        names = names | filled(values, names)
-        entry = {key: filled(item, names) for key, item in entry.items() if key != "for"}
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-    return _valid(ClaimData, entry, where)
+def _claims(entry: dict, names: Mapping[str, Any], where: str) -> Iterator[ClaimData]:
+    """Yield the claims of an entry: one for each mapping of its ``for``."""
+    entry = dict(entry)
+    rows = entry.pop("for", [{}])
+    if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+        raise ValueError(f"{where}: for={rows!r}: a list of mappings is wanted, at least one")
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise ValueError(f"{where}: the mappings of for differ in their keys")
+    for row in rows:
+        try:
+            filled_entry = filled(entry, names | filled(row, names))
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        yield _valid(ClaimData, filled_entry, where)
 
 
 def _valid(model: type[_Entry], data: Any, where: str) -> Any:
@@ -217,16 +283,47 @@ def _valid(model: type[_Entry], data: Any, where: str) -> Any:
     elif first["type"] == "missing":
         message = f"{path!r} is missing"
     else:
-        message = explain(first) if path else str(first["ctx"]["error"])
+        message = explain(first | {"loc": _place(first["loc"], data)})
     raise ValueError(f"{where}: {message}")
+
+
+def _place(loc: Iterable[str | int], data: Any) -> tuple[str, ...]:
+    """Return where in `data` a value stands as one name: ``("claims.dynamics[4]",)``."""
+    name = ""
+    for part in loc:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            break  # pydantic ends with the type that it tried
+        name += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return (name.removeprefix("."),) if name else ()
+
+
+def read_papers(folder: Path) -> dict[str, Paper]:
+    """Return every paper of a folder by its letter, in order.
+
+    Raises
+    ------
+    ValueError
+        As `read_paper`, and if two files have the same letter or section.
+    """
+    papers: dict[str, Paper] = {}
+    owners: dict[str, str] = {}  # of a letter or section, the file
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            paper = read_paper(path.read_text(encoding="utf-8"), path.name)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path.name}: this is not UTF-8 text: {error}") from None
+        for what in (f"paper {paper.letter}", *(f"section {name}" for name in paper.claims)):
+            if (other := owners.setdefault(what, path.name)) != path.name:
+                raise ValueError(f"{what} stands in two files, {other} and {path.name}")
+        papers[paper.letter] = paper
+    return dict(sorted(papers.items()))
 
 
 @cache
 def _papers() -> dict[str, Paper]:
-    """Return every paper by its letter, in order."""
-    files = (project_root() / "data" / "papers").glob("*.yaml")
-    papers = [read_paper(file.read_text(encoding="utf-8"), file.name) for file in files]
-    return {paper.letter: paper for paper in sorted(papers, key=lambda paper: paper.letter)}
+    return read_papers(project_root() / "data" / "papers")
 
 
 def reported(paper: str) -> Mapping[str, Any]:

@@ -53,12 +53,18 @@ def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, 
 
 def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) -> Claim:
     """Return the claim of `paper` that `data` describes, with its measure."""
-    own = {name: getattr(measures, name) for name in measures.__all__} if measures else {}
+    own = {name: getattr(measures, name) for name in getattr(measures, "__all__", ())}
     name, arguments = data.measure, dict(data.arguments)
     try:
         if name not in own | SHAPES:
-            raise ValueError(f"no measure is called {name!r}{nearest(name, own | SHAPES)}")
+            raise ValueError(
+                f"no measure is called {name!r}{nearest(name, own | SHAPES)} (it has to be in "
+                "papers/claims/shapes.py or in __all__ of papers/<paper>/claims/<section>.py)"
+            )
         _check(name, (own | SHAPES)[name], arguments)
+        for key, value in arguments.items():
+            if key == "layers" or (name in SHAPES and key not in ("curves", "beside")):
+                _check_layers(key, value, paper.facts["layers"])
         if name in own:
             measure, needs = own[name], data.needs
             why_not = getattr(measure, "obstacle", None) and partial(measure.obstacle, **arguments)
@@ -102,6 +108,9 @@ def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> Non
     for key in arguments:
         if key not in known:
             raise ValueError(f"{name} takes no {key!r}{nearest(key, known)}")
+    for key in {"curves", "beside"} & set(arguments) if name in SHAPES else ():
+        if not isinstance(arguments[key], list):
+            raise ValueError(f"{key}={arguments[key]!r}: a list of curves is wanted")
     positional = keywords.pop("curves", ()) if name in SHAPES else ["ds"]
     if not positional:
         raise ValueError(f"{name} is given no curves")
@@ -113,8 +122,23 @@ def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> Non
         raise ValueError(f"{name}: {error}") from None
 
 
+def _check_layers(name: str, layers: object, known: object) -> None:
+    """Raise ValueError unless `layers` are layers of the paper, the list `known`, in order."""
+    for what, value in {"the fact layers": known, name: layers}.items():
+        whole = isinstance(value, list) and value and {type(layer) for layer in value} == {int}
+        if not whole or value != sorted(value):
+            raise ValueError(f"{what}={value!r}: allowed is a list of whole numbers, rising")
+    if layers[0] < known[0] or layers[-1] > known[-1]:
+        raise ValueError(f"{name}={layers!r}: allowed are layers {known[0]} to {known[-1]}")
+
+
 def _check_needs(needs: Mapping[str, object]) -> None:
     """Raise ValueError for needs that no results can meet, so that every claim is testable."""
+    for what, wanted in needs.items():
+        if isinstance(wanted, list) == (what == "epochs"):
+            raise ValueError(f"needs {what}={wanted!r}: epochs is a number, all others are lists")
+    if not (needs.get("variables") or needs.get("matrices")):
+        raise ValueError("needs has neither variables nor matrices, so missing results go unseen")
     stored = {name for kind in KINDS.values() for name in kind.variables or ()}
     named = {what: ("variables", "matrices", "epochs", *COORDS) for what in needs}
     named |= {name: stored for name in (*needs.get("variables", ()), *needs.get("matrices", ()))}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -15,30 +16,36 @@ from papers.claims.claim import Claim, check_claims
 from papers.claims.data import paper_of, sections_with_claims
 from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
-from papers.goerttler2022.claims import learning_from_random_labels, unlearning
-from papers.masarczyk2023.claims import collapse_and_plasticity, feature_erosion
-from papers.merlin2023.claims import accuracy, compression_expansion, dynamics, robustness
+from papers.section import section_class
 from papers.work import written
 
 __all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
 
-# The sections that have measures of their own, besides `papers.claims.shapes`.
-MEASURES = {
-    module.__name__.rpartition(".")[2]: module
-    for module in (
-        compression_expansion,
-        dynamics,
-        robustness,
-        accuracy,
-        learning_from_random_labels,
-        unlearning,
-        feature_erosion,
-        collapse_and_plasticity,
-    )
-}
-CLAIMS: Mapping[str, tuple[Claim, ...]] = {
-    section: claims_of(section, MEASURES.get(section)) for section in sections_with_claims()
-}
+
+class _Claims(Mapping[str, tuple[Claim, ...]]):
+    """The claims of each section, read on first use: a mistake in their files stops no import."""
+
+    def __getitem__(self, section: str) -> tuple[Claim, ...]:
+        return _claims(section)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sections_with_claims())
+
+    def __len__(self) -> int:
+        return len(sections_with_claims())
+
+
+@cache
+def _claims(section: str) -> tuple[Claim, ...]:
+    file = paper_of(section).file
+    try:
+        measures = section_class(section).measures()
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    return claims_of(section, measures)
+
+
+CLAIMS = _Claims()
 
 
 def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str]]]:
@@ -50,7 +57,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
         There is a ledger for each of its `settings`. Without results there is one ledger, in which
         no claim is testable. The data sets are those of the paper that were not run.
     """
-    for section, claims in CLAIMS.items():
+    for section, claims in list(CLAIMS.items()):  # all are read before the first is judged
         path, rest = folder / f"{section}.nc", list(paper_of(section).datasets[section])
         if path.is_file():
             ds = open_results(path)
