@@ -279,7 +279,7 @@ def test_a_file_that_is_no_mapping(text):
         ("paper: 2020-13-45", "month must be in"),
     ],
 )
-def test_a_key_that_stands_twice(text, said):
+def test_a_key_that_stands_twice_and_a_date_that_does_not_exist(text, said):
     with pytest.raises(ValueError, match=f"^test.yaml: {said}"):
         read_paper(text, "test.yaml")
 
