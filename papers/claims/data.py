@@ -307,7 +307,7 @@ def read_papers(folder: Path) -> dict[str, Paper]:
     ValueError
         As `read_paper`, and if two files have the same letter or section.
     """
-    papers: dict[str, Paper] = {}
+    by_letter: dict[str, Paper] = {}
     owners: dict[str, str] = {}  # of a letter or section, the file
     for path in sorted(folder.glob("*.yaml")):
         try:
@@ -317,8 +317,8 @@ def read_papers(folder: Path) -> dict[str, Paper]:
         for what in (f"paper {paper.letter}", *(f"section {name}" for name in paper.claims)):
             if (other := owners.setdefault(what, path.name)) != path.name:
                 raise ValueError(f"{what} stands in two files, {other} and {path.name}")
-        papers[paper.letter] = paper
-    return dict(sorted(papers.items()))
+        by_letter[paper.letter] = paper
+    return dict(sorted(by_letter.items()))
 
 
 @cache
