@@ -176,7 +176,7 @@ class StagedModel(nn.Module):
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
-    """Return `layers` (None: all) as a list of int; an error unless distinct layers of the model."""
+    """Return `layers` (None: all) as a list of int; raise unless distinct layers of the model."""
     layers = whole_numbers("layers", model.layers if layers is None else layers)
     if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(model.layers):
         raise ValueError(

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from invlib.inversion.invert import invert
 from invlib.inversion.rules import OPTIMIZERS, fast
+from invlib.models.loading import load_model
 from invlib.names import RECIPES
 
 
