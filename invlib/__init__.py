@@ -6,6 +6,8 @@ are in the subpackages, such as ``invlib.metrics`` and ``invlib.data``.
 
 import lazy_loader
 
+from invlib.names import nearest
+
 __version__ = "0.1.0"
 
 _public, __dir__, __all__ = lazy_loader.attach(
@@ -27,8 +29,12 @@ _public, __dir__, __all__ = lazy_loader.attach(
 
 
 def __getattr__(name: str) -> object:
-    if name == "check_claims":  # an ImportError, because `from invlib import` hides all others
-        raise ImportError(
-            "claims belong to the papers: from papers.claims.claim import check_claims"
+    if name == "check_claims":
+        raise AttributeError(
+            "claims belong to the papers: from papers.claims.claim import check_claims, "
+            "in a checkout of the book"
         )
-    return _public(name)
+    try:
+        return _public(name)
+    except AttributeError as error:
+        raise AttributeError(f"{error}{nearest(name, __all__)}") from None

@@ -14,8 +14,10 @@ from invlib.training.run import TrainingRun
 if TYPE_CHECKING:
     from invlib.training.checkpoints import Trained
 
-# This package has the commands about the scales and claims of the papers.
+# This package has the commands about the scales and claims of the papers. It is no part of a wheel.
 _ELSEWHERE = "python -m papers"
+_CHECKOUT = "in a checkout of the book"
+_COMMANDS_ELSEWHERE = ("bench", "claims", "gpu", "parameters")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if moved := _moved(argv):
-        print(f"invlib: error: this is now `{_ELSEWHERE} {moved}`", file=sys.stderr)
+        print(f"invlib: error: {moved}", file=sys.stderr)
         return 2
     return run_command(_parser(), argv)
 
@@ -51,17 +53,23 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
 
 
 def _moved(argv: list[str]) -> str:
-    """Return the arguments as text if ``python -m papers`` takes them now, else an empty string."""
-    command = [word for word in argv if not word.startswith("-")][:1]
-    of_a_file = any(word.split("=")[0] in ("--run", "--help", "-h") for word in argv)
-    if command == ["claims"] or (command == ["train"] and not of_a_file):
-        return " ".join(argv)
-    return ""
+    """Return where the command is, if ``python -m papers`` may have it, else an empty string."""
+    command = next((word for word in argv if not word.startswith("-")), "")
+    there = f"`{_ELSEWHERE} {' '.join(argv)}`, {_CHECKOUT}"
+    if command in _COMMANDS_ELSEWHERE:
+        return f"this is now {there}"
+    if command != "train" or any(w.split("=")[0] in ("--run", "--help", "-h") for w in argv):
+        return ""
+    return f"a run of your own needs --run FILE; for the runs of a scale this is now {there}"
 
 
 def train_command(arguments: argparse.Namespace) -> int:
     """Do the training run that a JSON file describes."""
-    run = TrainingRun.from_json(Path(arguments.run).read_text(encoding="utf-8"))
+    try:
+        # Some editors begin a file with a byte order mark, which is no JSON.
+        run = TrainingRun.from_json(Path(arguments.run).read_text(encoding="utf-8-sig"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{arguments.run} describes no training run: {error}") from error
     train_all([run], Path("data/runs"), arguments)
     return 0
 
@@ -125,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser, add = commands_of(
         "python -m invlib",
         "What fine-tuning does to the representations of vision models. The training runs and the "
-        f"claims of the papers: {_ELSEWHERE} --help",
+        f"claims of the papers: {_ELSEWHERE} --help, {_CHECKOUT}",
         {"train": "train a model", "data": "load a data set and print its size"},
     )
     train = add(

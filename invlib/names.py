@@ -6,6 +6,7 @@ This module imports only the standard library, because the workflow imports it t
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "choices",
     "nearest",
     "unknown",
+    "whole_numbers",
 ]
 
 # What is measured.
@@ -86,3 +88,29 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
         names = ", ".join(map(repr, allowed))
         raise ValueError(f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}")
     return value
+
+
+def whole_numbers(parameter: str, values: Iterable[int]) -> list[int]:
+    """Return `values` as a list of int. They may be NumPy integers, but no floats and no text.
+
+    Raises
+    ------
+    TypeError
+        The message names the parameter and its value.
+
+    Examples
+    --------
+    >>> whole_numbers("seeds", range(2))
+    [0, 1]
+    >>> whole_numbers("seeds", [1.7])
+    Traceback (most recent call last):
+        ...
+    TypeError: seeds=[1.7] must be a list of whole numbers, such as [0, 1]
+    """
+    try:
+        values = list(values)
+        if not any(isinstance(value, bool) for value in values):
+            return [operator.index(value) for value in values]
+    except TypeError:
+        pass
+    raise TypeError(f"{parameter}={values!r} must be a list of whole numbers, such as [0, 1]")

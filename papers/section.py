@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from invlib.fields import explain
-from invlib.names import choices, nearest
+from invlib.names import choices, nearest, unknown
 from invlib.paths import results_root, runs_root
 from papers.parameters import (
     ParameterError,
@@ -199,6 +199,14 @@ class Section(BaseModel):
             except (TypeError, ValueError) as error:
                 problems = str(error).splitlines()
         raise ParameterError("\n".join(f"{cls.name}: {problem}" for problem in problems))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return the section with the parameters in `update`, checked as by `from_parameters`."""
+        own = type(self).model_fields
+        if other := [name for name in update or {} if name not in own]:
+            lines = [f"{self.name}: {unknown('parameter', name, own)}" for name in other]
+            raise ParameterError("\n".join(lines))
+        return self.from_parameters(self.model_dump(mode="json") | dict(update or {}))
 
     @property
     def notebook(self) -> Path:

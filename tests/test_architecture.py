@@ -125,6 +125,17 @@ def test_an_import_the_wrong_way_round_is_reported(file, line, contract, said, c
     assert said in report
 
 
+@pytest.mark.parametrize("contract", [ROOMS, PAPERS])
+def test_the_book_says_the_order_of_the_contract_in_words(contract):
+    (layers,) = (c["layers"] for c in LINTER["contracts"] if c["name"] == contract)
+    page = (ROOT / "book/the_house.md").read_text(encoding="utf-8")
+    said = re.findall(r"^From the ground up: (.*?)\n\n", page, re.M | re.S)
+    places = said[[ROOMS, PAPERS].index(contract)].partition(", the command line")[0].split(";")
+    assert [set(re.findall(r"`(\w+)`", place)) for place in places] == [
+        set(layer.split(" | ")) for layer in reversed(layers)
+    ]
+
+
 @pytest.mark.parametrize("new", ["invlib/attic.py", "papers/attic.py"])
 def test_a_new_room_needs_a_place(new, copy):
     (copy / new).write_text('"""A room that no line of the contract names."""\n')
@@ -171,7 +182,8 @@ def imports_in_functions(folder: Path) -> dict[str, bool]:
     """Return where functions import, and whether a comment says why: on the line or above it."""
     found = {}
     for name, lines, tree in modules(folder):
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef
+        functions = [node for node in ast.walk(tree) if isinstance(node, kinds)]
         hidden = {n.lineno: n for f in functions for n in ast.walk(f) if _is_import(n)}
         for number in hidden:
             first = number
@@ -201,40 +213,94 @@ def test_an_import_in_a_function_without_its_reason_is_found(copy):
     assert sorted(new.values()) == [False, False, True, True]
 
 
-def loads_by_name(folder: Path) -> set[str]:
-    """Return the modules that load another of ours by its name, which no contract sees."""
-    found = set()
+def test_an_import_in_a_coroutine_is_one_in_a_function(copy):
+    with (copy / "invlib/names.py").open("a") as code:
+        code.write("\n\nasync def planted():\n    import json\n")
+    new = set(imports_in_functions(copy)) - set(imports_in_functions(ROOT))
+    assert [where.partition(":")[0] for where in new] == ["invlib/names.py"]
+
+
+# What can load a module by its name, which no contract sees, and where it is used all the same.
+# `lazy_loader.attach`, in every room's `__init__`, needs no mention: the drawing follows it.
+LOADERS = r"importlib(\.(import_module|reload|machinery|__import__))?|import_module|__import__"
+LOADERS += r"|runpy(\.\w+)?|pkgutil\.resolve_name|resolve_name|lazy_loader\.load"
+LOADING = {
+    "papers/section.py": {"import_module"},  # the work of a section, and the pages
+    "papers/engine/costs.py": {"import_module"},  # ckatorch, a test dependency that may be missing
+}
+
+
+def loads_by_name(folder: Path) -> dict[str, set[str]]:
+    """Return the modules that can load another by its name, and by which functions."""
+    found: dict[str, set[str]] = {}
     for name, _, tree in modules(folder):
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-                loaded = node.args[0]
-                theirs = isinstance(loaded, ast.Constant) and not re.match(
-                    "invlib|papers", loaded.value
-                )
-                found |= set() if theirs else {name}
+            used = []
+            if isinstance(node, ast.Import):
+                # `import importlib` alone is enough for `importlib.import_module`.
+                used = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                used = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Name | ast.Attribute):
+                used = [ast.unparse(node)]
+            for word in used:
+                whole = word == "importlib" and not isinstance(node, ast.Import)  # as in `.util`
+                if re.fullmatch(LOADERS, word) and not whole:
+                    found.setdefault(name, set()).add(word.removeprefix("importlib."))
     return found
 
 
-def test_a_section_alone_loads_modules_by_name(copy):
-    assert loads_by_name(ROOT) == {"papers/section.py"}
-    plant(copy, "invlib/names.py", 'importlib.import_module("papers")')
+def test_modules_are_loaded_by_name_only_where_it_is_listed():
+    assert loads_by_name(ROOT) == LOADING
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'importlib.import_module("papers")',
+        'importlib.import_module(name="papers")',
+        'import_module(name="papers")',
+        "from importlib import import_module as load",
+        "import importlib",
+        '__import__("papers")',
+        "import runpy",
+        'runpy.run_module("papers")',
+        "from runpy import run_module",
+        'pkgutil.resolve_name("papers:sections")',
+        "from pkgutil import resolve_name",
+        'lazy_loader.load("papers")',
+        "from lazy_loader import load",
+    ],
+)
+def test_a_module_that_is_loaded_by_name_is_found(line, copy):
+    plant(copy, "invlib/names.py", line)
     assert "invlib/names.py" in loads_by_name(copy)
 
 
 def names_from_packages(folder: Path) -> list[str]:
     """Return where code takes a name from a package of its own that only hands it on.
 
-    The contracts see the package there, and not the module that the name is from.
+    The contracts see the package there, and not the module that the name is from. The same holds
+    for a package as a whole, whose attributes are loaded when they are used. Relative imports are
+    reported too: here a module has one name.
     """
     found = []
     for name, _, tree in modules(folder):
+        own = name.split("/")[0]
         for node in ast.walk(tree):
-            if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] not in name:
+            if isinstance(node, ast.Import):
+                whole = [a.name for a in node.names if a.name in ("invlib", "papers")]
+                found += [f"{name}:{node.lineno} {package}" for package in whole]
+            if not isinstance(node, ast.ImportFrom):
                 continue
-            package = folder / node.module.replace(".", "/")
-            for word in {alias.name for alias in node.names} - {"__version__"}:
-                if package.is_dir() and not list(package.glob(f"{word}*")):
-                    found.append(f"{name}:{node.lineno} {node.module}.{word}")
+            if node.level:
+                found.append(f"{name}:{node.lineno} {ast.unparse(node)}")
+            elif node.module.split(".")[0] == own:
+                package = folder / node.module.replace(".", "/")
+                for word in {alias.name for alias in node.names} - {"__version__"}:
+                    places = (package / word, package / f"{word}.py")
+                    if package.is_dir() and not any(place.exists() for place in places):
+                        found.append(f"{name}:{node.lineno} {node.module}.{word}")
     return found
 
 
@@ -247,6 +313,23 @@ def test_a_name_from_a_package_is_found(copy):
     plant(copy, "papers/section.py", "from papers import SECTIONS")
     first, second = names_from_packages(copy)
     assert first.endswith(" invlib.models.frozen") and second.endswith(" papers.SECTIONS")
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("invlib/metrics/cka.py", "from . import grams"),
+        ("invlib/metrics/cka.py", "from .. import models"),
+        ("invlib/metrics/cka.py", "from .grams import gram"),
+        ("invlib/metrics/cka.py", "import invlib"),
+        ("papers/section.py", "import papers"),
+        ("papers/section.py", "import invlib"),
+        ("papers/section.py", "import papers as p"),
+    ],
+)
+def test_a_package_as_a_whole_or_by_its_place_is_found(file, line, copy):
+    plant(copy, file, line)
+    assert [where.partition(":")[0] for where in names_from_packages(copy)] == [file]
 
 
 def without_a_first_line(folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ from invlib.inversion.rules import Rule, named
 from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.staged import StagedModel, check_layers
-from invlib.names import ESTIMATORS, JACKKNIFES, choices
+from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
 from invlib.results.provenance import provenance
 
 __all__ = ["compare"]
@@ -107,7 +107,7 @@ def compare(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Models that cannot be compared, too few images, or as `invert` and the similarity kernels.
 
     Examples
@@ -120,7 +120,8 @@ def compare(
     {'estimator': 2, 'seed': 1, 'ref_layer': 4, 'layer': 4}
     """
     started = time.perf_counter()
-    seeds, layers = [int(seed) for seed in seeds], check_layers(pretrained, layers)
+    _check_kinds(pretrained, finetuned, pool)
+    seeds, layers = whole_numbers("seeds", seeds), check_layers(pretrained, layers)
     if len(pretrained.stages) != len(finetuned.stages) or pretrained.img_size != finetuned.img_size:
         raise ValueError(
             f"pretrained is {pretrained!r}, finetuned {finetuned!r}; "
@@ -131,6 +132,15 @@ def compare(
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     choices("jackknife", jackknife, JACKKNIFES)
+    if n < 4 or n > len(pool):
+        raise ValueError(
+            f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
+            f"{len(pool)} in the pool"
+        )
+    if not 1 <= subspace_k < n:
+        raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to n - 1, with n={n} images")
+    if examples < 0:
+        raise ValueError(f"examples={examples!r} must be at least 0")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
     looks = dict(snapshots=snapshots and tuple(snapshots), tolerance=tolerance)
     recipe |= {name: value for name, value in looks.items() if value is not None}
@@ -184,12 +194,29 @@ def compare(
     return out
 
 
-def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
-    if n < 4 or n > len(pool):
-        raise ValueError(
-            f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
-            f"{len(pool)} in the pool"
+def _check_kinds(pretrained: object, finetuned: object, pool: object) -> None:
+    """Raise TypeError unless these are two models and images, all with float32 numbers."""
+    dtypes = {}
+    for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
+        if not isinstance(model, StagedModel):
+            raise TypeError(
+                f"{name} is of type {type(model).__name__}; a comparison takes models from "
+                "load_model(...)"
+            )
+        dtypes[name] = next(model.net.parameters()).dtype
+    if not isinstance(pool, ImageSet | Tensor):
+        raise TypeError(
+            f"pool is of type {type(pool).__name__}; a comparison takes an ImageSet, from "
+            "load_images(...), or a tensor (N, 3, H, W) of floats in [0, 1]"
         )
+    if isinstance(pool, Tensor) and pool.is_floating_point():
+        dtypes["pool"] = pool.dtype
+    for name, dtype in dtypes.items():
+        if dtype != torch.float32:
+            raise TypeError(f"{name} is {dtype}; a comparison takes float32: {name}.float()")
+
+
+def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
     if isinstance(pool, Tensor):
         images = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
     else:

@@ -18,6 +18,7 @@ from invlib.names import choices, nearest
 __all__ = ["find_source"]
 
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+_BROKEN = "is not a complete .npz archive: the file is damaged"
 
 
 def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
@@ -38,6 +39,7 @@ def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
     if path.suffix == ".npz":
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
+        _check_complete(path)
         choices("split", split, [path.stem])
         return _archive(path.parent.name, split, path)
 
@@ -74,10 +76,14 @@ def _folders(folder: Path) -> list[Path]:
 def _nothing_there(name: str, folder: Path, root: Path) -> str:
     mine = [path.name for path in _folders(root) if _splits(path)] if root.is_dir() else []
     known = sorted({"digits", "shapes", "street_digits", *OFFICIAL, *mine})
+    layout = (
+        "train.npz and test.npz, or images as train/<class>/*.jpg (or .png) and test/<class>/*.jpg"
+    )
+    if folder.is_dir():
+        return f"{folder} has no train/ and test/ with class folders; it should hold {layout}"
     return (
-        f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known)} "
-        f"Looked in {folder}, which should hold train.npz and test.npz, or images as "
-        "train/<class>/*.jpg (or .png) and test/<class>/*.jpg; INVLIB_DATA names another root."
+        f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
+        f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."
     )
 
 
@@ -106,16 +112,19 @@ def _read_archive(path: Path) -> Pixels:
     return Pixels(images.shape, [images], classes, tuple(names[label] for label in known))
 
 
-def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    broken = f"{path} is not a complete .npz archive"
+def _check_complete(path: Path) -> None:
     if not zipfile.is_zipfile(path):
-        raise ValueError(f"{broken} (no zip directory at its end); copy it again")
+        raise ValueError(f"{path} {_BROKEN} (no zip directory at its end); copy it again")
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    _check_complete(path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             wanted = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
             names = arrays.files
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{broken} ({error}); copy it again") from error
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} {_BROKEN} ({error}); copy it again") from error
     if len(wanted) < 2:
         raise ValueError(f"{path} holds {names}, not 'images' and 'labels'")
     return wanted["images"], wanted["labels"]

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from invlib.inversion.chunks import default_chunk
-from invlib.inversion.rules import OPTIMIZERS, Rule
+from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
 from invlib.models.staged import StagedModel, check_layers
 from invlib.names import STARTS, choices
@@ -114,7 +114,10 @@ def invert(
     ------
     ValueError
         Images of the wrong shape or outside [0, 1], a layer that does not exist, an unknown
-        optimizer or start, a representation that is zero or not finite.
+        optimizer or start, a representation that is zero or not finite. A rule of your own that
+        leaves [0, 1] at its first step.
+    TypeError
+        A rule of your own that cannot be called as `invlib.inversion.rules` describes.
 
     Examples
     --------
@@ -137,7 +140,7 @@ def invert(
         tolerance=tolerance,
         chunk=chunk,
     )
-    rule = optimizer if callable(optimizer) else OPTIMIZERS[optimizer]
+    rule = checked(optimizer) if callable(optimizer) else OPTIMIZERS[optimizer]
     asked = check_layers(model, layers)
     layers = sorted(asked)
     n, device = len(images), model.device
@@ -317,8 +320,10 @@ def check_recipe(
     tolerance: float | None = None,
     chunk: int | None,
 ) -> None:
-    """Raise ValueError for arguments that `invert` cannot use."""
-    if not callable(optimizer):
+    """Raise ValueError or TypeError for arguments that `invert` cannot use."""
+    if callable(optimizer):
+        check_call(optimizer, *(() if step is None else ("step",)))
+    else:
         choices("optimizer", optimizer, OPTIMIZERS)
     choices("init", init, STARTS)
     for name, value in dict(iterations=iterations, chunk=1 if chunk is None else chunk).items():

@@ -7,14 +7,16 @@ path does not depend on its batch. `basis` is `StagedModel.patch_basis`, which o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler
 
-__all__ = ["OPTIMIZERS", "Rule", "adam", "anytime", "fast", "named", "ngd"]
+__all__ = ["OPTIMIZERS", "Rule", "adam", "anytime", "check_call", "checked", "fast", "named", "ngd"]
 
 Rule = Callable[..., Callable[[Tensor], None]]
 Schedule = Callable[[torch.optim.Optimizer, int], LRScheduler]
@@ -204,3 +206,57 @@ def named(rule: str | Rule) -> str:
         return f"{named(rule.func)}({', '.join(given)})"
     kind = rule if hasattr(rule, "__qualname__") else type(rule)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def check_call(rule: Rule, *options: str) -> None:
+    """Raise TypeError unless `rule` can be called with x, `iterations`, `basis` and `options`."""
+    try:
+        inspect.signature(rule).bind(None, iterations=1, basis=None, **dict.fromkeys(options))
+    except TypeError as error:
+        raise TypeError(
+            f"optimizer={named(rule)}: {error}; a rule is called as "
+            "rule(x, iterations=…, basis=…), and with step=… if a step is given"
+        ) from None
+    except ValueError:  # code in C may show no signature
+        return
+
+
+def checked(rule: Rule) -> Rule:
+    """Return `rule`, a rule of one's own, with a check of what it returns and of its first update.
+
+    The check waits for the GPU, so it is made once and not for the rules of this module.
+
+    Examples
+    --------
+    >>> def jump(x, iterations, basis=None):
+    ...     return lambda grad: x.add_(1)
+    >>> checked(jump)(torch.ones(1, 3, 2, 2), 1)(torch.zeros(1, 3, 2, 2))
+    Traceback (most recent call last):
+        ...
+    ValueError: optimizer=invlib.inversion.rules.jump moved x to [2, 2]; its update must keep x \
+finite and in [0, 1]
+    """
+
+    def make(x: Tensor, *arguments: Any, **options: Any) -> Callable[[Tensor], None]:
+        update, first = rule(x, *arguments, **options), True
+        if not callable(update):
+            raise TypeError(
+                f"optimizer={named(rule)} returned {type(update).__name__}; a rule returns a "
+                "function update(grad) that moves x in place"
+            )
+
+        def update_and_check(grad: Tensor) -> None:
+            nonlocal first
+            update(grad)
+            if first:
+                first = False
+                low, high = x.detach().aminmax()
+                if not (low >= 0 and high <= 1):  # also catches NaN
+                    raise ValueError(
+                        f"optimizer={named(rule)} moved x to [{low:.3g}, {high:.3g}]; its update "
+                        "must keep x finite and in [0, 1]"
+                    )
+
+        return update_and_check
+
+    return make

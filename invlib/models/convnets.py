@@ -43,7 +43,8 @@ def _is_block(unit: nn.Module) -> bool:
 def _chain(net: nn.Module) -> list[nn.Module]:
     """Return the modules that ``net.forward_features`` calls, in order, with sequences opened.
 
-    ValueError if they do not reproduce the network's output for a random image.
+    ValueError if they do not reproduce the network's output for a random image, or if the network
+    does not take that image.
     """
     weight = next(net.parameters())
     x = torch.rand(1, 3, _PROBE, _PROBE, generator=torch.Generator().manual_seed(0)).to(weight)
@@ -52,9 +53,15 @@ def _chain(net: nn.Module) -> list[nn.Module]:
         module.register_forward_hook(lambda module, *_: called.append(module))
         for module in _parts(net)
     ]
+    other = "it needs a family of its own"
     with frozen(net), torch.no_grad():
         try:
             expected = net.forward_features(x)
+        except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{type(net).__name__} is not a chain of modules that takes images of any size: "
+                f"{_PROBE} px give {type(error).__name__}: {error}; {other}"
+            ) from error
         finally:
             for hook in hooks:
                 hook.remove()
@@ -65,7 +72,7 @@ def _chain(net: nn.Module) -> list[nn.Module]:
     if not same:
         raise ValueError(
             f"{type(net).__name__} is not a chain of modules: calling {len(called)} of them one "
-            "after the other does not give its forward_features; it needs a family of its own"
+            f"after the other does not give its forward_features; {other}"
         )
     return called
 

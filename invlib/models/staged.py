@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from invlib.models.base import Family
 from invlib.models.convnets import CHAIN, CONV4, Conv4
 from invlib.models.vit import VIT
-from invlib.names import TASKS, choices
+from invlib.names import TASKS, choices, whole_numbers
 
 __all__ = ["FAMILIES", "StagedModel", "check_layers"]
 
@@ -176,10 +176,9 @@ class StagedModel(nn.Module):
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
-    """Return `layers` (None: all) as a list; ValueError unless distinct layers of the model."""
-    layers = list(model.layers if layers is None else layers)
-    bad = [k for k in layers if isinstance(k, bool) or k not in model.layers]
-    if bad or not layers or len(set(layers)) < len(layers):
+    """Return `layers` (None: all) as a list of int; raise unless distinct layers of the model."""
+    layers = whole_numbers("layers", model.layers if layers is None else layers)
+    if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(model.layers):
         raise ValueError(
             f"layers={layers!r} must be distinct numbers out of 0…{len(model.stages) - 1}, "
             f"the layers of {model.name}"

@@ -108,7 +108,10 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
         return  # its schema is another one
     if ds.attrs["kind"] not in KINDS:
         yield _refused("kind", ds.attrs["kind"], KINDS)
-        yield "The package that owns a kind registers it when imported; for the book: import papers"
+        yield (
+            "The package that owns a kind registers it when imported; for kinds of the book: "
+            "import papers, in a checkout of the book"
+        )
         return
     kind = KINDS[ds.attrs["kind"]]
     if provenance:

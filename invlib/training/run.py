@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from invlib.fields import Name, Natural, Positive, PositiveFloat, bounded, explain, one_of
 from invlib.files import content
@@ -144,6 +145,17 @@ class TrainingRun(BaseModel):
             super().__init__(**fields)
         except ValidationError as error:
             raise _refusal(error) from None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a run with the fields in `update`, which are checked as in a new run."""
+        return type(self)(**dict(self) | dict(update or {}))
+
+    @field_validator("momentum", "weight_decay", "label_smoothing", "squares")
+    @classmethod
+    def _without_sign(cls, value: float) -> float:
+        return (
+            value + 0.0
+        )  # -0.0 becomes 0.0, which it equals; their JSON differs, and so would ids
 
     @model_validator(mode="after")
     def _check_together(self) -> TrainingRun:

@@ -82,7 +82,7 @@ def train(
     FloatingPointError
         If the loss is not finite. Nothing of that epoch is stored.
     FileNotFoundError, ValueError
-        From `load_images` and `load_model`.
+        From `load_images` and `load_model`; a `device` that does not exist.
 
     Examples
     --------
@@ -98,14 +98,24 @@ def train(
     trained = Trained(run, root / run.id)
     if trained.complete:
         return trained
+    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     start = run.weights
     if run.parent is not None:
         start = train(run.parent, root=root, device=device, progress=progress).checkpoint()
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with lock(trained.path / ".lock"):
         if not trained.complete:
             _Training(trained, start, device).go(progress)
     return trained
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (AssertionError, RuntimeError) as error:  # a misspelt name, or there is no such GPU
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here; allowed are 'cpu' and, where PyTorch "
+            "finds a GPU, 'cuda'"
+        ) from error
 
 
 def build_optimizer(run: TrainingRun, model: nn.Module) -> Optimizer:

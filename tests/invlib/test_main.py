@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -31,8 +32,14 @@ def test_data_says_what_it_loaded(capsys):
     ("arguments", "said"),
     [
         (["train", "--scale", "smoke"], "this is now `python -m papers train --scale smoke`"),
-        (["train"], "this is now `python -m papers train`"),
-        (["claims", "--runs"], "this is now `python -m papers claims --runs`"),
+        (["train"], "needs --run FILE; .* now `python -m papers train`, in a checkout of the book"),
+        (
+            ["claims", "--runs"],
+            "is now `python -m papers claims --runs`, in a checkout of the book",
+        ),
+        (["bench"], "this is now `python -m papers bench`, in a checkout of the book"),
+        (["parameters", "--check"], "this is now `python -m papers parameters --check`"),
+        (["gpu", "run"], "this is now `python -m papers gpu run`"),
         (["train", "--run", "nowhere.json"], "nowhere.json"),
         (["data", "digtis"], "digits"),
         (["data", "digits", "--split", "trian"], "train"),
@@ -42,7 +49,7 @@ def test_data_says_what_it_loaded(capsys):
 def test_bad_input_is_one_line_and_exit_status_2(arguments, said, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert re.search(said, error) and error.count("\n") == 1
     assert error.startswith("invlib: error: ") and "Traceback" not in error
 
 
@@ -51,6 +58,32 @@ def test_a_bad_run_file_is_named(tmp_path, capsys):
     file.write_text(json.dumps({"model": "vit_pico_patch8_32", "dataset": "digits", "epoch": 1}))
     assert main(["train", "--run", str(file)]) == 2
     assert "did you mean 'epochs'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cud", "cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_one_line(tmp_path, capsys, device):
+    file = tmp_path / "run.json"
+    file.write_text(TINY.to_json())
+    assert main(["train", "--run", str(file), "--root", str(tmp_path), "--device", device]) == 2
+    error = capsys.readouterr().err
+    assert f"device='{device}' cannot be used here" in error and error.count("\n") == 1
+    assert "'cpu'" in error and "'cuda'" in error
+
+
+@pytest.mark.parametrize("text", [b"", b'{"model": ', b"\x80\x81", b"[1]", b"\xff\xfe{\0}\0"])
+def test_a_file_that_is_no_run_is_named(tmp_path, capsys, text):
+    file = tmp_path / "run.json"
+    file.write_bytes(text)
+    assert main(["train", "--run", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert f"{file} describes no training run: " in error and error.count("\n") == 1
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path, capsys):
+    file = tmp_path / "run.json"
+    file.write_bytes(b"\xef\xbb\xbf" + TINY.to_json().encode())
+    assert main(["train", "--run", str(file), "--root", str(tmp_path), "--device", "nowhere"]) == 2
+    assert "device='nowhere'" in capsys.readouterr().err  # the file has been read
 
 
 @pytest.mark.parametrize("arguments", [["trian"], ["train", "--run"], ["data"]])

@@ -154,3 +154,17 @@ def test_where_things_go():
     assert section.training_root.as_posix().endswith("data/runs/smoke/training")
     assert section.reference.as_posix().endswith("data/results/cifar/toy.nc")
     assert section.notebook.as_posix() == "notebooks/toy.ipynb"
+
+
+def test_a_copy_is_checked_like_what_a_notebook_says():
+    section = Toy.from_parameters({"words": ["shapes"], "step": 0.5})
+    copied = section.model_copy(update={"size": 3, "seeds": (7, 8)})
+    assert copied == Toy(words=("shapes",), step=0.5, size=3, seeds=(7, 8))
+    for update, said in [
+        ({"sise": 3}, "toy: unknown parameter 'sise'.*did you mean 'size'"),
+        ({"epochs": 3}, "toy: unknown parameter 'epochs'"),  # a parameter of other sections
+        ({"size": "3"}, "toy: size='3' is text"),
+        ({"words": []}, "toy: words"),
+    ]:
+        with pytest.raises(ParameterError, match=said):
+            section.model_copy(update=update)

@@ -255,7 +255,9 @@ def test_refusals(models, pool, change, message):
         (dict(step=-1.0), "step=-1.0"),
         (dict(chunk=0), "chunk=0"),
         (dict(subspace_k=9), "k=9"),
-        (dict(subspace_k=5, n=5), "k=5"),
+        (dict(subspace_k=5, n=5), "subspace_k=5 .*n=5"),
+        (dict(subspace_k=0), "subspace_k=0"),
+        (dict(examples=-1), "examples=-1"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_inverted(
@@ -264,6 +266,45 @@ def test_what_cannot_be_is_said_before_anything_is_inverted(
     with pytest.raises(ValueError, match=message):
         compare(*models, pool, **dict(seeds=[0]) | QUICK | dict(cache=tmp_path) | change)
     assert not counted and not list(tmp_path.iterdir())
+
+
+DOUBLE = torch.rand(9, 3, 32, 32, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(pool=np.zeros((9, 3, 32, 32), "float32")), "pool is of type ndarray.*load_images"),
+        (dict(pool=[1, 2]), "pool is of type list.*load_images"),
+        (dict(pool="digits"), "pool is of type str.*load_images"),
+        (dict(pool=DOUBLE), "pool is torch.float64.*float32"),
+        (dict(pretrained="vit_pico_patch8_32"), "pretrained is of type str.*load_model"),
+        (dict(finetuned=torch.nn.Linear(1, 1)), "finetuned is of type Linear.*load_model"),
+        (
+            dict(finetuned=load_model("vit_pico_patch8_32").double()),
+            "finetuned is torch.float64.*float32",
+        ),
+        (dict(seeds=[1.7]), r"seeds=\[1.7\] must be a list of whole numbers"),
+        (dict(seeds="01"), "seeds=.*'0', '1'.* whole numbers"),
+        (dict(seeds=3), "seeds=3 must be a list of whole numbers"),
+        (dict(layers=[1.0]), r"layers=\[1.0\] must be a list of whole numbers"),
+    ],
+)
+def test_what_is_of_the_wrong_type_is_said_before_any_work(
+    models, pool, monkeypatch, change, message
+):
+    monkeypatch.setattr("invlib.comparison.compare.layer_grams", None)  # calling it would fail
+    arguments = dict(pretrained=models[0], finetuned=models[1], pool=pool, seeds=[0])
+    with pytest.raises(TypeError, match=message):
+        compare(**arguments | QUICK | change)
+
+
+def test_seeds_and_layers_may_be_numpy_integers(models, pool, ds, tmp_path):
+    options = QUICK | dict(seeds=np.array([3]), layers=np.array([1, 3]), cache=tmp_path)
+    some = compare(*models, pool, **options)
+    np.testing.assert_allclose(
+        some.stir_pt_ft.sel(seed=3), ds.stir_pt_ft.sel(seed=3, layer=[1, 3], ref_layer=[1, 3])
+    )
 
 
 def test_a_model_that_is_not_finite_is_found_before_the_other_is_inverted(models, pool, counted):

@@ -104,7 +104,24 @@ def test_an_archive_without_the_two_arrays_says_what_it_holds(root):
         load_images("mine", "train")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "overwritten", "empty", "text"])
+def _with_flag(archive):
+    """Return a zip archive in which every file says that it needs a password."""
+    for mark, at in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
+        first, *rest = archive.split(mark)
+        at -= len(mark)
+        rest = [part[:at] + bytes([part[at] | 1]) + part[at + 1 :] for part in rest]
+        archive = mark.join([first, *rest])
+    return archive
+
+
+def test_a_broken_archive_is_named_whatever_its_split(tmp_path):
+    path = tmp_path / "broken.npz"
+    path.write_bytes(b"PK")
+    with pytest.raises(ValueError, match="broken.npz is not a complete .npz archive"):
+        load_images(str(path), "train")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "overwritten", "encrypted", "empty", "text"])
 def test_a_corrupt_archive_is_refused_by_name_and_leaves_nothing(root, tmp_path, damage):
     put_archive(root / "mine")
     path = root / "mine" / "train.npz"
@@ -113,11 +130,12 @@ def test_a_corrupt_archive_is_refused_by_name_and_leaves_nothing(root, tmp_path,
         {
             "truncated": whole[: len(whole) // 2],
             "overwritten": whole[:300] + b"\0" * 50 + whole[350:],  # the zip directory is intact
+            "encrypted": _with_flag(whole),
             "empty": b"",
             "text": b"<html>404</html>",
         }[damage]
     )
-    with pytest.raises(ValueError, match="train.npz is not a complete .npz archive"):
+    with pytest.raises(ValueError, match="train.npz is not a complete .npz archive: .* damaged"):
         load_images("mine", "train")
     assert cache_entries(tmp_path) == []
     path.write_bytes(whole)
@@ -139,9 +157,27 @@ def test_an_unknown_name_names_the_nearest_and_how_to_bring_ones_own(root):
     with pytest.raises(ValueError, match="did you mean 'cifar10'") as caught:
         load_images("cifra10", "train")
     assert "'INVLIB_DATA'" not in str(caught.value) and "INVLIB_DATA" in str(caught.value)
-    assert str(root / "cifra10") in str(caught.value)
+    assert f"did you mean 'cifar10'? Looked in {root / 'cifra10'}, which" in str(caught.value)
     with pytest.raises(ValueError, match="did you mean 'butterflies'"):
         load_images("butterfly", "train")
+
+
+def test_known_names_end_with_a_full_stop(root):
+    with pytest.raises(ValueError, match=r"known are [\w, ]*svhn\. Looked in"):
+        load_images("zzzzzz", "train")
+
+
+def test_a_folder_without_splits_says_what_it_should_hold(root, tmp_path):
+    put_picture(tmp_path / "pictures/cat/1.jpg")
+    (root / "empty").mkdir()
+    for name, folder in (
+        (str(tmp_path / "pictures"), tmp_path / "pictures"),
+        ("empty", root / "empty"),
+    ):
+        with pytest.raises(ValueError, match="has no train/ and test/") as caught:
+            load_images(name, "train")
+        assert str(caught.value).startswith(str(folder))
+        assert "known are" not in str(caught.value)
 
 
 def test_imagenet_says_where_to_put_it(root):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from timm.models.convnext import ConvNeXt
+from timm.models.swin_transformer import swin_tiny_patch4_window7_224
 from torch import nn
 
 from invlib.comparison.compare import compare
@@ -154,6 +155,13 @@ def test_what_is_no_chain_is_refused():
 
     with pytest.raises(ValueError, match="Doubles is not a chain of modules: calling 1 of them"):
         CHAIN.stages(Doubles())
+
+
+def test_a_network_that_takes_no_image_of_the_probe_is_refused():
+    net = swin_tiny_patch4_window7_224()
+    with pytest.raises(ValueError, match="SwinTransformer .*Input height.* needs a family of its"):
+        CHAIN.stages(net)
+    assert not any(module._forward_hooks for module in net.modules())
 
 
 # ── Names, sizes, weights ────────────────────────────────────────────────────────────────────────

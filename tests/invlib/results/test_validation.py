@@ -220,6 +220,7 @@ def test_an_unknown_kind_names_the_nearest():
     known = ", ".join(map(repr, KINDS))  # those of papers, too, where it has been imported
     said = refused(comparison().assign_attrs(kind="comparision"))
     assert f"is not one of {known}; did you mean 'comparison'?" in said
+    assert "import papers, in a checkout of the book" in said
 
 
 def test_all_that_is_wrong_is_said_at_once():

@@ -289,3 +289,20 @@ def test_describe_is_one_line_that_says_where_the_run_starts(tmp_path):
     assert "ImageNet weights of timm" in make(weights="timm").describe()
     weights = str(tmp_path / "w.safetensors")
     assert "weights w.safetensors" in make(weights=weights).describe()
+
+
+def test_a_copy_is_checked_like_a_new_run():
+    parent = make(seed=3)
+    assert make(weights=parent).model_copy(update={"epochs": 3}) == make(weights=parent, epochs=3)
+    with pytest.raises(ValueError, match="'epoch'.*did you mean 'epochs'"):
+        make().model_copy(update={"epoch": 3})
+    with pytest.raises(TypeError, match="epochs='3' is text"):
+        make().model_copy(update={"epochs": "3"})
+    with pytest.raises(ValueError, match="head='kept' with weights=None"):
+        make().model_copy(update={"head": "kept"})
+
+
+@pytest.mark.parametrize("name", ["weight_decay", "momentum", "label_smoothing", "squares"])
+def test_equal_runs_have_one_id_whatever_the_sign_of_zero(name):
+    assert make(**{name: -0.0}).id == make(**{name: 0.0}).id
+    assert make().model_copy(update={name: -0.0}).id == make(**{name: 0.0}).id
