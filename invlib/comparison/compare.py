@@ -142,7 +142,8 @@ def compare(
     if examples < 0:
         raise ValueError(f"examples={examples!r} must be at least 0")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
-    looks = dict(snapshots=snapshots and tuple(snapshots), tolerance=tolerance)
+    snapshots = None if snapshots is None else tuple(snapshots)
+    looks = dict(snapshots=snapshots, tolerance=tolerance)
     recipe |= {name: value for name, value in looks.items() if value is not None}
     check_recipe(**recipe, chunk=chunk)
     find = partial(cached_invert, cache=cache, chunk=chunk, progress=progress, **recipe)
