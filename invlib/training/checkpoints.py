@@ -106,10 +106,7 @@ class Trained:
         buffer = io.BytesIO()
         torch.save({"run": self.run.id, "epoch": epoch} | state, buffer)
         _write(self.path / "state.pt", buffer.getvalue())
-        if self.run.keep == "ends":
-            for old in self.epochs:
-                if 0 < old < epoch:
-                    self._file(old).unlink()
+        self._drop_before(epoch)
 
     def resume(self, model: StagedModel) -> dict[str, Any] | None:
         """Load the weights of the last finished epoch into `model`; return its state, or None."""
@@ -119,7 +116,14 @@ class Trained:
         if not self._has_weights_to(state["epoch"]):
             return None  # weights were deleted: train again
         model.net.load_state_dict(load_file(self._file(state["epoch"])))
+        self._drop_before(state["epoch"])  # a killed process may not have come to it
         return state
+
+    def _drop_before(self, epoch: int) -> None:
+        """With ``keep="ends"``, remove the weights between the first epoch and this one."""
+        for old in self.epochs if self.run.keep == "ends" else ():
+            if 0 < old < epoch:
+                self._file(old).unlink()
 
     def finish(self) -> None:
         """Write ``done.json``."""

@@ -60,6 +60,17 @@ def test_an_epoch_that_is_not_stored_is_an_error_that_lists_them(trained):
         Trained(TINY, trained.path / "nowhere").checkpoint()
 
 
+def test_keep_ends_drops_what_a_killed_process_left(tmp_path):
+    """It was killed after the last state was written, before the epoch before was removed."""
+    run = tiny(keep="ends")
+    whole = train(run, root=tmp_path, device="cpu")
+    left = whole.path / "epoch_001.safetensors"
+    left.write_bytes(whole.checkpoint(2).read_bytes())
+    for name in ("done.json", "log.nc"):
+        (whole.path / name).unlink()
+    assert train(run, root=tmp_path, device="cpu").epochs == [0, 2] and not left.exists()
+
+
 def test_keep_ends_keeps_the_ends(tmp_path, trained):
     ends = train(tiny(keep="ends"), root=tmp_path, device="cpu")
     assert ends.complete and ends.epochs == [0, 2]
