@@ -95,6 +95,18 @@ _LENS = {
     ]
 }
 
+# A recipe has its own snapshots and seeds: what it did not reach is NaN.
+_CONVERGENCE = {
+    name: replace(field, nan="any")
+    for name, field in _COMPARISON.items() if name.startswith(("stir", "inversion_loss", "cka"))
+} | {
+    "example_images": _COMPARISON["example_images"],
+    "way_images": Field(
+        "shown_layer example y x channel", "uint8", "example images inverted so far", 0, 255
+    ),
+    "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
+}
+
 _COORDS = {
     "reference": Field(
         "reference", "str", "weights compared with", values=("initial", "pretrained")
@@ -111,6 +123,7 @@ _COORDS = {
     "when": Field("when", "str", "network before or after it", values=("before", "after")),
     "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
     "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
+    "shown_layer": Field("shown_layer", "int", "layer whose X′ is shown", 0, increasing=True),
     "claim": Field("claim", "str", "identifier of the claim"),
 }
 
@@ -120,6 +133,7 @@ register(
         "tasks": Kind(_TASKS, (("test_accuracy",),)),
         "accuracy": Kind(_TABLE, (("test_accuracy",),)),
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
+        "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
         "lens": Kind(_LENS, (("learning",),)),
     },

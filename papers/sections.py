@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from invlib.training.run import TrainingRun
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.engine.convergence import Convergence
 from papers.engine.how_inverted import HowInverted
 from papers.engine.what_it_costs import WhatItCosts
 from papers.goerttler2022.learning_from_random_labels import LearningFromRandomLabels
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         OneLensOnThreePapers,
         ClaimsLedger,
         HowInverted,
+        Convergence,
         WhatItCosts,
     )
 }

@@ -1,0 +1,63 @@
+"""The section that follows STIR while inversion gets nearer, recipe by recipe and layer by layer."""
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from invlib.training.run import TrainingRun
+from papers.merlin2023.base import MerlinSection
+from papers.parameters import Natural, Positive, Recipes, Several, split
+
+
+class Convergence(MerlinSection):
+    """STIR, learning and forgetting as functions of steps, and of the distance that is left.
+
+    The first recipe of `convergence` is run with all `seeds`, the others with the first seed.
+
+    Examples
+    --------
+    >>> Convergence.from_parameters({"convergence": ["fast:50", "ngd:400"]}).convergence
+    ('fast:50', 'ngd:400')
+    """
+
+    name = "convergence"
+
+    convergence: Recipes = Field(
+        ("anytime:80", "ngd:80", "adam:80", "anytime:80:images"),
+        description="rule:steps[:start], followed",
+    )
+    convergence_snapshots: Annotated[tuple[Positive, ...], *Several] = Field(
+        (10, 20, 40, 80),
+        description="steps, among them those of each recipe",
+        validate_default=True,
+    )
+    convergence_n: Positive = Field(12, description="images per seed")
+    convergence_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
+        None, description="None: all layers"
+    )
+    convergence_seeds: Annotated[tuple[Natural, ...], *Several] = Field(
+        (0,), description="of the first recipe; the others have the first of them"
+    )
+    convergence_shown: Annotated[tuple[Natural, ...], *Several] = Field(
+        (0, 4, 8, 12), description="layers whose X′ are shown along the way"
+    )
+
+    @field_validator("convergence_snapshots")
+    @classmethod
+    def _reached(cls, looks: tuple[int, ...], others: ValidationInfo) -> tuple[int, ...]:
+        if "convergence" not in others.data:  # it was refused itself
+            return looks
+        first, *more = (split(recipe)[1] for recipe in others.data["convergence"])
+        if list(looks) != sorted(looks) or looks[-1] != first or set(more) - set(looks):
+            raise ValueError(
+                f"must increase up to the {first} steps of the first recipe, and have the steps of "
+                "every other one"
+            )
+        return looks
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return the pretraining, if there is one, and a fine-tuning for each task."""
+        dataset = self.datasets[0]
+        return self.pretraining_by_name() | {
+            f"{dataset}: {task}": self.finetuning_run(dataset, task) for task in self.tasks
+        }
