@@ -135,12 +135,12 @@ def fast(
 
 
 def anytime(
-    x: Tensor, iterations: int, step: float = 0.4, basis: Tensor | None = None
+    x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None
 ) -> Callable[[Tensor], None]:
     r"""`fast` with steps that shrink as :math:`\eta / (1 + t / 15)`, whatever `iterations` is.
 
     The schedule of `fast` ends at `iterations`, so that half a run is not a run of half the length.
-    Here it is. Up to 100 steps it gets about as far as a run of `fast` that ends there.
+    Here it is. Up to 200 steps it gets about as far as a run of `fast` that ends there.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The section that follows STIR while inversion gets nearer, recipe by recipe and layer by layer."""
+"""The section that follows STIR while inversion gets nearer, by recipe and layer."""
 
 from typing import Annotated
 
