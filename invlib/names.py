@@ -17,6 +17,7 @@ __all__ = [
     "RECIPES",
     "SCHEDULES",
     "SELF_TERMS",
+    "SIMILARITIES",
     "STARTS",
     "TASKS",
     "choices",
@@ -27,11 +28,12 @@ __all__ = [
 
 # What is measured.
 ESTIMATORS = ("biased", "debiased")  # of CKA
+SIMILARITIES = (*ESTIMATORS, "procrustes", "mutual_knn", "trimmed")
 SELF_TERMS = ("measured", "one")  # the first term of learning and forgetting for i = j
 JACKKNIFES = ("diagonal", "matrix")  # which entries of STIR are stored with an image left out
 
 # How an image is inverted.
-RECIPES = ("adam", "anytime", "fast", "ngd")
+RECIPES = ("adam", "anytime", "fast", "fourier", "ngd", "tv")
 STARTS = ("noise", "same-noise", "white", "black", "images")
 
 # How a model is trained.

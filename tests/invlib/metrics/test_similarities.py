@@ -1,0 +1,89 @@
+"""Similarities beside CKA, against SciPy, scikit-learn, and plain loops."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import orthogonal_procrustes
+from sklearn.neighbors import NearestNeighbors
+
+from invlib.metrics.cka import cka_from_grams
+from invlib.metrics.grams import gram
+from invlib.metrics.similarities import (
+    mutual_knn,
+    procrustes,
+    similarity_from_grams,
+    trimmed_cka,
+)
+from invlib.names import SIMILARITIES
+from tests.invlib.metrics.representations import orthogonal, randn, related
+
+
+@pytest.mark.parametrize(("d", "e"), [(5, 3), (60, 40)])  # fewer and more features than images
+def test_procrustes_is_the_best_rotation_that_scipy_finds(d, e):
+    x, y = related(20, d, e)
+    value = float(procrustes(gram(x), gram(y)))
+    x, y = (z.numpy() - z.numpy().mean(0) for z in (x, y))
+    wide = max(d, e)  # SciPy rotates between spaces of one dimension
+    x, y = (np.pad(z, ((0, 0), (0, wide - z.shape[1]))) for z in (x, y))
+    rotation, _ = orthogonal_procrustes(x, y)
+    cosine = np.sum(x @ rotation * y) / np.linalg.norm(x) / np.linalg.norm(y)
+    assert value == pytest.approx(1 - 2 / np.pi * np.arccos(cosine), abs=1e-7)
+    assert 0.2 < value < 0.95
+
+
+def test_mutual_knn_counts_the_neighbours_that_sklearn_finds():
+    x, y = related(40, 6, 8)
+    near = [
+        NearestNeighbors(n_neighbors=7).fit(z.numpy()).kneighbors(return_distance=False)
+        for z in (x, y)
+    ]
+    expected = np.mean([len(set(a) & set(b)) / 7 for a, b in zip(*near, strict=True)])
+    assert float(mutual_knn(gram(x), gram(y), neighbours=7)) == pytest.approx(expected)
+    assert 0.2 < expected < 0.9
+
+
+def test_mutual_knn_of_unrelated_representations_is_at_chance():
+    values = [
+        float(mutual_knn(gram(randn(101, 30, seed=2 * s)), gram(randn(101, 30, seed=2 * s + 1))))
+        for s in range(20)
+    ]
+    assert np.mean(values) == pytest.approx(10 / 100, abs=0.01)
+
+
+def test_trimmed_cka_is_cka_of_the_images_left():
+    x, y = related(20, 4, 6)
+    x[3] *= 30
+    y[11] *= 30
+    squares = [(z - z.mean(0)).square().sum(1) for z in (x, y)]
+    shares = torch.maximum(*(square / square.sum() for square in squares))
+    left = shares.argsort()[:18]
+    assert {3, 11}.isdisjoint(left.tolist())
+    expected = cka_from_grams(gram(x[left]), gram(y[left]), debiased=True)
+    assert float(trimmed_cka(gram(x), gram(y))) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_every_similarity_is_symmetric_keeps_rotations_and_broadcasts(name):
+    x, y = related(24, 5, 7)
+    k, l = gram(x), gram(y)  # noqa: E741
+    value = similarity_from_grams(name, k, l)
+    assert 0 < float(value) < 0.99
+    assert float(similarity_from_grams(name, l, k)) == pytest.approx(float(value))
+    turned = gram(3 * y @ orthogonal(7, seed=4) + 5)
+    assert float(similarity_from_grams(name, k, turned)) == pytest.approx(float(value), abs=1e-6)
+    assert float(similarity_from_grams(name, k, 2 * k)) == pytest.approx(1, abs=1e-6)
+    stacked = similarity_from_grams(name, k[None, None], torch.stack([l, k, l]))
+    assert stacked.shape == (1, 3)
+    torch.testing.assert_close(stacked[0, ::2], value.expand(2))
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_other_numbers_of_images_are_refused(name):
+    with pytest.raises(ValueError, match="k has 6 images and l has 7"):
+        similarity_from_grams(name, torch.eye(6), torch.eye(7))
+
+
+@pytest.mark.parametrize("name", [n for n in SIMILARITIES if n != "mutual_knn"])
+def test_images_that_are_all_one_are_refused(name):
+    with pytest.raises(ValueError, match="all images have the same representation"):
+        similarity_from_grams(name, gram(torch.ones(8, 3)), torch.eye(8))
