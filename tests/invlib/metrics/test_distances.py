@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.metrics.distances import at_distance
+from invlib.metrics.distances import at_distance, extrapolate, gap
 from invlib.metrics.invariance import forgetting, invariance_flow, learning
 
 STEPS, LAYERS = [25, 50, 100], [0, 1]
@@ -85,6 +85,58 @@ def test_diagonals_and_seeds_are_read_alike(ds):
     )
     same = read.stir_pt_pt_diagonal.sel(layer=1), read.stir_pt_pt.sel(ref_layer=1, layer=1)
     np.testing.assert_allclose(*same)
+
+
+def test_the_centred_distance_is_another_unit(ds):
+    for model in LEFT:  # where images differ by half of their norm, the distance is twice as long
+        ds[f"inversion_loss_centred_{model}"] = 2 * ds[f"inversion_loss_{model}"]
+    centred, relative = at_distance(ds, 1.0, unit="centred"), at_distance(ds, 0.5)
+    xr.testing.assert_allclose(centred, relative)
+    with pytest.raises(ValueError, match="unit='center' is not one of .*did you mean 'centred'"):
+        at_distance(ds, 1.0, unit="center")
+
+
+def _curves(*ends):
+    """Return STIR and distance of recipes that end at `ends`: three snapshots each, NaN before."""
+    left = xr.DataArray(
+        [[np.nan, 1.0, (1 + end) / 2, end] for end in ends],
+        dict(recipe=range(len(ends)), snapshot=range(4)),
+        ("recipe", "snapshot"),
+    )
+    return 1 - 0.5 * left, left
+
+
+def test_recipes_on_one_curve_have_no_gap_however_far_they_get():
+    values, left = _curves(0.1, 0.4, 0.05)
+    np.testing.assert_allclose(gap(values, left, "recipe"), 0, atol=1e-12)
+    off = values + 0.2 * (left.recipe == 1) * (left.snapshot == 2)
+    np.testing.assert_allclose(gap(off, left, "recipe"), [0, 0.2, 0], atol=1e-12)
+
+
+def test_recipes_without_a_distance_in_common_have_no_gap_to_measure():
+    values, left = _curves(0.1, 0.4)
+    far = left.where(left.recipe == 0, left + 5)
+    assert gap(values, far, "recipe").isnull().values.tolist() == [False, True]
+    with pytest.raises(ValueError, match="need a dim 'start'"):
+        gap(values, left, "start")
+
+
+@pytest.mark.parametrize(("form", "shape"), [("a + b·d", 1), ("a + b·d²", 2)])
+def test_each_form_is_exact_where_it_is_true(form, shape):
+    left = [[1.5, 1.0, 0.55, 0.1], [1.5, 1.0, 0.7, 0.4]]
+    left = xr.DataArray(left, dims=("recipe", "snapshot"))
+    found = extrapolate(0.3 + 0.6 * left**shape, left)
+    np.testing.assert_allclose(found.at_zero.sel(form=form), 0.3, atol=1e-12)
+    np.testing.assert_allclose(found.held_out.sel(form=form), 0, atol=1e-12)
+    other = found.drop_sel(form=form)
+    assert (abs(other.at_zero - 0.3) > 0.02).all() and (abs(other.held_out) > 0.005).all()
+
+
+def test_too_few_snapshots_are_not_extrapolated():
+    left = xr.DataArray([np.nan, 0.4, 0.2], dims="snapshot")
+    assert extrapolate(left, left).at_zero.isnull().all()
+    three = extrapolate(left.fillna(0.8), left.fillna(0.8))
+    assert three.at_zero.notnull().all() and three.held_out.isnull().all()
 
 
 @pytest.mark.parametrize(
