@@ -8,10 +8,10 @@ from itertools import chain
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.panels import grid, in_rows, line, name_row, panels, picture
+from invlib.plots.panels import grid, in_rows, legend, line, name_row, panels, picture
 from invlib.plots.style import COLOURS, colour_of, look_of
 
-__all__ = ["bars", "lines", "loss_race", "recipe_grid"]
+__all__ = ["bars", "distance_curves", "lines", "loss_race", "recipe_grid", "way_grid"]
 
 
 def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -> Figure:
@@ -134,4 +134,50 @@ def recipe_grid(ds: xr.Dataset) -> Figure:
                 ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="x-small", labelpad=1)
         for ax, layer in zip(axes[0], layers, strict=True):
             ax.set_title(f"layer {layer}", fontsize="small")
+    return fig
+
+
+def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
+    """Draw STIR over the distance left: panels are layers, lines are recipes, dots are snapshots.
+
+    `stir` has dims recipe, snapshot, seed and layer, and so has `left`. Other seeds than the first
+    are thin lines of the first recipe. The distance falls to the right.
+    """
+    rows = in_rows({f"layer {layer}": layer for layer in stir["layer"].values}, 4)
+    looks = {str(name): look_of(i) for i, name in enumerate(stir["recipe"].values)}
+    with panels(rows, size=(2.3, 2.0), margin=(0, 0.6), sharey="row") as (fig, drawn):
+        for ax, layer in chain(*drawn):
+            y, x = stir.sel(layer=layer), left.sel(layer=layer)
+            for i, (name, look) in enumerate(looks.items()):
+                for seed in y["seed"].values if i == 0 else y["seed"].values[:1]:
+                    cell = dict(recipe=name, seed=seed)
+                    style = dict(linewidth=1.4, markersize=4)
+                    if seed != y["seed"].values[0]:
+                        style = dict(linewidth=0.6, marker="")
+                    ax.plot(x.sel(cell), y.sel(cell), **look | style)
+            ax.invert_xaxis()
+        for ax, _ in drawn[-1]:
+            ax.set_xlabel("distance left")
+        legend(fig, looks, min(4, len(looks)))
+    return fig
+
+
+def way_grid(ds: xr.Dataset, example: int = 0) -> Figure:
+    """Show one image and its X′ after more and more steps, with the distance left.
+
+    Rows are layers, columns are snapshots; the image itself stands at the left.
+    """
+    layers, looks = ds["shown_layer"].values, ds["snapshot"].values
+    counts = [len(looks) + 1] * len(layers)
+    with grid(counts, size=(1.0, 1.15), margin=(0.9, 0.3), lines=False) as (fig, axes):
+        for row, layer in zip(axes, layers, strict=True):
+            name_row(row, f"layer {layer}")
+            picture(row[0], ds["example_images"].isel(example=example))
+            for ax, steps in zip(row[1:], looks, strict=True):
+                cell = dict(shown_layer=layer, snapshot=steps)
+                picture(ax, ds["way_images"].isel(example=example).sel(cell))
+                distance = float(ds["way_loss"].isel(example=example).sel(cell))
+                ax.set_xlabel(f"{distance:.2f}", fontsize="small", labelpad=1)
+        for ax, title in zip(axes[0], ["X", *(f"{s} steps" for s in looks)], strict=True):
+            ax.set_title(title, fontsize="small")
     return fig

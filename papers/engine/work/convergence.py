@@ -1,12 +1,19 @@
 """Compute the section on convergence: one run a recipe, measured after more and more steps."""
 
+from collections.abc import Iterable
+from math import ceil
+
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from invlib import compare, invert, load_images, train
+from invlib import compare, forgetting, invert, learning, load_images, train
 from invlib.comparison.stacking import stack
 from invlib.data.images import ImageSet
+from invlib.metrics.distances import at_distance, extrapolate, gap
+from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
+from papers.claims.claim import Claim
 from papers.engine.convergence import Convergence
 from papers.merlin2023.work.base import pretrained_model
 from papers.parameters import split
@@ -97,3 +104,113 @@ def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> 
             x=range(x.shape[-1]), channel=["red", "green", "blue"],
         ),
     )  # fmt: skip
+
+
+def measures(ds: xr.Dataset) -> xr.Dataset:
+    """Return what is followed, by recipe, task, snapshot, estimator, seed and layer."""
+    own = {"pt": "pretrained", "ft": "fine-tuned"}
+    out = {"learning": learning(ds), "forgetting": forgetting(ds)}
+    for short, model in own.items():
+        out[f"self term, {model}"] = diagonal(ds, f"stir_{short}_{short}")
+        left = ds[f"inversion_loss_{short}"].rename(ref_layer="layer")
+        out[f"distance left, {model}"] = left
+    return xr.Dataset(out)
+
+
+def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
+    """Return the least distance, to a twentieth, that a recipe reaches at every layer and model.
+
+    By default the first recipe.
+    """
+    recipe = recipe or str(ds["recipe"].values[0])
+    ends = [
+        float(ds[f"inversion_loss_{short}"].sel(recipe=recipe).min("snapshot").max())
+        for short in ("pt", "ft")
+    ]
+    return ceil(20 * max(ends)) / 20
+
+
+def one_curve(ds: xr.Dataset) -> pd.DataFrame:
+    """Return how far STIR of each recipe lies from the first one's curve over distance, by layer.
+
+    It is the largest difference of debiased STIR(fine-tuned | pretrained) at equal distance, over
+    the tasks. The last row is the yardstick: how far the other seeds of the first recipe lie.
+    """
+    stir = diagonal(ds, "stir_ft_pt").sel(estimator="debiased")
+    left = ds["inversion_loss_pt"].rename(ref_layer="layer")
+    one = dict(seed=ds["seed"].values[0])
+    recipes = gap(stir.sel(one), left.sel(one).broadcast_like(stir.sel(one)), "recipe")
+    table = recipes.max("task").transpose("recipe", "layer").to_pandas().iloc[1:]
+    if ds.sizes["seed"] > 1:
+        first = stir.isel(recipe=0)
+        draws = gap(first, left.isel(recipe=0).broadcast_like(first), "seed")
+        table.loc["other draws"] = draws.max(("task", "seed")).values
+    return table.rename_axis("from " + str(ds["recipe"].values[0])).round(3)
+
+
+def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
+    """Return the comparison as read in several ways: after steps, at one distance, otherwise.
+
+    Each has neither ``recipe`` nor ``snapshot``, and one estimator, called debiased: whatever takes
+    a comparison takes it.
+    """
+    first, *others = (str(name) for name in ds["recipe"].values)
+    rules = {recipe: split(recipe) for recipe in (first, *others)}
+    main = ds.sel(recipe=first)
+    at = f"at {distance:g}"
+    out = {
+        f"{recipe}, its end": ds.sel(recipe=recipe, snapshot=rules[recipe][1])
+        for recipe in (first, *others)
+    }
+    out |= {
+        f"{recipe}, {at}": at_distance(ds.sel(recipe=recipe), distance)
+        for recipe in (first, *others)
+        if rules[recipe][0] != "fast"  # its schedule ends with its steps
+    }
+    out = {name: _with(part, "debiased") for name, part in out.items()}
+    for similarity in ds["estimator"].values:
+        if similarity != "debiased":
+            out[f"{first}, {at}, {similarity}"] = _with(at_distance(main, distance), similarity)
+    return out
+
+
+def _with(ds: xr.Dataset, similarity: str) -> xr.Dataset:
+    """Return a comparison with one similarity, in the place of debiased CKA."""
+    return ds.sel(estimator=[similarity]).assign_coords(estimator=["debiased"])
+
+
+def findings(
+    ds: xr.Dataset, claims: Iterable[Claim], distance: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return two tables, claims by readings: the number that decides, and whether it holds.
+
+    A number is NaN where the claim needs layers that were not read.
+    """
+    numbers: dict[str, dict[str, float]] = {}
+    for name, part in readings(ds, distance).items():
+        for claim in claims:
+            if not claim.lacking(part):
+                value = claim.measure(part, "measured")
+                numbers.setdefault(claim.id, {})[name] = float(value.mean(skipna=True))
+    table = pd.DataFrame.from_dict(numbers, orient="index").rename_axis("claim")
+    by_id = {claim.id: claim for claim in claims}
+    holds = table.apply(
+        lambda row: (row > by_id[row.name].threshold) == by_id[row.name].above, axis=1
+    ).where(table.notna())
+    return table, holds
+
+
+def extrapolations(ds: xr.Dataset) -> pd.DataFrame:
+    """Return forgetting of the first recipe at its end and extrapolated, with the held-out errors.
+
+    Debiased, in the mean over seeds.
+    """
+    one = ds.isel(recipe=0).sel(estimator="debiased").mean("seed", keep_attrs=True)
+    values = forgetting(one)
+    found = extrapolate(values, one["inversion_loss_pt"].rename(ref_layer="layer"))
+    columns = {"end": values.isel(snapshot=-1, drop=True)}
+    for form in found["form"].values:
+        columns[f"at 0, {form}"] = found["at_zero"].sel(form=form, drop=True)
+    for form in found["form"].values:
+        columns[f"held out, {form}"] = found["held_out"].sel(form=form, drop=True)
+    return xr.Dataset(columns).to_dataframe()[list(columns)].round(3)

@@ -1,0 +1,142 @@
+"""Convergence: tables read the curves rightly, unfit snapshots are named, a small run is whole."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from invlib.results.netcdf import open_results
+from papers.across.work.claims_ledger import CLAIMS
+from papers.engine.work.convergence import (
+    common_distance,
+    extrapolations,
+    findings,
+    measures,
+    one_curve,
+    readings,
+)
+from papers.parameters import ParameterError
+from papers.sections import SECTIONS
+
+LAYERS = np.arange(13)
+STEPS = [25, 50, 100, 200]
+RECIPES = ["anytime:200", "fast:50", "ngd:100"]
+ENDS = [200, 50, 100]
+
+
+def followed(off: float = 0.0) -> xr.Dataset:
+    """STIR is linear in the distance; that of the last recipe lies `off` by more in layer 5.
+
+    The distance is halved with every snapshot and grows with the layer. ngd is always a snapshot
+    behind, so that it shares distances with the first recipe.
+    """
+    coords = dict(
+        recipe=RECIPES, task=["classification", "reconstruction"], snapshot=STEPS,
+        estimator=["biased", "debiased"], seed=[0, 1], ref_layer=LAYERS, layer=LAYERS,
+        depth=("layer", LAYERS / 12),
+    )  # fmt: skip
+    step = xr.DataArray([0, 1, 2, 3], coords={"snapshot": STEPS}, dims="snapshot")
+    row = xr.DataArray(LAYERS, coords={"ref_layer": LAYERS}, dims="ref_layer")
+    behind = xr.DataArray([0, 0, 1], coords={"recipe": RECIPES}, dims="recipe")
+    ends = xr.DataArray(ENDS, coords={"recipe": RECIPES}, dims="recipe")
+    seed = xr.DataArray([0, 1], coords={"seed": [0, 1]}, dims="seed")
+    left = (0.8 + 0.02 * row) / 2.0 ** (step - behind)
+    left = left.where((step.snapshot <= ends) & ((seed == 0) | (behind.recipe == RECIPES[0])))
+    task = xr.DataArray([0.1, 0.2], coords={"task": coords["task"]}, dims="task")
+    layer = xr.DataArray(LAYERS, coords={"layer": LAYERS}, dims="layer")
+    estimator = xr.DataArray([0.05, 0], coords={"estimator": coords["estimator"]}, dims="estimator")
+    far = off * (behind.recipe == RECIPES[2]) * (row == 5)
+    own = 0.95 - 0.1 * left - 0.01 * abs(row - layer) + 0.0 * estimator
+    other = own - task - 0.1 * left + 0.02 * seed + far + estimator
+    ds = xr.Dataset(
+        dict(stir_pt_pt=own, stir_ft_ft=own + 0 * task, stir_ft_pt=other, stir_pt_ft=other,
+             inversion_loss_pt=left, inversion_loss_ft=left + 0 * task,
+             cka_ft_pt=0.9 - task - 0 * row - 0 * layer - 0 * seed + 0 * estimator,
+             cka_pt_pt=1 - 0 * row - 0 * layer - 0 * seed + 0 * estimator),
+    )  # fmt: skip
+    return ds.assign_coords(coords)
+
+
+def test_the_common_distance_is_what_the_worst_layer_reaches():
+    assert common_distance(followed()) == pytest.approx(0.15)  # (0.8 + 0.24) / 8 = 0.13
+    assert common_distance(followed(), recipe="ngd:100") == pytest.approx(0.55)
+
+
+def test_a_recipe_off_the_curve_is_seen_beside_other_draws():
+    table = one_curve(followed(off=0.3))
+    assert table.index.tolist() == ["fast:50", "ngd:100", "other draws"]
+    assert table.loc["ngd:100", 5] == pytest.approx(0.3)
+    assert table.loc["ngd:100"].drop(5).max() == pytest.approx(0)
+    np.testing.assert_allclose(table.loc["other draws"], 0.02)
+
+
+def test_measures_are_of_every_recipe_and_snapshot():
+    ds = measures(followed())
+    one = ds.sel(estimator="debiased", recipe="anytime:200", snapshot=50, seed=0, layer=4)
+    assert float(one["distance left, pretrained"]) == pytest.approx(0.44)
+    expected = 0.1 + 0.1 * 0.44
+    assert float(one.forgetting.sel(task="classification")) == pytest.approx(expected)
+    assert float(one.learning.sel(task="reconstruction")) == pytest.approx(expected + 0.1)
+
+
+def test_readings_differ_in_recipe_distance_and_similarity():
+    parts = readings(followed(), 0.3)
+    assert list(parts) == [
+        "anytime:200, its end", "fast:50, its end", "ngd:100, its end", "anytime:200, at 0.3",
+        "ngd:100, at 0.3", "anytime:200, at 0.3, biased",
+    ]  # fmt: skip
+    for part in parts.values():
+        assert part["estimator"].values.tolist() == ["debiased"]
+        assert not {"recipe", "snapshot"} & set(part.dims)
+    at = parts["anytime:200, at 0.3"]
+    np.testing.assert_allclose(at.inversion_loss_pt.isel(seed=0), 0.3)
+    end = parts["ngd:100, its end"].inversion_loss_pt.isel(seed=0)
+    np.testing.assert_allclose(end, (0.8 + 0.02 * LAYERS) / 2)
+
+
+def test_findings_are_the_numbers_of_claims():
+    claims = [*CLAIMS["finetuning_task"], *CLAIMS["compression_expansion"]]
+    numbers, holds = findings(followed(), claims, 0.3)
+    more = "A-4.1-reconstruction-learns-more"
+    np.testing.assert_allclose(numbers.loc[more].drop("ngd:100, at 0.3"), 0.1)
+    assert np.isnan(numbers.loc[more, "ngd:100, at 0.3"]) and holds.loc[more].isna().sum() == 1
+    assert holds.loc[more].dropna().all()
+    similar = holds.loc["A-4.1-similarity-is-not-invariance"].dropna()
+    assert not similar.any()  # learning is of the size of CKA divergence
+    assert any(id.startswith("A-4.3-") for id in numbers.index)
+
+
+def test_what_is_linear_in_distance_is_extrapolated_exactly():
+    table = extrapolations(followed()).xs("classification", level="task")
+    np.testing.assert_allclose(table["at 0, a + b·d"], 0.1 - 0.01, atol=1e-3)  # mean over draws
+    np.testing.assert_allclose(table["held out, a + b·d"], 0, atol=1e-3)
+    assert (abs(table["held out, a + b·d²"]) > 0.001).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"convergence": ["fast:50", "ngd:100"]},
+        {"convergence": ["fast:40"], "convergence_snapshots": [20, 10, 40]},
+        {"convergence": ["fast:40", "ngd:30"], "convergence_snapshots": [10, 20, 40]},
+    ],
+)
+def test_snapshots_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(ParameterError, match="convergence_snapshots.*steps of the first recipe"):
+        SECTIONS["convergence"].from_parameters(wrong)
+
+
+def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
+    monkeypatch.setenv("INVLIB_DATA", str(tmp_path))
+    section = SECTIONS["convergence"].from_parameters(
+        dict(scale="smoke", weights=None, model="vit_pico_patch8_32", pretraining_n=32,
+             pretraining_epochs=0, finetuning_n=32, finetuning_test_n=16, finetuning_epochs=0,
+             convergence=["anytime:4", "fast:2:images"], convergence_snapshots=[1, 2, 4],
+             convergence_n=6, convergence_seeds=[0, 1], convergence_shown=[0, 3], cache=False)
+    )  # fmt: skip
+    ds = section.dataset()
+    assert open_results(section.output).identical(ds)
+    reached = ds.inversion_loss_pt.notnull().any("ref_layer")
+    assert reached.sel(recipe="anytime:4").all()
+    fast = reached.sel(recipe="fast:2:images")
+    assert fast.sel(seed=0).values.tolist() == [True, True, False] and not fast.sel(seed=1).any()
+    assert ds.way_images.sizes["snapshot"] == 3 and "task" not in ds.stir_pt_pt.dims
