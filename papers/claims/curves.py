@@ -26,6 +26,8 @@ VARIABLES = {
     "learning": ("stir_ft_ft", "stir_pt_ft"),
     "forgetting": ("stir_pt_pt", "stir_ft_pt"),
     "CKA divergence": ("cka_pt_pt", "cka_ft_pt"),
+    "STIR(fine-tuned | pretrained)": ("stir_ft_pt",),
+    "STIR(pretrained | fine-tuned)": ("stir_pt_ft",),
     "self term, pretrained": ("stir_pt_pt",),
     "self term, fine-tuned": ("stir_ft_ft",),
 }

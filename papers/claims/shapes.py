@@ -211,6 +211,15 @@ def pearson_difference(
     return pearson(a, b) - pearson(*beside)
 
 
+def greatest_gap(*curves: xr.DataArray, beside: Sequence[xr.DataArray]) -> xr.DataArray:
+    """Return how far the means of two curves lie apart, of the pair where it is most.
+
+    The means are over all layers, so that noise of single layers is no gap.
+    """
+    pairs = zip(curves, beside, strict=True)
+    return greatest(abs(one.mean("layer") - other.mean("layer")) for one, other in pairs)
+
+
 def early_peak(curve: xr.DataArray, *, layers: Sequence[int]) -> xr.DataArray:
     """Return `early_peak_of` the mean of a curve over `layers`."""
     return early_peak_of(level(curve, layers))
@@ -225,6 +234,7 @@ SHAPES = {
         level_ratio,
         level_difference,
         least_difference,
+        greatest_gap,
         valley_depth,
         rise_beside_flat,
         fall_beside_flat,

@@ -16,3 +16,13 @@ def test_the_layer_from_which_a_curve_rises():
     assert onset(0.5, 0.3, 0.2, 0.1) == 3  # never
     assert onset(0.5, 0.3, 0.101, 0.1, 0.105) == 4  # nor by what is no change
     assert onset(0.2, 0.1, 0.3, 0.1) == 1  # the first of equals
+
+
+def test_a_gap_is_one_of_means_and_of_the_pair_where_it_is_largest():
+    def curve(*values):
+        return xr.DataArray(list(values), {"layer": range(len(values))})
+
+    a, b = curve(0.2, 0.4), curve(0.5, 0.9)
+    assert float(shapes.greatest_gap(a, beside=[curve(0.4, 0.2)])) == 0  # crossing, same mean
+    gap = shapes.greatest_gap(a, b, beside=[curve(0.2, 0.5), curve(0.9, 0.9)])
+    assert round(float(gap), 12) == 0.2
