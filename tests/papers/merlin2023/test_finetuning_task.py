@@ -106,6 +106,7 @@ L, F, C = PAPER["learning"], PAPER["forgetting"], PAPER["cka"]
 # For every claim one thing that would refute it, and nothing subtle: (name, changed curves).
 REFUTED = {
     "A-3.1-self-term-is-one": dict(self=with_layers(PAPER["self"], {11: 0.9})),
+    "A-3.1-directional": dict(learning=F),
     "A-4.1-u-shape-learning": dict(learning={CLS: RISING}),
     "A-4.1-u-shape-forgetting": dict(forgetting={CLS: RISING[::-1]}),
     "A-4.1-early-like-late-learning": dict(learning={CLS: RISING}),
