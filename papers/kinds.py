@@ -36,6 +36,9 @@ _TASKS = {
     name: replace(_TRAINING[name], nan="any")
     for name in ("train_accuracy", "test_accuracy", "test_accuracy_squares")
 } | {name: _COMPARISON[name] for name in ("cka_ft_pt", "cka_pt_pt", "example_images")} | PROBES | {
+    f"{name}_untrained": replace(PROBES[name], long_name=f"{PROBES[name].long_name}, untrained")
+    for name in ("probe_accuracy", "numerical_rank")
+} | {
     "chance": Field("", "float", "accuracy of guessing", 0, 1),
     "ratio_accuracy": Field(
         "", "float", "accuracy on the original test images after the second task", 0, 1
@@ -103,6 +106,13 @@ _CONVERGENCE = {
     "example_images": _COMPARISON["example_images"],
     "way_images": Field(
         "shown_layer example y x channel", "uint8", "example images inverted so far", 0, 255
+    ),
+    "stir_pt_untrained": Field(
+        "estimator layer", "float",
+        "STIR(pretrained[layer] | untrained[layer])", -1, 1, low_biased=0,
+    ),
+    "inversion_loss_untrained": Field(
+        "layer", "float", "relative distance left after inverting the untrained model", 0
     ),
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
 }

@@ -11,7 +11,7 @@ import xarray as xr
 from invlib import load_images, train
 from invlib.training.run import TrainingRun
 
-__all__ = ["LOGGED", "accuracy_lost", "after_task", "last_known", "task_logs"]
+__all__ = ["LOGGED", "accuracy_lost", "after_task", "last_known", "task_logs", "with_untrained"]
 
 LOGGED = ("train_accuracy", "test_accuracy", "test_accuracy_squares")
 
@@ -74,3 +74,21 @@ def after_task(ds: xr.Dataset, variable: str, task: str) -> xr.DataArray:
 def accuracy_lost(ds: xr.Dataset) -> xr.DataArray:
     """Return the accuracy on the first task that the second one cost, by ratio (Figure 6)."""
     return after_task(ds, "test_accuracy", "original") - ds["ratio_accuracy"]
+
+
+def with_untrained(ds: xr.Dataset, name: str, tasks: Sequence[str]) -> xr.DataArray:
+    """Return a measure after `tasks`, and of the untrained network where these results have it.
+
+    What an untrained network reaches is no trace of a training.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"rank": ("task", [5, 4]), "rank_untrained": 3}, {"task": ["a", "b"]})
+    >>> with_untrained(ds, "rank", ["a"]).task.values.tolist()
+    ['a', 'untrained']
+    """
+    after = ds[name].sel(task=list(tasks))
+    if f"{name}_untrained" not in ds:
+        return after
+    untrained = ds[f"{name}_untrained"].expand_dims(task=["untrained"])
+    return xr.concat([after, untrained], "task", combine_attrs="override", join="exact")

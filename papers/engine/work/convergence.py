@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from invlib import compare, forgetting, invert, learning, load_images, train
+from invlib import compare, forgetting, invert, learning, load_images, load_model, train
 from invlib.comparison.stacking import stack
 from invlib.data.images import ImageSet
 from invlib.metrics.distances import at_distance, extrapolate, gap
@@ -42,7 +42,9 @@ def dataset(section: Convergence) -> xr.Dataset:
         }
         parts[recipe] = stack(by_task, "task", shared=True)
     ds = xr.concat(parts.values(), xr.Variable("recipe", list(parts)), join="outer")
-    return ds.merge(_along_the_way(section, pretrained, pool), join="exact")
+    ds = ds.merge(_along_the_way(section, pretrained, pool), join="exact")
+    baseline = _untrained(section, pretrained, pool)
+    return ds.merge(baseline, join="exact", compat="no_conflicts")
 
 
 def _compared(
@@ -75,6 +77,36 @@ def _compared(
     if alone:  # their spread over images is not shown
         kept = [name for name in kept if not str(name).endswith("_jackknife")]
     return ds[kept].drop_attrs(deep=False)
+
+
+def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) -> xr.Dataset:
+    """Return STIR of the pretrained model on images inverted with an untrained one: a baseline.
+
+    By the recipe and steps of the other pages, of the first seed.
+    """
+    model = load_model(section.model, img_size=section.img_size).to(pretrained.device)
+    ds = compare(
+        model,
+        pretrained,
+        pool,
+        n=section.convergence_n,
+        seeds=section.convergence_seeds[:1],
+        layers=section.convergence_layers,
+        inverted=["pt"],
+        optimizer=section.recipe,
+        iterations=section.iterations,
+        subspace_k=min(section.subspace_k, section.convergence_n - 1),
+        examples=0,
+        cache=section.inversions,
+    )
+    return xr.Dataset(
+        {
+            "stir_pt_untrained": diagonal(ds, "stir_ft_pt").isel(seed=0, drop=True),
+            "inversion_loss_untrained": ds["inversion_loss_pt"]
+            .rename(ref_layer="layer")
+            .isel(seed=0, drop=True),
+        }
+    ).drop_attrs()
 
 
 def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> xr.Dataset:

@@ -8,6 +8,7 @@ from invlib.comparison.probes import probe_layers
 from invlib.data.images import ImageSet
 from invlib.data.sampling import stratified
 from invlib.models.staged import StagedModel
+from invlib.training.run import TrainingRun
 from invlib.training.seen import evaluated_on, trained_on
 from papers.masarczyk2023.base import ORIGINAL, SQUARES, TASKS
 from papers.masarczyk2023.collapse_and_plasticity import CollapseAndPlasticity
@@ -60,6 +61,7 @@ def _after_training(section: CollapseAndPlasticity, seed: int, *, first: bool) -
     return _merged(
         ds,
         _probes(models, images, section.probe_n, section.probe_test_n),
+        _untrained(section, tasks[ORIGINAL], images),
         _ratios(section, seed),
         _attention(models, marked, shown=section.cam_shown if first else 0),
     )
@@ -71,7 +73,7 @@ def _probes(
     n: int | None,
     n_test: int | None,
 ) -> xr.Dataset:
-    """Return probes and ranks of both networks on both kinds of images: dims task, carrying."""
+    """Return probes and ranks of networks on both kinds of images: dims task, carrying."""
     rows = []
     for model in models.values():
         row = [
@@ -82,6 +84,19 @@ def _probes(
     ds = xr.concat(rows, xr.Variable("task", list(models)))
     ds["num_features"] = ds["num_features"].isel(task=0, carrying=0, drop=True)
     return ds.drop_vars("probe_regularisation").drop_attrs(deep=False)
+
+
+def _untrained(
+    section: CollapseAndPlasticity,
+    run: TrainingRun,
+    images: dict[str, tuple[ImageSet, ImageSet]],
+) -> xr.Dataset:
+    """Return probes and ranks of the network before its first step: what no training explains."""
+    model = train(run, root=section.training_root).model(0).to(best_device())
+    ds = _probes({"untrained": model}, images, section.probe_n, section.probe_test_n)
+    return ds.isel(task=0, drop=True)[["probe_accuracy", "numerical_rank"]].rename(
+        probe_accuracy="probe_accuracy_untrained", numerical_rank="numerical_rank_untrained"
+    )
 
 
 def _ratios(section: CollapseAndPlasticity, seed: int) -> xr.Dataset:
