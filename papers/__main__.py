@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
 from invlib.files import copy
-from invlib.paths import project_root, results_root, runs_root
+from invlib.paths import project_root, resolve_weights, results_root, runs_root
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import rewrite
 from papers.engine.gpu import add_gpu
@@ -64,11 +64,14 @@ def claims_command(arguments: argparse.Namespace) -> int:
 
 
 def bench_command(arguments: argparse.Namespace) -> int:
-    """Measure what a comparison costs, at the sizes of scale cifar on a CPU, random weights."""
+    """Measure what a comparison costs, at the sizes of scale cifar on a CPU."""
     if arguments.keep and arguments.scale != "bench":
         raise ValueError("--keep is for the full sizes, without --scale")
     if arguments.scale == "bench":
         parameters = load_scale("cifar", "notebooks/scales/overrides/cpu.yaml")
+        if not (weights := resolve_weights(parameters["bench_weights"])).is_file():
+            print(f"There is no {weights}: the time to a distance is that of random weights.")
+            parameters["bench_weights"] = None
     else:
         parameters = load_scale(arguments.scale)
     section = SECTIONS["what_it_costs"].from_parameters(parameters | {"scale": arguments.scale})

@@ -128,6 +128,43 @@ def at_equal_loss(models: Pair, n: int, steps: int, rounds: int, *, seed: int) -
     return {"equal_loss_time": ("equal_loss", seconds, "time to the same inversion loss", "s")}
 
 
+def to_distance(model: StagedModel, images: Tensor, distance: float, most: int) -> dict[str, tuple]:
+    """Time the inversion of each layer until all images are at a relative distance.
+
+    Each image leaves once it is there; after `most` steps the layer is given up. In turns with as
+    many steps in which none leaves.
+    """
+    do = partial(invert, model, images, optimizer="anytime", progress=False)
+    columns = []
+    for layer in model.layers:
+        run = partial(do, layers=[layer], iterations=most, tolerance=distance)
+        seconds, found = clock(run, model.device)
+        steps = 1 + max(np.flatnonzero(np.diff(found.loss[0].cpu().numpy())), default=0)
+        whole, _ = clock(partial(do, layers=[layer], iterations=int(steps)), model.device)
+        there = (found.best[0] <= distance).float().mean()
+        columns.append((seconds, whole, steps, float(there), float(found.best.mean())))
+    words = {
+        "distance_time": ("time until all images are near", "s"),
+        "distance_time_staying": ("time of as many steps where no image leaves", "s"),
+        "distance_steps": ("steps until all images are near", "1"),
+        "distance_arrived": ("share of images that came so near", "1"),
+        "distance_left": ("relative distance left, mean over images", "1"),
+    }
+    return {
+        name: ("layer", list(column), *said)
+        for (name, said), column in zip(words.items(), zip(*columns, strict=True), strict=True)
+    } | {"distance_asked": ((), distance, "relative distance asked for", "1")}
+
+
+def cost_of_snapshots(model: StagedModel, images: Tensor, looks: int, rounds: int) -> dict:
+    """Time an inversion with `looks` snapshots over one without, in turns; nothing else differs."""
+    do = partial(invert, model, images, optimizer="anytime", iterations=2 * looks, progress=False)
+    ways = do, partial(do, snapshots=range(2, 2 * looks + 1, 2))
+    times = np.array([[clock(way, model.device)[0] for way in ways] for _ in range(rounds)])
+    said = "time with a snapshot every second step over that without"
+    return {"snapshot_cost": ("round", times[:, 1] / times[:, 0], said, "1")}
+
+
 def against_floor(model: StagedModel, n: int, steps: int, rounds: int) -> dict[str, tuple]:
     """Compare an inversion's rate with that of its matrix products alone, timed in turns."""
     layers, images = model.layers, noise(model, n)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from papers.parameters import Name, Natural, Positive, Several
+from papers.parameters import Name, Natural, Positive, PositiveFloat, Several
 from papers.section import Section
 
 Counts = Annotated[tuple[Positive, ...], Field(min_length=1)]
@@ -47,6 +47,14 @@ class WhatItCosts(Section):
     )
     bench_cka_images: Annotated[int, Field(ge=4)] = 16
     bench_gpu_images: Natural = Field(0, description="the paper's comparison on a GPU: 500")
+
+    bench_weights: Name | None = Field(
+        None, description="for the time to a distance; None: random, and noise for images"
+    )
+    bench_dataset: Name = Field("digits", description="with bench_weights")
+    bench_distance: PositiveFloat = Field(0.3, description="relative distance to come to")
+    bench_distance_images: Annotated[int, Field(ge=4)] = 4
+    bench_distance_steps: Positive = Field(4, description="after so many it is given up")
 
     @field_validator("bench_iterations", "bench_rounds")
     @classmethod

@@ -5,7 +5,9 @@ from statistics import median
 
 import pandas as pd
 import xarray as xr
+from torch import Tensor
 
+from invlib.data.images import load_images
 from invlib.inversion.invert import invert
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
@@ -31,8 +33,9 @@ def dataset(section: WhatItCosts) -> xr.Dataset:
         for seed, short in enumerate(("pt", "ft"))
     }
     pt = models["pt"]
+    asked_for = _asked_for(section, pt)  # refused before anything is timed
     invert(pt, noise(pt, 2), iterations=2, progress=False)  # whatever happens only once
-    found = _timed(section, models) | {
+    found = _timed(section, models, asked_for) | {
         name: ("memory_images", [value / 2**20 for value in values], long_name, "MiB")
         for (name, long_name), values in zip(_MEMORY.items(), memory, strict=True)
     }
@@ -61,7 +64,9 @@ def dataset(section: WhatItCosts) -> xr.Dataset:
     return ds.assign_coords(iterations=steps.assign_attrs(long_name="iterations", units="1"))
 
 
-def _timed(section: WhatItCosts, models: dict[str, StagedModel]) -> dict[str, tuple]:
+def _timed(
+    section: WhatItCosts, models: dict[str, StagedModel], asked_for: tuple[StagedModel, Tensor]
+) -> dict[str, tuple]:
     """Return all but memory: {variable: (dims, values, long name, units)}."""
     pt, seed, most = models["pt"], section.seeds[0], max(section.bench_rounds)
     every = (section.bench_images, section.bench_iterations, section.bench_rounds)
@@ -70,11 +75,32 @@ def _timed(section: WhatItCosts, models: dict[str, StagedModel]) -> dict[str, tu
     return (
         costs.against_baselines(models, sizes, sampled_pairs=section.bench_pairs, seed=seed)
         | costs.at_equal_loss(models, n, steps, most, seed=seed)
+        | costs.to_distance(*asked_for, section.bench_distance, section.bench_distance_steps)
+        | costs.cost_of_snapshots(pt, noise(pt, n), max(2, steps), most)
         | costs.against_floor(pt, n, steps, most)
         | costs.scaling(models, section.bench_doublings)
         | costs.cka_against_ckatorch(pt, section.bench_cka_images, most)
         | costs.paper_scale(section.bench_gpu_images, pt.device)
     )
+
+
+def _asked_for(section: WhatItCosts, untrained: StagedModel) -> tuple[StagedModel, Tensor]:
+    """Return the model and the images whose way to a distance is timed."""
+    n, weights, size = section.bench_distance_images, section.bench_weights, section.img_size
+    if weights is None:
+        return untrained, noise(untrained, n)
+    images = load_images(section.bench_dataset, "test").sample(n, section.seeds[0])
+    model = load_model(section.model, weights=weights, img_size=size).to(untrained.device)
+    return model, images.tensor(model.img_size)
+
+
+def by_layer(ds: xr.Dataset) -> pd.DataFrame:
+    """Return how long each layer takes to the distance asked for, and what staying would take."""
+    names = ["time", "time_staying", "steps", "arrived", "left"]
+    frame = ds[[f"distance_{name}" for name in names]].drop_vars("layer_name", errors="ignore")
+    frame = frame.to_dataframe()[[f"distance_{name}" for name in names]]
+    frame["times as fast"] = frame["distance_time_staying"] / frame["distance_time"]
+    return frame.rename(columns=lambda name: name.removeprefix("distance_").replace("_", ", "))
 
 
 def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
@@ -105,6 +131,12 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
             ds["equal_loss"].values, ds["equal_loss_time"].values, strict=True
         ):
             yield f"to the same loss, extrapolated: {what}", f"{seconds:.3g} s"
+    if "distance_time" in ds:
+        faster = float(ds["distance_time_staying"].sum() / ds["distance_time"].sum())
+        asked = float(ds["distance_asked"])
+        yield f"all layers to distance {asked:g}", f"{float(ds['distance_time'].sum()):.3g} s"
+        yield "as many steps in which no image leaves", f"{faster:.3g}× as long"
+        yield "snapshots: time over that without", f"{float(middle['snapshot_cost']):.3g}×"
     yield "rate of the inversion", f"{float(middle['inversion_rate']):.3g} GFLOP/s"
     yield "rate of its matrix products alone", f"{float(middle['gemm_rate']):.3g} GFLOP/s"
     yield "the one over the other", f"{float(middle['efficiency']):.0%}"

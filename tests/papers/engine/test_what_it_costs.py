@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from papers.engine.costs import PRECISIONS
+from invlib import load_model
+from papers.engine.costs import PRECISIONS, to_distance
+from papers.engine.operations import noise
 from papers.engine.what_it_costs import WhatItCosts
 from papers.engine.work.what_it_costs import table as costs_table
 from papers.parameters import ParameterError
@@ -51,6 +53,21 @@ def test_the_dataset_says_it_all(ds):
     assert ds.sweep_size.values.tolist() == [[4, 8], [1, 2], [2, 4], [1, 2]]
     assert (ds.sweep_cost.sel(share=1) == 1).all()
     assert (ds.peak_memory > 0).all()
+    assert (ds.distance_steps >= 1).all() and (ds.distance_steps <= 4).all()
+    arrived = ds.distance_arrived == 1
+    assert (ds.distance_left.where(arrived, 0) <= 0.3).all() and (ds.snapshot_cost > 0).all()
+
+
+def test_layers_are_timed_to_a_distance_and_given_up_after_enough_steps():
+    model = load_model("vit_pico_patch8_32")
+    images = noise(model, 4)
+    near = to_distance(model, images, 0.5, 30)
+    _, steps, *_ = near["distance_steps"]
+    assert 1 <= min(steps) and max(steps) < 30
+    assert near["distance_arrived"][1] == [1.0] * 4
+    assert max(near["distance_left"][1]) <= 0.5
+    far = to_distance(model, images, 1e-6, 3)
+    assert far["distance_steps"][1] == [3] * 4 and far["distance_arrived"][1] == [0.0] * 4
 
 
 def test_the_table_has_a_line_for_each_main_number(ds):
