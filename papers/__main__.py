@@ -69,8 +69,10 @@ def bench_command(arguments: argparse.Namespace) -> int:
         raise ValueError("--keep is for the full sizes, without --scale")
     if arguments.scale == "bench":
         parameters = load_scale("cifar", "notebooks/scales/overrides/cpu.yaml")
-        if not (weights := resolve_weights(parameters["bench_weights"])).is_file():
-            print(f"There is no {weights}: the time to a distance is that of random weights.")
+        try:
+            resolve_weights(parameters["bench_weights"])
+        except FileNotFoundError as error:
+            print(f"{error}. So the time to a distance is that of random weights.")
             parameters["bench_weights"] = None
     else:
         parameters = load_scale(arguments.scale)
