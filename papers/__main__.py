@@ -44,6 +44,7 @@ def train_command(arguments: argparse.Namespace) -> int:
 def claims_command(arguments: argparse.Namespace) -> int:
     """Print the verdicts on the papers' claims for the results of a scale, section by section."""
     # imports xarray and torch; a list of training runs needs neither
+    from papers.claims.data import covered
     from papers.claims.tables import claims_text
 
     load_scale(arguments.scale)  # raises an error for a misspelt scale
@@ -60,6 +61,7 @@ def claims_command(arguments: argparse.Namespace) -> int:
         print(f"    not run: {', '.join(not_run)}\n" if not_run else "")
         for ledger in ledgers:
             print(claims_text(ledger))
+    print(covered())
     return 0
 
 

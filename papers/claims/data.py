@@ -6,6 +6,7 @@ or a value of the claim's ``for``, so that each number is written once.
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import math
 import re
@@ -23,7 +24,10 @@ from invlib.fields import Name, explain, one_of
 from invlib.names import choices, nearest
 from invlib.paths import project_root
 
-__all__ = ["ClaimData", "Paper", "paper_of", "read_papers", "reported", "sections_with_claims"]
+__all__ = [
+    "ClaimData", "Paper", "Statement", "covered", "paper_of", "read_papers", "reported",
+    "sections_with_claims", "statements",
+]  # fmt: skip
 
 # A hundredth of the range of STIR and CKA. A smaller change is taken to be no change: a curve rises
 # only if it rises by more. Denominators of ratios are at least this large, so that noise divided by
@@ -121,23 +125,43 @@ class ClaimData(_Entry):
         return self
 
 
+class Statement(_Entry):
+    """Something a paper says that could be tested: the claims that judge it, or why none does.
+
+    A claim may be a pattern: ``"A-4.1-u-shape-*"``.
+    """
+
+    place: Name
+    says: Annotated[str, Field(pattern=r"\.$")]
+    claims: tuple[Name, ...] = ()
+    open: str = ""
+
+    @model_validator(mode="after")
+    def _judged_or_open(self) -> Statement:
+        if bool(self.claims) == bool(self.open):
+            raise ValueError("either claims, or open with the reason why there is none")
+        return self
+
+
 class _File(_Entry):
     paper: Annotated[str, Field(pattern="^[A-Z]$")]
     facts: dict[str, _Fact]
     choices: dict[str, _Choice] = {}
     datasets: dict[str, list[Name]]
     claims: dict[str, Annotated[list[dict[str, Any]], Field(min_length=1)]]
+    statements: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True)
 class Paper:
-    """The content of one file: facts by name; data sets and claims by section (notebook)."""
+    """The content of one file: facts by name; data sets and claims by section; statements."""
 
     file: str
     letter: str
     facts: Mapping[str, Any]
     datasets: Mapping[str, list[str]]
     claims: Mapping[str, tuple[ClaimData, ...]]
+    statements: tuple[Statement, ...] = ()
 
 
 class _Facts(dict):
@@ -250,7 +274,22 @@ def read_paper(text: str, file: str) -> Paper:
             raise ValueError(f"{file}: claim {id} is not one of paper {read.paper}")
         if ids.count(id) > 1:
             raise ValueError(f"{file}: claim {id} stands there twice")
-    return Paper(file, read.paper, facts, read.datasets, claims)
+    statements = tuple(_statements(read.statements, ids, file))
+    return Paper(file, read.paper, facts, read.datasets, claims, statements)
+
+
+def _statements(entries: list[dict], ids: list[str], file: str) -> Iterator[Statement]:
+    """Yield the statements, with the claims that their patterns name."""
+    for number, entry in enumerate(entries, 1):
+        where = f"{file}: statement {number}"
+        listed = entry | ({"claims": tuple(entry["claims"])} if "claims" in entry else {})
+        statement = _valid(Statement, listed, where)
+        named = []
+        for pattern in statement.claims:
+            if not (found := fnmatch.filter(ids, pattern)):
+                raise ValueError(f"{where}: no claim is {pattern!r}{nearest(pattern, ids)}")
+            named += found
+        yield statement.model_copy(update={"claims": tuple(dict.fromkeys(named))})
 
 
 def _claims(entry: dict, names: Mapping[str, Any], where: str) -> Iterator[ClaimData]:
@@ -346,6 +385,24 @@ def sections_with_claims() -> tuple[str, ...]:
     'collapse_and_plasticity'
     """
     return tuple(section for paper in _papers().values() for section in paper.claims)
+
+
+def statements() -> dict[str, tuple[Statement, ...]]:
+    """Return what each paper says that could be tested, by its letter.
+
+    Examples
+    --------
+    >>> {letter: len(said) for letter, said in statements().items()}
+    {'A': 51, 'B': 22, 'C': 14}
+    """
+    return {letter: paper.statements for letter, paper in _papers().items()}
+
+
+def covered() -> str:
+    """Return how many of the papers' statements have a claim, in words."""
+    every = [statement for said in statements().values() for statement in said]
+    judged = sum(bool(statement.claims) for statement in every)
+    return f"{judged} of the {len(every)} statements that could be tested have a claim"
 
 
 def paper_of(section: str) -> Paper:

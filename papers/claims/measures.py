@@ -44,7 +44,7 @@ def claims_of(section: str, measures: ModuleType | None = None) -> tuple[Claim, 
 
     Examples
     --------
-    >>> claims_of("finetuning_task")[1].id
+    >>> claims_of("finetuning_task")[2].id
     'A-4.1-u-shape-learning'
     """
     paper = paper_of(section)

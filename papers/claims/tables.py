@@ -13,7 +13,9 @@ from functools import partial
 import pandas as pd
 import xarray as xr
 
-__all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text"]
+from papers.claims.data import statements
+
+__all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text", "open_statements"]
 
 UNTESTABLE = "not testable here"
 
@@ -73,6 +75,23 @@ def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> 
             row["reason"] = reason
         rows[id] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
+
+
+def open_statements() -> pd.DataFrame:
+    """Return the papers' statements that no claim judges, with the reason.
+
+    Examples
+    --------
+    >>> list(open_statements().columns)
+    ['paper', 'place', 'statement', 'why no claim judges it']
+    """
+    rows = [
+        (letter, statement.place, statement.says, statement.open)
+        for letter, said in statements().items()
+        for statement in said
+        if statement.open
+    ]
+    return pd.DataFrame(rows, columns=["paper", "place", "statement", "why no claim judges it"])
 
 
 def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:

@@ -15,11 +15,13 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.data import (
     ClaimData,
     Paper,
+    covered,
     filled,
     paper_of,
     read_paper,
     read_papers,
     reported,
+    statements,
 )
 from papers.claims.measures import claim_of
 from papers.claims.shapes import SHAPES
@@ -417,3 +419,42 @@ def test_what_the_paper_reports():
     assert reported("A")["correlation_classification"] == {"cifar10": 0.97, "cifar100": 0.97}
     with pytest.raises(ValueError, match="paper='Z' is not one of"):
         reported("Z")
+
+
+def test_every_statement_has_a_claim_or_a_reason_and_every_claim_a_statement():
+    said = [statement for of_paper in statements().values() for statement in of_paper]
+    assert len(said) == 87 and all(bool(s.claims) != bool(s.open) for s in said)
+    named = {id for statement in said for id in statement.claims}
+    assert named == {claim.id for claims in CLAIMS.values() for claim in claims}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("claims: [A-1-hihg]", "statement 1: no claim is 'A-1-hihg'; did you mean 'A-1-high'"),
+        ("claims: ['B-*']", "statement 1: no claim is 'B-"),
+        ("claims: []", "either claims, or open"),
+        ("open: why, claims: [A-1-high]", "either claims, or open"),
+        ("opne: why", "unknown field 'opne'; did you mean 'open'"),
+    ],
+)
+def test_a_statement_without_claim_or_reason_is_named(entry, message):
+    text = f"""
+paper: A
+facts: {{layers: {{value: [0, 1], place: x, about: y}}}}
+datasets: {{toy: [digits]}}
+claims:
+  toy:
+    - {{id: A-1-high, words: It is high., number: the value, unit: STIR, measure: lowest,
+       with: {{curves: [[learning]]}}, above: 0, because: any}}
+statements:
+  - {{place: "1", says: It is high., {entry}}}
+"""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_paper(text, "test.yaml")
+    good = read_paper(text.replace(entry, "claims: ['A-1-*']"), "test.yaml")
+    assert good.statements[0].claims == ("A-1-high",)
+
+
+def test_readme_says_how_many_statements_have_a_claim():
+    assert covered() in (project_root() / "README.md").read_text(encoding="utf-8")
