@@ -191,7 +191,8 @@ execute.main()
 def test_the_workflow_runs_notebooks_in_its_own_python(project, other_python):
     cells = [nbformat.v4.new_code_cell("import sys; print(sys.executable)")]
     asks = nbformat.read(ROOT / "notebooks" / "finetuning_task.ipynb", as_version=4)
-    nbformat.write(asks | {"cells": cells}, project / "asks.ipynb")
+    asks.cells = cells
+    nbformat.write(asks, project / "asks.ipynb")
     command = [sys.executable, "-c", IN_PLACE_OF_A_SECTION.format(workflow=str(ROOT / "workflow"))]
     environ = environment(project) | other_python
     done = subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True)

@@ -365,3 +365,24 @@ def test_a_rule_of_ones_own_is_named_and_never_kept(
     np.testing.assert_array_equal(found.stir_ft_pt.sel(seed=3), ds.stir_ft_pt.sel(seed=3))
     assert json.loads(found.attrs["parameters"])["optimizer"].endswith(said)
     assert len(counted) == 2 and not list(tmp_path.iterdir())
+
+
+def test_few_images_need_no_setting_of_their_own(models, pool):
+    """The default of `subspace_k` adapts; a value that was asked for is refused before any work."""
+    ds = compare(*models, pool, n=8, seeds=[0], stir=False)
+    explicit = compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=7)
+    np.testing.assert_array_equal(ds.subspace_ft_pt, explicit.subspace_ft_pt)
+    assert json.loads(ds.attrs["parameters"])["subspace_k"] == 7
+    with pytest.raises(ValueError, match="subspace_k=10 must be from 1 to n - 1, with n=8"):
+        compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=10)
+
+
+def test_what_holds_images_serves_as_a_pool(models, pool):
+    """The same images, out of a tensor's order, an array's, a data set's and a loader's."""
+    floats, options = pool.tensor(), dict(n=20, seeds=[0], stir=False)
+    expected = compare(*models, floats, **options)
+    data_set = torch.utils.data.TensorDataset(floats, torch.from_numpy(pool.labels))
+    loader = torch.utils.data.DataLoader(data_set, batch_size=3, shuffle=True)
+    for source in (pool.images, floats.numpy(), data_set, loader):
+        ds = compare(*models, source, **options)
+        np.testing.assert_allclose(ds.cka_ft_pt, expected.cka_ft_pt, atol=1e-4)
