@@ -27,25 +27,21 @@ _ANNOTATIONS = "val_annotations.txt"  # of Tiny ImageNet: a file and its class a
 def find_splits(folder: Path, split: str) -> tuple[dict[str, Path], list[str]]:
     """Return the splits in a folder, and why other folders in it are none.
 
-    A split is an ``.npz`` archive or a folder of class folders. It has its own name and, if that is
-    one such as ``validation``, the usual one as well. ``val`` is also the test split if there is no
-    labelled one. A folder is divided if one in it is called like a split, or `split`.
+    A split is an ``.npz`` archive or a folder of class folders. It has its own name, and the usual
+    one if that is another, such as ``validation``. Without a labelled test split, ``val`` is it.
+    A folder has splits if one in it is called like a split, or `split`.
     """
-    if not folder.is_dir():
-        return {}, []
-    folders = _folders(folder)
-    found: dict[str, Path] = {path.stem: path for path in sorted(folder.glob("*.npz"))}
+    found = {path.stem: path for path in sorted(folder.glob("*.npz"))}
+    folders, reasons = _folders(folder), []
     called = _called_splits(folders)
-    reasons = []
-    if called or any(path.name == split for path in folders):
-        for path in folders:
-            inner = innermost(path, divided=False)
-            if class_names(inner):
-                found.setdefault(path.name, inner)
-            elif has_pictures(path):
-                reasons.append(f"{path} holds images, but no class folders")
-        if not found and len(called) < min(2, len(folders)):
-            reasons = []  # `train` is a class, beside `car` and `ship`
+    for path in folders if called or split in [path.name for path in folders] else ():
+        inner = innermost(path, divided=False)
+        if class_names(inner):
+            found.setdefault(path.name, inner)
+        elif has_pictures(path):
+            reasons.append(f"{path} holds images, but no class folders")
+    if not found and len(called) < min(2, len(folders)):
+        reasons = []  # `train` is a class, beside `car` and `ship`
     for name in list(found):
         found.setdefault(_SPLITS.get(name.lower(), name), found[name])
     if "val" in found:  # ImageNet, for one, publishes no labelled test split
@@ -54,10 +50,9 @@ def find_splits(folder: Path, split: str) -> tuple[dict[str, Path], list[str]]:
 
 
 def innermost(folder: Path, *, divided: bool = True) -> Path:
-    """Return the folder with the splits or classes, if `folder` only has it wrapped in others.
+    """Return the folder with the splits or, without `divided`, the classes, if `folder` wraps it.
 
-    An archive often unpacks to ``pets/pets/cat/*.jpg``, ``pets/images/cat/*.jpg`` or so. With False
-    for `divided`, the folder is a split itself.
+    An archive often unpacks to ``pets/pets/cat/*.jpg``, ``pets/images/cat/*.jpg`` or so.
     """
     here = folder
     while True:
@@ -68,14 +63,9 @@ def innermost(folder: Path, *, divided: bool = True) -> Path:
         if len(inside) > 1:
             return here
         if not inside or any(map(_is_picture, here.iterdir())):
-            return folder
-        if inside[0].name == here.name:
-            folder = inside[0]
+            return folder  # a single class
+        folder = inside[0] if inside[0].name == here.name else folder
         here = inside[0]
-
-
-def _called_splits(folders: list[Path]) -> list[Path]:
-    return [path for path in folders if path.name.lower() in _SPLITS]
 
 
 def has_pictures(folder: Path) -> bool:
@@ -84,10 +74,7 @@ def has_pictures(folder: Path) -> bool:
 
 
 def class_names(split: Path) -> list[str]:
-    """Return the names of the class folders of a split that hold images, sorted.
-
-    If ``images`` is the only one, it is none: there are no classes.
-    """
+    """Return the names of the class folders with images, sorted; none if it is ``images`` alone."""
     if (split / _ANNOTATIONS).is_file():
         return sorted(set(_annotated(split).values()))
     names = sorted({_name(folder) for folder in _folders(split) if has_pictures(folder)})
@@ -97,31 +84,29 @@ def class_names(split: Path) -> list[str]:
 def class_files(split: Path, *, labelled: bool = True) -> tuple[list[tuple[str, Path]], list[str]]:
     """Return class and path of the images of a split, sorted, and the names of what is skipped.
 
-    Class folders are searched to the bottom, like torchvision's ``ImageFolder`` does, and files of
-    all formats count that `invlib.data.pictures` reads. Skipped are other files, empty ones, what
-    file browsers and archivers leave behind, and folders without images. Without `labelled`, all
-    files are of the class `UNLABELLED`.
+    Class folders are searched to the bottom, as by torchvision's ``ImageFolder``. Skipped are other
+    files, empty ones, `_LEFT_BEHIND`, and folders without images. Without `labelled`, all files are
+    of the class `UNLABELLED`.
     """
-    classes = _annotated(split) if labelled and (split / _ANNOTATIONS).is_file() else None
+    annotated = _annotated(split) if labelled and (split / _ANNOTATIONS).is_file() else {}
     files, skipped = [], []
     for path, picture in _walk(split):
-        parts = path.relative_to(split).parts
-        label = UNLABELLED if not labelled else _name(split / parts[0]) if len(parts) > 1 else None
-        if classes is not None:
-            label = classes.get(path.name)
+        top, *below = path.relative_to(split).parts
+        label = _name(Path(top)) if below else None
+        label = annotated.get(path.name) if annotated else label if labelled else UNLABELLED
         if picture and label is not None:
             files.append((label, path))
         elif path.name != _ANNOTATIONS:
-            skipped.append("/".join(parts) + "/" * path.is_dir())
-    if labelled and classes is None:
-        some = {label for label, _ in files}
-        skipped += [f"{path.name}/" for path in _folders(split) if _name(path) not in some]
+            skipped.append("/".join([top, *below]) + "/" * path.is_dir())
+    if labelled and not annotated:
+        classes = {label for label, _ in files}
+        skipped += [f"{path.name}/" for path in _folders(split) if _name(path) not in classes]
     return sorted(files), sorted(skipped)
 
 
 def _annotated(split: Path) -> dict[str, str]:
     lines = (split / _ANNOTATIONS).read_text(encoding="utf-8").splitlines()
-    return dict(line.split("\t")[:2] for line in lines if line.count("\t") > 0)
+    return dict(line.split("\t")[:2] for line in lines if "\t" in line)
 
 
 def _name(folder: Path) -> str:
@@ -130,21 +115,24 @@ def _name(folder: Path) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    paths = (path for path in sorted(folder.iterdir()) if path.is_dir())
-    return [path for path in paths if not _LEFT_BEHIND.match(path.name)]
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.is_dir() and not _LEFT_BEHIND.match(path.name)]
+
+
+def _called_splits(folders: list[Path]) -> list[Path]:
+    return [path for path in folders if path.name.lower() in _SPLITS]
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, bool]]:
     """Yield what is below a folder, and whether it is an image; folders only if left behind."""
     seen = set()  # a link may lead back up
     for here, folders, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(here)) in seen:
-            folders.clear()
-            continue
+        names = [] if (real := os.path.realpath(here)) in seen else folders
+        left = list(filter(_LEFT_BEHIND.match, names))
+        for name in sorted([*left, *files]) if real not in seen else ():
+            yield Path(here, name), _is_picture(Path(here, name))
+        folders[:] = sorted(set(names) - set(left))
         seen.add(real)
-        paths = map(Path(here).joinpath, sorted([*filter(_LEFT_BEHIND.match, folders), *files]))
-        yield from ((path, _is_picture(path)) for path in paths)
-        folders[:] = sorted(name for name in folders if not _LEFT_BEHIND.match(name))
 
 
 def _is_picture(path: Path) -> bool:

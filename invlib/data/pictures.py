@@ -24,15 +24,8 @@ def formats() -> list[str]:
 
 @functools.cache
 def suffixes() -> set[str]:
-    """Return how files of these formats end.
-
-    Examples
-    --------
-    >>> {".jpg", ".png", ".webp", ".tif"} <= suffixes()
-    True
-    """
-    read = set(formats())
-    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in read}
+    """Return how files of these formats end."""
+    return {end for end, kind in Image.registered_extensions().items() if kind in formats()}
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -51,17 +44,9 @@ def as_rgb(picture: Image.Image, *, upright: bool = True) -> Image.Image:
     """Return a picture as 8-bit RGB, its first frame if it has several.
 
     The darkest value of its own depth becomes 0, the brightest 255. What is transparent shows a
-    white background. Colour profiles are not applied.
-
-    Parameters
-    ----------
-    upright
-        Turn and mirror it as its EXIF orientation says. torchvision's ``ImageFolder`` does not.
-
-    Raises
-    ------
-    ValueError
-        For 32-bit integers, and for floats outside [0, 1]: nothing says what their white is.
+    white background. Colour profiles are not applied. If `upright`, it is turned and mirrored as
+    its EXIF orientation says; torchvision's ``ImageFolder`` does not do that. ValueError for 32-bit
+    integers and for floats outside [0, 1], because nothing says what their white is.
 
     Examples
     --------

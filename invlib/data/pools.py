@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
 from invlib.data.folders import UNLABELLED
 from invlib.data.images import ImageSet, resize
@@ -32,12 +32,10 @@ def as_pool(pool: object) -> ImageSet | Tensor | Items:
     Raises
     ------
     TypeError, ValueError
-        For anything else. The message says what would do: normalised values, for one, are none.
+        For anything else, such as normalised values. The message says what would do.
 
     Examples
     --------
-    >>> as_pool(np.zeros((5, 8, 8), np.uint8)[..., None])
-    ImageSet('array', 'all', 5 images of 8 x 8 px, 1 classes)
     >>> as_pool(torch.full((2, 3, 8, 8), 7.0))
     Traceback (most recent call last):
         ...
@@ -45,26 +43,28 @@ def as_pool(pool: object) -> ImageSet | Tensor | Items:
     """
     if isinstance(pool, ImageSet | Items):
         return pool
+    source = pool.dataset if isinstance(pool, DataLoader) else pool
+    if isinstance(source, IterableDataset):
+        parts = [torch.as_tensor(_part(item)) for item in pool]
+        pool = torch.stack(parts) if source is pool else torch.cat(parts)
     if isinstance(pool, np.ndarray | Tensor):
         images = _checked(pool, "pool")
         if images.is_floating_point():
             return images
         pixels = images.permute(0, 2, 3, 1).cpu().numpy()
         return ImageSet(pixels, np.zeros(len(pixels), int), (UNLABELLED,), "array", "all")
-    source = pool.dataset if isinstance(pool, DataLoader) else pool
-    if not isinstance(source, str | bytes | Mapping) and hasattr(source, "__getitem__"):
-        if hasattr(source, "__len__"):
-            collate = pool.collate_fn if getattr(pool, "batch_sampler", None) else None
-            return Items(source, collate, _order(pool, len(source)), type(source).__name__)
-    if isinstance(source, torch.utils.data.IterableDataset):
-        parts = [_part(item) for item in pool]
-        if source is pool:
-            return as_pool(parts)
-        return as_pool(torch.cat([torch.as_tensor(part) for part in parts]))
-    raise TypeError(
-        f"pool is of type {type(pool).__name__}; it takes load_images(folder, 'all'), an array, a "
-        "tensor, or a data set or loader of PyTorch"
-    )
+    sized = hasattr(source, "__len__") and hasattr(source, "__getitem__")
+    if not sized or isinstance(source, str | bytes | Mapping):
+        raise TypeError(
+            f"pool is of type {type(pool).__name__}; it takes load_images(folder, 'all'), an array, "
+            "a tensor, or a data set or loader of PyTorch"
+        )
+    batches = getattr(pool, "batch_sampler", None)
+    order = range(len(source))
+    # A sampler may choose a part. A random one of all images would drop others each time.
+    if batches and not (type(batches) is BatchSampler and type(batches.sampler) is RandomSampler):
+        order = sorted({i for batch in batches for i in batch})
+    return Items(source, pool.collate_fn if batches else None, order, type(source).__name__)
 
 
 @dataclass(frozen=True)
@@ -101,51 +101,38 @@ class Items:
         else:
             images = _part(self.collate(items))
         images = _checked(images, self.name)
-        if not images.is_floating_point():
+        if images.dtype == torch.uint8:
             images = resize(images.permute(0, 2, 3, 1), img_size)
         return images.to(device)
-
-
-def _order(pool: object, count: int) -> Sequence[int]:
-    """Return the indices that a loader goes through, in an order that is always the same."""
-    batches = getattr(pool, "batch_sampler", None)
-    if type(batches) is BatchSampler and isinstance(batches.sampler, RandomSampler):
-        return range(count)
-    return range(count) if batches is None else sorted({i for batch in batches for i in batch})
 
 
 def _part(item: object) -> object:
     """Return the image, or the batch of them, out of a tuple or a mapping."""
     if isinstance(item, Mapping):
-        key = next((key for key in _KEYS if key in item), None)
-        if key is None:
+        if not (keys := [key for key in _KEYS if key in item]):
             raise TypeError(f"an item has the keys {list(item)}; its image should be under 'image'")
-        return item[key]
-    return item[0] if isinstance(item, tuple | list) and len(item) else item
+        return item[keys[0]]
+    return item[0] if isinstance(item, tuple | list) and item else item
 
 
 def _pixels(image: object, img_size: int | None) -> Tensor:
-    """Return an image as a tensor (3, H, W) or (H, W, 3)."""
     if isinstance(image, Image.Image):
         rgb = as_rgb(image)
-        if img_size is not None:
-            rgb = ImageOps.fit(rgb, (img_size, img_size), Image.Resampling.BICUBIC)
-        return torch.from_numpy(np.array(rgb))
+        size = rgb.size if img_size is None else (img_size, img_size)
+        image = np.array(ImageOps.fit(rgb, size, Image.Resampling.BICUBIC))
     if not isinstance(image, np.ndarray | Tensor):
         raise TypeError(f"an item is of type {type(image).__name__}, not an image, array or tensor")
     image = torch.as_tensor(image)
-    return image if image.ndim != 2 else image[None]
+    return image[None] if image.ndim == 2 else image
 
 
 def _checked(images: np.ndarray | Tensor, name: str) -> Tensor:
-    """Return images as uint8 or floats in [0, 1], (N, 3, H, W)."""
+    """Return images (N, 3, H, W), uint8 or floats in [0, 1]; ValueError or TypeError for others."""
     x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
     at = [axis for axis in (1, 3) if x.ndim == 4 and x.shape[axis] in (1, 3)]
     if len(at) != 1 or not len(x):
-        raise ValueError(
-            f"{name} has the shape {tuple(x.shape)}; expected is (N, 3, H, W) or (N, H, W, 3), or "
-            "grey with 1 for 3"
-        )
+        form = "(N, 3, H, W) or (N, H, W, 3), or grey with 1 for 3"
+        raise ValueError(f"{name} has the shape {tuple(x.shape)}; expected is {form}")
     x = x.movedim(at[0], 1).expand(-1, 3, -1, -1)
     if x.dtype == torch.uint8:
         return x

@@ -53,7 +53,7 @@ def find_source(
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
     folder = path if is_path else root / name
     official = None if is_path else OFFICIAL.get(name)
-    inner = folders.innermost(folder) if folder.is_dir() and not official else folder
+    inner = folder if official else folders.innermost(folder)
     splits, reasons = folders.find_splits(inner, split)
     if official:  # the folder `2750/` in `eurosat/` is no split
         splits = {split: path for split, path in splits.items() if split in official.splits}
@@ -155,38 +155,34 @@ def _image_folder(name: str, split: str, splits: dict[str, Path], data_set: Path
     if (train := splits.get("train")) in names and not names[train] & names[path]:
         theirs, ours = listed(sorted(names[path])), listed(sorted(names[train]))
         raise ValueError(f"{path} has the classes {theirs}, none of those in {train}: {ours}")
-    files, skipped = folders.class_files(path)
-    return _named(name, split, files, skipped, sorted(set().union(*names.values())), data_set)
+    classes = sorted(set().union(*names.values()))
+    return _named(name, split, folders.class_files(path), classes, data_set)
 
 
 def _undivided(name: str, split: str, path: Path, share: float | None, seed: int) -> ImageFiles:
     """Return all images of a folder without splits, or a part of them."""
     classes = folders.class_names(path)
     files, skipped = folders.class_files(path, labelled=bool(classes))
-    if share is None and split != "all":
-        what = f"the classes {listed(classes)}" if classes else "images without class folders"
-        raise ValueError(
-            f"{path} has {what}, but no train/ and test/ with class folders; take split='all', or "
-            f"test_share=0.2, which divides every class, instead of {split!r}"
-        )
     if share is not None:
         choices("split", split, ("test", "train"))
         keys = [f"{seed}/{file.relative_to(path).as_posix()}" for _, file in files]
         test = held_out(keys, np.array([label for label, _ in files]), share)
         files = [file for file, mine in zip(files, test == (split == "test"), strict=True) if mine]
-    if not files:
-        raise ValueError(f"test_share={share}: no class of {path} has enough images for {split!r}")
-    return _named(name, split, files, skipped, classes or [folders.UNLABELLED], path)
+        if not files:
+            raise ValueError(f"test_share={share} leaves no image of {path} for {split!r}")
+    elif split != "all":
+        what = f"the classes {listed(classes)}" if classes else "images without class folders"
+        raise ValueError(
+            f"{path} has {what}, but no train/ and test/ with class folders; take split='all', or "
+            f"test_share=0.2, which divides every class, instead of {split!r}"
+        )
+    return _named(name, split, (files, skipped), classes or [folders.UNLABELLED], path)
 
 
 def _named(
-    name: str,
-    split: str,
-    files: list[tuple[str, Path]],
-    skipped: list[str],
-    classes: list[str],
-    data_set: Path,
+    name: str, split: str, found: tuple[list, list], classes: list[str], data_set: Path
 ) -> ImageFiles:
+    files, skipped = found
     if skipped:
         what = f"{len(files)} images; skipped {len(skipped)} others: {listed(skipped, 5)}"
         logger.warning("%s/%s: %s", name, split, what)

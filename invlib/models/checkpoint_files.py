@@ -1,8 +1,7 @@
 """Read weights from the files that people have, and find one network's tensors among them.
 
-Read are safetensors files and files of ``torch.save``: ``.pth``, ``.pt``, ``.ckpt``, ``.pth.tar``,
-``.bin``, whatever the name. No code of a file is run: beside tensors and plain Python values, only
-the types of `HARMLESS` are built.
+Read are safetensors files and those of ``torch.save``, whatever their names: ``.pth``, ``.ckpt``, …
+No code of a file is run: beside tensors and plain Python values, only `HARMLESS` types are built.
 """
 
 from __future__ import annotations
@@ -28,13 +27,12 @@ __all__ = ["HARMLESS", "Weights", "find_network", "read_weights"]
 
 _TYPES = (argparse.Namespace, SimpleNamespace, np.dtype, np.ndarray, dict, list, int, float)
 _TYPES += (frozenset, range, slice, date, datetime, timedelta, timezone)
-_DICTS = """pytorch_lightning.utilities.parsing.AttributeDict
-    lightning.pytorch.utilities.parsing.AttributeDict lightning.fabric.utilities.data.AttributeDict
-    lightning_fabric.utilities.data.AttributeDict"""
+_LIGHTNING = """pytorch_lightning.utilities.parsing lightning.pytorch.utilities.parsing
+    lightning_fabric.utilities.data lightning.fabric.utilities.data"""
 _PATHS = """pathlib.PosixPath pathlib.WindowsPath pathlib.PurePosixPath pathlib.PureWindowsPath
     pathlib._local.PosixPath pathlib._local.WindowsPath"""
-# What a file of ``torch.save`` may hold beside tensors and plain values: the name in the file, and
-# what is built. Stand-ins are built where a package may be absent or the unpickler fills no other.
+# By the name in a file, what is built. It is a stand-in where a package may be absent, or where
+# the unpickler fills no such type.
 HARMLESS: dict[str, Any] = {
     **{f"{kind.__module__}.{kind.__qualname__}": kind for kind in _TYPES},
     **{f"numpy.dtypes.{name}": getattr(np.dtypes, name) for name in np.dtypes.__all__},
@@ -43,7 +41,7 @@ HARMLESS: dict[str, Any] = {
         for core in ("core", "_core")
         for value in (np.float64(0), np.zeros(1))
     },
-    **dict.fromkeys(_DICTS.split(), dict),
+    **{f"{module}.AttributeDict": dict for module in _LIGHTNING.split()},
     **dict.fromkeys(_PATHS.split(), PurePosixPath),
     "collections.defaultdict": lambda *_: {},
     "collections.deque": lambda *_: [],
@@ -52,17 +50,13 @@ HARMLESS: dict[str, Any] = {
 
 # Entries of a checkpoint that hold the weights as trained; the first that is there is read.
 _ENTRIES = ("state_dict", "model_state_dict", "model_state", "model", "net", "module", "weights")
-# What wrappers write into a name, anywhere.
 _WRAPPED = re.compile(r"\b(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-# Tensors that only a training uses.
-_OF_TRAINING = ("n_averaged", "mask_token")
-# Names of other libraries, and the call that gives the module.
-_TRANSFORMERS = "transformers.AutoModel.from_pretrained({folder!r})"
-_FOREIGN = (
-    (r"(^|\.)(embeddings|embedder|vision_model)\.", "Hugging Face transformers", _TRANSFORMERS),
-    (r"encoder_layer_\d|(^|\.)features\.\d", "torchvision", "a model of torchvision.models"),
-    (r"(^|\.)visual\.", "CLIP", "the `visual` of open_clip.create_model(...)"),
-)
+_OF_TRAINING = ("n_averaged", "mask_token")  # tensors that only a training uses
+_FOREIGN = {  # names of other libraries, and what gives the module
+    r"(^|\.)(embeddings|embedder|vision_model)\.": "transformers.AutoModel.from_pretrained({!r})",
+    r"encoder_layer_\d|(^|\.)features\.\d": "a model of torchvision.models",
+    r"(^|\.)visual\.": "the `visual` of open_clip.create_model(...)",
+}
 
 
 class Weights(NamedTuple):
@@ -75,11 +69,10 @@ class Weights(NamedTuple):
 
 
 def read_weights(path: Path, *, entry: str | None = None) -> Weights:
-    """Return the tensors of a file. Their names are the file's own, see `find_network`.
+    """Return the tensors of a file, by the names they have there.
 
-    Of a checkpoint, it is those of `entry`. Default: the only entry that holds weights, or the
-    first of ``state_dict``, ``model_state_dict``, ``model_state``, ``model``, ``net``, ``module``,
-    ``weights``. A name that is no entry is left to `find_network`.
+    Of a checkpoint, those of `entry`: by default the first of ``state_dict``, ``model_state_dict``,
+    ``model_state``, ``model``, ``net``, ``module`` and ``weights``, or else the only one with weights.
 
     Raises
     ------
@@ -90,7 +83,14 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     with open(path, "rb") as file:
         start = file.read(64)
     if start[8:9] == b"{":
-        return _read_safetensors(path, entry)
+        try:
+            with safe_open(path, "pt") as file:
+                settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            why = f"is no complete safetensors file: {error}"
+            raise ValueError(f"weights={str(path)!r} {why}") from error
+        return Weights(tensors, settings, entry=entry)
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return _weights_in(_load(path), path, entry)
     kind = "neither a safetensors file nor one of torch.save" if start else "empty"
@@ -101,18 +101,6 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     raise ValueError(f"weights={str(path)!r} is {kind}")
 
 
-def _read_safetensors(path: Path, entry: str | None) -> Weights:
-    try:
-        with safe_open(path, "pt") as file:
-            settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"weights={str(path)!r} is no complete safetensors file: {error}"
-        ) from error
-    return Weights(tensors, settings, entry=entry)
-
-
 def _load(path: Path) -> object:
     """Return what ``torch.save`` wrote; ValueError for a type that is not in `HARMLESS`."""
     allowed = [(value, name) for name, value in HARMLESS.items()]
@@ -120,9 +108,8 @@ def _load(path: Path) -> object:
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage in many ways
-        text = str(error).split("WeightsUnpickler error:")[-1].strip()
-        reason = text.splitlines()[0] if text else type(error).__name__
-        what = f"is damaged, or no file of torch.save ({reason[:200]})"
+        text = str(error).split("WeightsUnpickler error:")[-1].strip() or type(error).__name__
+        what = f"is damaged, or no file of torch.save ({text.splitlines()[0][:200]})"
         if refused := re.search(r"GLOBAL ([\w.]+)", text):
             what = (
                 f"holds a {refused[1]}, and reading that could run code. If you trust the file, "
@@ -137,14 +124,13 @@ def _weights_in(content: object, path: Path, entry: str | None) -> Weights:
     """Return the tensors by name that a checkpoint holds, itself or in one of its entries."""
     notes, others = [], []
     while entry in (inside := _entries(content)) or not _is_state(content):
-        key = next((key for key in (entry, *_ENTRIES) if key in inside), None)
-        if key is None and len(inside) == 1:
-            (key,) = inside
+        only = list(inside) if len(inside) == 1 else []
+        key = next((key for key in (entry, *_ENTRIES, *only) if key in inside), None)
         if key is None:
-            holds = f"weights in {', '.join(map(repr, inside))}; choose one with entry=…"
-            if not inside:
-                has = f" of {listed([*map(repr, content)])}" if isinstance(content, dict) else ""
-                holds = f"a {type(content).__name__}{has}, not tensors by name"
+            has = f" of {listed([*map(repr, content)])}" if isinstance(content, dict) else ""
+            holds = f"a {type(content).__name__}{has}, not tensors by name"
+            if inside:
+                holds = f"weights in {', '.join(map(repr, inside))}; choose one with entry=…"
             raise ValueError(f"weights={str(path)!r} holds {holds}")
         others += [repr(other) for other in inside if other != key]
         notes.append(f"weights of entry {key!r}")
@@ -169,16 +155,11 @@ def _entries(content: object) -> dict[str, Mapping]:
 
 
 def find_network(weights: Weights, own: Collection[str], path: Path) -> Weights:
-    """Return the tensors of a network by its own names.
+    """Return the tensors of a network by its own names; `own` has them, without the head.
 
-    The network is where most of its names, `own` (without the head), stand behind one prefix, such
-    as ``module.`` or ``model.module.encoder.``. Tensors without that prefix are left out. If
-    several such networks are there, ``weights.entry`` is a part of the prefix: ``"teacher"``.
-
-    Raises
-    ------
-    ValueError
-        If there are several such networks, or none, because the names are another library's.
+    Most of them stand behind one prefix, such as ``model.module.``, and tensors without it are left
+    out. Of several such networks, ``weights.entry`` is a part of the prefix: ``"teacher"``.
+    ValueError if there are several, or if the names are another library's.
 
     Examples
     --------
@@ -189,24 +170,23 @@ def find_network(weights: Weights, own: Collection[str], path: Path) -> Weights:
     plain = {_WRAPPED.sub("", key): value for key, value in weights.tensors.items()}
     wrapped = sorted({word for key in weights.tensors for word in _WRAPPED.findall(key)})
     notes = [*weights.notes, *(f"{word + '.'!r} stripped" for word in wrapped)]
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter()  # how many of the network's names stand behind a prefix
     for key in plain:
         starts = [0, *(dot.end() for dot in re.finditer(r"\.", key))]
         counts.update(key[:start] for start in starts if key[start:] in own)
     if weights.entry is not None:
         part = f".{weights.entry.strip('.')}."
-        named = Counter({p: count for p, count in counts.items() if part in f".{p}"})
-        if not named:
-            there = "; ".join([*notes, f"prefixes {', '.join(map(repr, sorted(counts)[:5]))}"])
+        there = "; ".join([*notes, f"prefixes {', '.join(map(repr, sorted(counts)[:5]))}"])
+        counts = Counter({p: count for p, count in counts.items() if part in f".{p}"})
+        if not counts:
             raise ValueError(f"entry={weights.entry!r} is not in {str(path)!r}: {there}")
-        counts = named
     best = max(counts.values(), default=0)
     prefixes = sorted(prefix for prefix, count in counts.items() if count == best)
-    for names, library, call in _FOREIGN if best < len(own) / 2 else ():
-        if any(re.search(names, key) for key in plain):
+    for names, module in _FOREIGN.items() if best < len(own) / 2 else ():
+        if key := next((key for key in plain if re.search(names, key)), None):
             raise ValueError(
-                f"weights={str(path)!r} has the names of {library}; load it there, and give the "
-                f"module to wrap_model({call.format(folder=str(path.parent))}, …)"
+                f"weights={str(path)!r} has names of another library, such as {key}; load it there, "
+                f"and give the module to wrap_model: {module.format(str(path.parent))}"
             )
     if len(prefixes) > 1 and best >= len(own) / 2:
         shown = ", ".join(repr(prefix.rstrip(".")) for prefix in prefixes)
@@ -214,8 +194,7 @@ def find_network(weights: Weights, own: Collection[str], path: Path) -> Weights:
     prefix = prefixes[0] if len(prefixes) == 1 else ""
     if prefix:
         notes.append(f"prefix {prefix!r} stripped")
-    inside = [key for key in plain if key.startswith(prefix)]
-    found = {key[len(prefix) :]: plain[key] for key in inside}
+    found = {k.removeprefix(prefix): v for k, v in plain.items() if k.startswith(prefix)}
     left_out = [key for key in plain if not key.startswith(prefix)]
     left_out += [key for key in _OF_TRAINING if found.pop(key, None) is not None]
     if left_out:
