@@ -188,6 +188,7 @@ def compare(
         layers=layers,
         subspace_k=subspace_k,
         pool=getattr(pool, "name", "tensor"),
+        **{f"notes_{short}": model.notes for short, model in models.items() if model.notes},
     )
     out.attrs = {"kind": "comparison"} | provenance(
         parameters=parameters,

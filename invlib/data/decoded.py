@@ -69,28 +69,20 @@ class ImageFiles:
     class_names: tuple[str, ...]
 
     def source(self, indices: np.ndarray | None = None, *, upright: bool = True) -> Source:
-        """Return the images at `indices`, in that order, or all. Only these are decoded.
-
-        `upright` applies their EXIF orientation, see `invlib.data.pictures`.
-        """
+        """Return the images at `indices`, in that order, or all. Only these are decoded."""
         chosen = np.arange(len(self.paths)) if indices is None else indices
-        paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
-        side = self._side()
+        paths, labels, names = (
+            [self.paths[i] for i in chosen],
+            self.labels[chosen],
+            self.class_names,
+        )
+        side, stamps = self._side(), [file_stamp(path) for path in paths]
         return Source(
             name=self.name,
             split=self.split,
-            identity=[
-                side,
-                upright,
-                [file_stamp(p) for p in paths],
-                labels.tolist(),
-                self.class_names,
-            ],
+            identity=[side, upright, stamps, labels.tolist(), names],
             read=lambda: Pixels(
-                (len(paths), side, side, 3),
-                _decode_files(paths, side, upright),
-                labels,
-                self.class_names,
+                (len(paths), side, side, 3), _decode_files(paths, side, upright), labels, names
             ),
         )
 
@@ -209,10 +201,7 @@ def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
 
 
 def _decode_files(paths: Sequence[Path], side: int, upright: bool) -> Iterator[np.ndarray]:
-    """Yield blocks of square images, decoded in threads: Pillow releases the interpreter lock.
-
-    ValueError at the end if files cannot be read: it has their number and names some.
-    """
+    """Yield blocks of square images, decoded in threads: Pillow releases the interpreter lock."""
     problems: list[str] = []
 
     def decode(path: Path) -> np.ndarray:
@@ -230,7 +219,7 @@ def _decode_files(paths: Sequence[Path], side: int, upright: bool) -> Iterator[n
             block = list(pool.map(decode, paths[start : start + _BLOCK]))
             bar.update(len(block))
             yield np.stack(block)
-    if problems:
+    if problems:  # all together, so that one attempt names them all
         count = f"{len(problems)} of {len(paths)} images cannot be read; move them away: "
         raise ValueError((count if len(problems) > 1 else "") + listed(sorted(problems)))
 

@@ -230,10 +230,10 @@ def load_images(
     root : path, optional
         The folder of data sets; default ``$INVLIB_DATA``, else ``data/datasets``.
     test_share : float, optional
-        Divide a folder without splits into ``train`` and ``test``: the share of each class that
-        `split_seed` and a hash of the files' names put into ``test``, rounded down.
+        Divide a folder without splits: so much of each class is ``test``, the rest ``train``, by
+        `split_seed` and the files' names.
     upright : bool
-        Turn image files as their EXIF orientation says. False keeps them as torchvision does.
+        Turn image files as their EXIF orientation says; torchvision's ``ImageFolder`` does not.
 
     Returns
     -------

@@ -55,13 +55,11 @@ def as_pool(pool: object) -> ImageSet | Tensor | Items:
         return ImageSet(pixels, np.zeros(len(pixels), int), (UNLABELLED,), "array", "all")
     sized = hasattr(source, "__len__") and hasattr(source, "__getitem__")
     if not sized or isinstance(source, str | bytes | Mapping):
-        raise TypeError(
-            f"pool is of type {type(pool).__name__}; it takes load_images(folder, 'all'), an array, "
-            "a tensor, or a data set or loader of PyTorch"
-        )
+        may = "load_images(folder, 'all'), an array, a tensor, a list, a data set or a loader"
+        raise TypeError(f"pool is of type {type(pool).__name__}; it may be {may}")
     batches = getattr(pool, "batch_sampler", None)
     order = range(len(source))
-    # A sampler may choose a part. A random one of all images would drop others each time.
+    # A sampler may choose a part. A random one of all images may drop others each time.
     if batches and not (type(batches) is BatchSampler and type(batches.sampler) is RandomSampler):
         order = sorted({i for batch in batches for i in batch})
     return Items(source, pool.collate_fn if batches else None, order, type(source).__name__)

@@ -55,16 +55,19 @@ def find_source(
     official = None if is_path else OFFICIAL.get(name)
     inner = folder if official else folders.innermost(folder)
     splits, reasons = folders.find_splits(inner, split)
-    if official:  # the folder `2750/` in `eurosat/` is no split
+    if official:
         splits = {split: path for split, path in splits.items() if split in official.splits}
+        if not splits and set(folders.class_names(folder)) - {"2750"}:  # which is EuroSAT's own
+            raise ValueError(
+                f"name={name!r} is a data set to download, and there is a folder {folder} without "
+                "train/ and test/; rename it, or give its path to read it"
+            )
     if splits and test_share is not None:
-        raise ValueError(
-            f"test_share={test_share}: {inner} has splits, {', '.join(sorted(splits))}"
-        )
+        raise ValueError(f"test_share={test_share}: {inner} has splits: {listed(sorted(splits))}")
     if splits:
-        for reason in reasons:
-            logger.warning("%s", reason)
         place = splits[choices("split", split, splits)]
+        if reasons:
+            logger.warning("%s", "; ".join(reasons))
         if place.is_file():
             return _archive(folder.name, split, place)
         return _image_folder(folder.name, split, splits, inner)
@@ -81,7 +84,7 @@ def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> s
     layout = "train.npz and test.npz, or images as train/<class>/*.jpg and test/<class>/*.jpg"
     if folder.is_dir():
         why = "; ".join(reasons) or f"{folder} has no train/ and test/ with class folders"
-        return f"{why}; {'it' if not reasons else folder} should hold {layout}"
+        return f"{why}; {folder} should hold {layout}"
     return (
         f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
         f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."
@@ -148,13 +151,13 @@ def _classes_json(folder: Path) -> dict[str, str] | None:
 
 
 def _image_folder(name: str, split: str, splits: dict[str, Path], data_set: Path) -> ImageFiles:
-    # Classes of all splits together, so that every split numbers them alike.
-    path = splits[split]
     places = {place for place in splits.values() if place.is_dir()}
     names = {place: set(folders.class_names(place)) for place in places}
-    if (train := splits.get("train")) in names and not names[train] & names[path]:
+    path, train = splits[split], splits.get("train")
+    if not names.get(train, names[path]) & names[path]:
         theirs, ours = listed(sorted(names[path])), listed(sorted(names[train]))
         raise ValueError(f"{path} has the classes {theirs}, none of those in {train}: {ours}")
+    # Classes of all splits together, so that every split numbers them alike.
     classes = sorted(set().union(*names.values()))
     return _named(name, split, folders.class_files(path), classes, data_set)
 

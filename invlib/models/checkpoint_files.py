@@ -72,13 +72,9 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     """Return the tensors of a file, by the names they have there.
 
     Of a checkpoint, those of `entry`: by default the first of ``state_dict``, ``model_state_dict``,
-    ``model_state``, ``model``, ``net``, ``module`` and ``weights``, or else the only one with weights.
-
-    Raises
-    ------
-    ValueError
-        The file is incomplete or of another kind, holds a type that is not read, or several
-        entries with weights. The message says what to do.
+    ``model_state``, ``model``, ``net``, ``module`` and ``weights``, or else the only one with any.
+    ValueError if the file is incomplete or of another kind, holds a type that is not read, or
+    several entries with weights: the message says what to do.
     """
     with open(path, "rb") as file:
         start = file.read(64)
@@ -185,7 +181,7 @@ def find_network(weights: Weights, own: Collection[str], path: Path) -> Weights:
     for names, module in _FOREIGN.items() if best < len(own) / 2 else ():
         if key := next((key for key in plain if re.search(names, key)), None):
             raise ValueError(
-                f"weights={str(path)!r} has names of another library, such as {key}; load it there, "
+                f"weights={str(path)!r} has names of another library, such as {key}; load it there "
                 f"and give the module to wrap_model: {module.format(str(path.parent))}"
             )
     if len(prefixes) > 1 and best >= len(own) / 2:

@@ -32,16 +32,12 @@ def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> N
     own = net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]
     problems += [f"{key} is not in the model" for key in state.keys() - own.keys()]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}"
-        for key in own.keys() & state.keys()
-        if own[key].shape != state[key].shape
-    ]
-    problems += [
-        f"{key} is {state[key].dtype}, the model has {own[key].dtype}"
-        for key in own.keys() & state.keys()
-        if own[key].is_floating_point() and not state[key].is_floating_point()
-    ]
+    for key in own.keys() & state.keys():
+        here, there = own[key], state[key]
+        if here.shape != there.shape:
+            problems += [f"{key} is {tuple(there.shape)}, the model has {tuple(here.shape)}"]
+        elif here.is_floating_point() and not there.is_floating_point():
+            problems += [f"{key} is {there.dtype}, the model has {here.dtype}"]
     if problems:
         shown, more = sorted(problems)[:5], len(problems) - 5
         raise ValueError(
@@ -80,8 +76,8 @@ def load_model(
         are resampled (bicubic, by timm). Default: the size the weights were trained at; 32 for
         ``conv4`` and ``…_cifar``.
     num_classes
-        Default: that of the weights. Another number gives a new head, drawn from `seed`, and so do
-        weights without this network's head.
+        Default: that of the weights. Another number, or weights without a head, give a new one,
+        drawn from `seed`.
     entry
         The part of a checkpoint to read, if not the usual one: ``"state_dict_ema"``, ``"teacher"``.
 

@@ -377,6 +377,16 @@ def test_few_images_need_no_setting_of_their_own(models, pool):
         compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=10)
 
 
+def test_a_result_tells_how_its_weights_were_read(models, pool, tmp_path):
+    torch.save(
+        {f"module.{k}": v for k, v in models[1].net.state_dict().items()}, tmp_path / "w.pth"
+    )
+    read = load_model("vit_pico_patch8_32", weights=tmp_path / "w.pth")
+    ds = compare(models[0], read, pool, n=5, seeds=[0], stir=False)
+    parameters = json.loads(ds.attrs["parameters"])
+    assert parameters["notes_ft"] == ["prefix 'module.' stripped"] and "notes_pt" not in parameters
+
+
 def test_what_holds_images_serves_as_a_pool(models, pool):
     """The same images, out of a tensor's order, an array's, a data set's and a loader's."""
     floats, options = pool.tensor(), dict(n=20, seeds=[0], stir=False)

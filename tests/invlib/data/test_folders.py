@@ -185,8 +185,15 @@ def test_a_folder_without_splits_is_divided_on_request(root):
     with pytest.raises(ValueError, match="test_share=0.05 leaves no image of .*unsplit for 'test'"):
         load_images("unsplit", "test", test_share=0.05)
     put(root, "split/train/ant/0.png")
-    with pytest.raises(ValueError, match="test_share=0.3: .*split has splits, train"):
+    with pytest.raises(ValueError, match="test_share=0.3: .*split has splits: train"):
         load_images("split", "test", test_share=0.3)
+
+
+def test_a_folder_with_the_name_of_a_download_is_not_passed_over(root):
+    put(root, "cifar10/ant/0.png", "cifar10/bee/0.png")
+    with pytest.raises(ValueError, match="name='cifar10' is a data set to download, and there is"):
+        load_images("cifar10", "train")
+    assert seen(root / "cifar10", "all") == (("ant", "bee"), [1, 1])
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes"])

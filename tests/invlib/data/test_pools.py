@@ -151,7 +151,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         (Pictures(lambda image, k: (k, image)), TypeError, "an item is of type int"),
         ([FLOATS[0], FLOATS[1, :, :8]], ValueError, "images of list differ in size"),
         (["a.jpg"], TypeError, "an item is of type str"),
-        ("folder", TypeError, "pool is of type str; it takes load_images"),
+        ("folder", TypeError, "pool is of type str; it may be load_images"),
         ({"image": PIXELS}, TypeError, "pool is of type dict"),
         (3, TypeError, "pool is of type int"),
     ],
