@@ -119,6 +119,11 @@ def test_averaged_models_of_torch(tmp_path):
     assert same(model, 0.5) and "left out: n_averaged" in model.notes
 
 
+def test_a_mask_token_of_the_pretraining_is_left_out(tmp_path):
+    model = load_model(NAME, weights=stored(tmp_path, STATE | {"mask_token": torch.zeros(1, 32)}))
+    assert same(model) and model.notes == ("left out: mask_token",)
+
+
 def lightning(package):
     """The type of Lightning's hyper-parameters, under a package that is not installed."""
     kind = type("AttributeDict", (dict,), {"__module__": package})
