@@ -31,7 +31,7 @@ def find_splits(folder: Path, split: str) -> tuple[dict[str, Path], list[str]]:
     one if that is another, such as ``validation``. Without a labelled test split, ``val`` is it.
     A folder has splits if one in it is called like a split, or `split`.
     """
-    found = {path.stem: path for path in sorted(folder.glob("*.npz"))}
+    found = {path.stem: path for path in sorted(folder.glob("*.npz")) if path.is_file()}
     folders, reasons = _folders(folder), []
     called = _called_splits(folders)
     for path in folders if called or split in [path.name for path in folders] else ():

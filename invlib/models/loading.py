@@ -129,7 +129,8 @@ def load_model(
         raise ValueError(f"entry={entry!r} needs weights=…, the path of a checkpoint")
     model = StagedModel(net, name=name, img_size=family.input_size(net))
     if state is not None:
-        classes = getattr(state.get(f"{heads[0]}weight"), "shape", [num_classes])[0]
+        sizes = [len(state[f"{head}weight"]) for head in heads if f"{head}weight" in state]
+        classes = sizes[0] if sizes else num_classes
         model.with_head(task, classes, seed=seed)
         notes += _completed(net, state, heads, seed)
         fit(net, state, name=name, path=path)

@@ -142,6 +142,12 @@ def test_a_corrupt_archive_is_refused_by_name_and_leaves_nothing(root, tmp_path,
     assert len(load_images("mine", "train")) == 12
 
 
+def test_a_folder_called_like_an_archive_is_none(root):
+    (root / "mine/train.npz").mkdir(parents=True)
+    with pytest.raises(ValueError, match="mine has no train/ and test/"):
+        load_images("mine", "train")
+
+
 def test_classes_that_are_not_json_are_refused_by_name(root):
     put_archive(root / "mine")
     (root / "mine" / "classes.json").write_text("[")
