@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = [
     "AUGMENTATIONS",
@@ -21,6 +21,7 @@ __all__ = [
     "STARTS",
     "TASKS",
     "choices",
+    "listed",
     "nearest",
     "unknown",
     "whole_numbers",
@@ -53,6 +54,18 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
     """
     match = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def listed(names: Collection[str], most: int = 3) -> str:
+    """Return up to `most` of the names, and how many there are if they are more.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], 2)
+    'a, b, … (3)'
+    """
+    shown = ", ".join(list(names)[:most])
+    return f"{shown}, … ({len(names)})" if len(names) > most else shown
 
 
 def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:

@@ -144,6 +144,9 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
     for place in places:
         if place.is_file():
             return place.resolve()
+        if place.is_dir():
+            inside = ", ".join(sorted(file.name for file in place.iterdir())[:9])
+            raise FileNotFoundError(f"weights={place} is a folder; name a file in it: {inside}")
     beside = [f.name for p in places if p.parent.is_dir() for f in p.parent.iterdir()]
     raise FileNotFoundError(
         f"weights={os.fspath(path)!r} is no file; looked for "

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+import psutil
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -159,8 +161,13 @@ class Section(BaseModel):
 
         Modules, functions, arrays and IPython's names are ignored. If the cell is run again by
         hand, all names that are no parameters are ignored, because the notebook has defined
-        variables.
+        variables. A kernel of another Python than papermill's is refused.
         """
+        if other := _other_python():
+            raise ParameterError(
+                f"{cls.name}: papermill runs in {other}, but started the kernel of {sys.prefix}; "
+                "start it as `JUPYTER_PATH= JUPYTER_PREFER_ENV_PATH=1 papermill …`"
+            )
         known = _every_parameter(cls)
         again = _CHECKED in namespace
         given = {
@@ -247,6 +254,19 @@ class Section(BaseModel):
         text = yaml.safe_dump(other, default_flow_style=True, sort_keys=False, width=10**6)
         words = ["papermill", str(self.notebook), "out.ipynb", *file]
         return shlex.join(words + (["-y", text.strip()] if other else []))
+
+
+def _other_python() -> Path | None:
+    """Return the folder of the papermill that started this kernel, if it is another Python's."""
+    parent = psutil.Process().parent()
+    words = parent.cmdline() if parent else []
+    at = [Path(word) for word in words[:3]]
+    if not any(path.name == "papermill" for path in at):
+        return None  # a server may well start kernels of other environments: one chooses them
+    own = {Path(sys.executable).parent, Path(sys.prefix, "bin"), Path(sys.prefix, "Scripts")}
+    mine = {folder.resolve() for folder in own}
+    folders = [path.parent.resolve() for path in at if path.is_absolute()]
+    return folders[0] if folders and not mine & set(folders) else None
 
 
 def section_class(name: str) -> type[Section]:

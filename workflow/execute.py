@@ -11,18 +11,27 @@ import sys
 import time
 from pathlib import Path
 
-# before Jupyter is imported: this environment's kernel, not one of the same name at home
-os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 # progress bars would end up in the page
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import nbformat
 import papermill
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts the kernel of this very Python, whatever kernels JUPYTER_PATH and the home have."""
+
+    @default("kernel_spec_manager")
+    def _kernel_spec_manager_default(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])  # then "python3" is ipykernel's own, from here
 
 
 def main() -> int:
@@ -53,6 +62,7 @@ def main() -> int:
             os.fspath(running),
             parameters=parameters,
             kernel_name="python3",
+            kernel_manager_class=ThisPython,
             progress_bar=False,
             log_output=False,
             # not that its sockets are unencrypted, which stay on this machine

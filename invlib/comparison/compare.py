@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from invlib.comparison.representations import layer_grams
 from invlib.data.images import ImageSet
+from invlib.data.pools import as_pool
 from invlib.inversion.cache import cached_invert
 from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
 from invlib.inversion.rules import Rule, named
@@ -38,7 +39,7 @@ _PICTURE = ("example", "y", "x", "channel")
 def compare(
     pretrained: StagedModel,
     finetuned: StagedModel,
-    pool: ImageSet | Tensor,
+    pool: ImageSet | Tensor | object,
     *,
     n: int = 500,
     seeds: Iterable[int] = (0, 1, 2),
@@ -51,7 +52,7 @@ def compare(
     init: str = "noise",
     snapshots: Iterable[int] | None = None,
     tolerance: float | None = None,
-    subspace_k: int = 10,
+    subspace_k: int | None = None,
     cache: bool | str | Path = True,
     chunk: int | None = None,
     jackknife: str = "diagonal",
@@ -65,7 +66,8 @@ def compare(
     pretrained, finetuned
         Two models with the same layers and image size.
     pool
-        Where images come from: an `ImageSet`, or floats (N, 3, H, W) in [0, 1].
+        Where images come from: an `ImageSet`, floats (N, 3, H, W) in [0, 1], or another array,
+        a data set or a loader of PyTorch, as in `invlib.data.pools.as_pool`.
     n
         Images per seed (paper A: 500). The debiased estimator needs at least 4.
     seeds
@@ -85,7 +87,7 @@ def compare(
     tolerance
         A relative distance at which an image is left alone, as in `invert`.
     subspace_k
-        Principal directions that span a layer's subspace; at most n − 1.
+        Principal directions that span a layer's subspace; at most n − 1. Default: 10, or n − 1.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
         Those by a rule of your own are not: no key says what its code does.
@@ -120,7 +122,8 @@ def compare(
     {'estimator': 2, 'seed': 1, 'ref_layer': 4, 'layer': 4}
     """
     started = time.perf_counter()
-    _check_kinds(pretrained, finetuned, pool)
+    pool = as_pool(pool)
+    _check_kinds(pretrained, finetuned)
     seeds, layers = whole_numbers("seeds", seeds), check_layers(pretrained, layers)
     if len(pretrained.stages) != len(finetuned.stages) or pretrained.img_size != finetuned.img_size:
         raise ValueError(
@@ -137,6 +140,7 @@ def compare(
             f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
             f"{len(pool)} in the pool"
         )
+    subspace_k = min(10, n - 1) if subspace_k is None else subspace_k
     if not 1 <= subspace_k < n:
         raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to n - 1, with n={n} images")
     if examples < 0:
@@ -184,6 +188,7 @@ def compare(
         layers=layers,
         subspace_k=subspace_k,
         pool=getattr(pool, "name", "tensor"),
+        **{f"notes_{short}": model.notes for short, model in models.items() if model.notes},
     )
     out.attrs = {"kind": "comparison"} | provenance(
         parameters=parameters,
@@ -195,8 +200,8 @@ def compare(
     return out
 
 
-def _check_kinds(pretrained: object, finetuned: object, pool: object) -> None:
-    """Raise TypeError unless these are two models and images, all with float32 numbers."""
+def _check_kinds(pretrained: object, finetuned: object) -> None:
+    """Raise TypeError unless these are two models with float32 numbers."""
     dtypes = {}
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
         if not isinstance(model, StagedModel):
@@ -205,13 +210,6 @@ def _check_kinds(pretrained: object, finetuned: object, pool: object) -> None:
                 "load_model(...)"
             )
         dtypes[name] = next(model.net.parameters()).dtype
-    if not isinstance(pool, ImageSet | Tensor):
-        raise TypeError(
-            f"pool is of type {type(pool).__name__}; a comparison takes an ImageSet, from "
-            "load_images(...), or a tensor (N, 3, H, W) of floats in [0, 1]"
-        )
-    if isinstance(pool, Tensor) and pool.is_floating_point():
-        dtypes["pool"] = pool.dtype
     for name, dtype in dtypes.items():
         if dtype != torch.float32:
             raise TypeError(f"{name} is {dtype}; a comparison takes float32: {name}.float()")

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,13 +16,15 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from invlib.data.pictures import as_rgb, open_picture
 from invlib.files import atomic, lock
+from invlib.names import listed
 from invlib.paths import cache_root
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
 
 # Part of every key. Raise it when the decoder gives other pixels for the same source.
-_DECODER = 1
+_DECODER = 2
 # Image files are resized to one of these sides: 224 for photographs, less for smaller files.
 _SIDES = (224, 128, 96, 64, 32)
 _BLOCK = 256  # image files decoded at a time
@@ -67,17 +68,21 @@ class ImageFiles:
     labels: np.ndarray  # (N,)
     class_names: tuple[str, ...]
 
-    def source(self, indices: np.ndarray | None = None) -> Source:
+    def source(self, indices: np.ndarray | None = None, *, upright: bool = True) -> Source:
         """Return the images at `indices`, in that order, or all. Only these are decoded."""
         chosen = np.arange(len(self.paths)) if indices is None else indices
-        paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
-        side = self._side()
+        paths, labels, names = (
+            [self.paths[i] for i in chosen],
+            self.labels[chosen],
+            self.class_names,
+        )
+        side, stamps = self._side(), [file_stamp(path) for path in paths]
         return Source(
             name=self.name,
             split=self.split,
-            identity=[side, [file_stamp(p) for p in paths], labels.tolist(), self.class_names],
+            identity=[side, upright, stamps, labels.tolist(), names],
             read=lambda: Pixels(
-                (len(paths), side, side, 3), _decode_files(paths, side), labels, self.class_names
+                (len(paths), side, side, 3), _decode_files(paths, side, upright), labels, names
             ),
         )
 
@@ -195,9 +200,17 @@ def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:
         file.write(np.ascontiguousarray(block, np.uint8).data)
 
 
-def _decode_files(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
+def _decode_files(paths: Sequence[Path], side: int, upright: bool) -> Iterator[np.ndarray]:
     """Yield blocks of square images, decoded in threads: Pillow releases the interpreter lock."""
-    decode = partial(_decode_file, side=side)
+    problems: list[str] = []
+
+    def decode(path: Path) -> np.ndarray:
+        try:
+            return _decode_file(path, side=side, upright=upright)
+        except ValueError as error:
+            problems.append(str(error))
+            return np.zeros((side, side, 3), np.uint8)
+
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
         tqdm(total=len(paths), desc="decoding", unit="img", disable=None) as bar,
@@ -206,24 +219,22 @@ def _decode_files(paths: Sequence[Path], side: int) -> Iterator[np.ndarray]:
             block = list(pool.map(decode, paths[start : start + _BLOCK]))
             bar.update(len(block))
             yield np.stack(block)
+    if problems:  # all together, so that one attempt names them all
+        count = f"{len(problems)} of {len(paths)} images cannot be read; move them away: "
+        raise ValueError((count if len(problems) > 1 else "") + listed(sorted(problems)))
 
 
-def _decode_file(path: Path, *, side: int) -> np.ndarray:
-    try:
-        with _open_image(path) as image:
-            fitted = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
-    except (OSError, SyntaxError) as error:  # Pillow raises it for a broken PNG
-        raise ValueError(f"{path} is not a complete image ({error})") from error
-    return np.asarray(fitted)
+def _decode_file(path: Path, *, side: int, upright: bool) -> np.ndarray:
+    with open_picture(path) as image:
+        try:
+            rgb = as_rgb(image, upright=upright)
+        except (OSError, SyntaxError) as error:  # Pillow raises it for a broken PNG
+            raise ValueError(f"{path} is not a complete image ({error})") from error
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+    return np.asarray(ImageOps.fit(rgb, (side, side), Image.Resampling.BICUBIC))
 
 
 def _shorter_side(path: Path) -> int:
-    with _open_image(path) as image:  # reads the file's header only
+    with open_picture(path) as image:  # reads the file's header only
         return min(image.size)
-
-
-def _open_image(path: Path) -> Image.Image:
-    try:
-        return Image.open(path)
-    except OSError as error:
-        raise ValueError(f"{path} is not an image ({error})") from error

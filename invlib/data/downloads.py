@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import shutil
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from invlib.data.decoded import ImageFiles, Pixels, Source, file_stamp
+from invlib.data.sampling import held_out
 from invlib.files import lock
 
 __all__ = ["OFFICIAL", "Official", "official_source"]
@@ -76,7 +76,7 @@ def official_source(name: str, split: str, root: Path) -> Source | ImageFiles:
     if name == "eurosat":
         images = _open(name, split, root)
         paths, labels = (np.array(column) for column in zip(*images.samples, strict=True))
-        mine = _held_out(paths, labels) == (split == "test")
+        mine = held_out([Path(path).name for path in paths], labels, 0.2) == (split == "test")
         paths = [Path(path) for path in paths[mine]]
         return ImageFiles(name, split, paths, labels[mine], tuple(images.classes))
     if name == "oxford_pets":
@@ -160,13 +160,3 @@ def _timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _held_out(paths: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return a mask of the test split: a fifth of each class, chosen by a hash of the names."""
-    held_out = np.zeros(len(paths), bool)
-    digests = np.array([hashlib.sha256(Path(path).name.encode()).hexdigest() for path in paths])
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        held_out[members[np.argsort(digests[members])][: len(members) // 5]] = True
-    return held_out

@@ -17,7 +17,7 @@ from torch import Tensor
 from invlib.data.decoded import ImageFiles, Pixels, Source, decoded, validate
 from invlib.data.embedded import digits, shapes, street_digits
 from invlib.data.sampling import check_draw, stratified
-from invlib.data.sources import find_source
+from invlib.data.sources import EMBEDDED, find_source
 from invlib.files import content
 from invlib.names import choices
 from invlib.paths import datasets_root
@@ -187,6 +187,9 @@ def load_images(
     seed: int = 0,
     skip: int = 0,
     root: str | Path | None = None,
+    test_share: float | None = None,
+    split_seed: int = 0,
+    upright: bool = True,
 ) -> ImageSet:
     """Return images of one split of a data set.
 
@@ -203,13 +206,15 @@ def load_images(
     ``oxford_pets``
     any other name      ``<root>/<name>/<split>.npz`` with `images` uint8 (N, H, W, 3) and
                         `labels`, and ``classes.json`` beside it (a list of names, or an object
-                        label -> name); or ``<root>/<name>/<split>/<class>/*.jpg`` or ``.png``, as
-                        in ImageNet; ``val`` is the test split if there is no ``test``. Such files
-                        are used in place of a download.
+                        label -> name); or ``<root>/<name>/<split>/<class>/*.jpg``, as in ImageNet,
+                        of any format (`invlib.data.pictures`) and layout (`invlib.data.folders`);
+                        ``val`` is the test split if there is no ``test``. Such files are used in
+                        place of a download.
     a path              to a folder like ``<root>/<name>``, or to one ``<split>.npz``
     ==================  ==========================================================================
 
-    Files are decoded once and then memory-mapped, see `invlib.data.decoded`.
+    A folder without splits is the split ``all``, and `test_share` divides it. What is skipped is
+    logged. Files are decoded once and then memory-mapped, see `invlib.data.decoded`.
 
     Parameters
     ----------
@@ -224,6 +229,11 @@ def load_images(
         no image in common. With None for `n`, all other images are drawn.
     root : path, optional
         The folder of data sets; default ``$INVLIB_DATA``, else ``data/datasets``.
+    test_share : float, optional
+        Divide a folder without splits: so much of each class is ``test``, the rest ``train``, by
+        `split_seed` and the files' names.
+    upright : bool
+        Turn image files as their EXIF orientation says; torchvision's ``ImageFolder`` does not.
 
     Returns
     -------
@@ -250,6 +260,13 @@ def load_images(
     ValueError: split='trian' is not one of 'test', 'train'; did you mean 'train'?
     """
     check_draw(n, skip)
+    place = Path(root).expanduser().absolute() if root else datasets_root()
+    if name in EMBEDDED and (place / name).is_dir() and any((place / name).iterdir()):
+        raise ValueError(
+            f"name={name!r} is an embedded data set, and there is a folder {place / name}; write "
+            f"'embedded:{name}' for the one, or the path of the folder for the other"
+        )
+    name = str(name).removeprefix("embedded:")
     if name == "shapes":
         return _shapes(split, n, seed, skip)
     if name == "digits":
@@ -257,15 +274,14 @@ def load_images(
     elif name == "street_digits":
         images = _street_digits(split)
     else:
-        place = Path(root).expanduser().absolute() if root else datasets_root()
-        source = find_source(str(name), split, place)
+        source = find_source(name, split, place, test_share=test_share, split_seed=split_seed)
         if isinstance(source, ImageFiles):  # draw first, then decode only the drawn files
             chosen = (
                 stratified(source.labels, n, seed, f"{name}/{split}", skip=skip)
                 if n is not None or skip
                 else None
             )
-            return ImageSet(*decoded(source.source(chosen)), source.name, split)
+            return ImageSet(*decoded(source.source(chosen, upright=upright)), source.name, split)
         images = ImageSet(*decoded(source), source.name, split)
     return images.sample(n, seed, skip=skip) if n is not None or skip else images
 

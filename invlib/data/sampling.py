@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import numpy as np
 
-__all__ = ["check_draw", "stratified"]
+__all__ = ["check_draw", "held_out", "stratified"]
 
 
 def stratified(
@@ -48,6 +51,24 @@ def stratified(
     place[by_class] = np.concatenate([np.arange(count) for count in counts])
     stop = None if n is None else skip + n
     return rng.permutation(order[np.argsort(place, kind="stable")[skip:stop]])
+
+
+def held_out(keys: Sequence[str], labels: np.ndarray, share: float) -> np.ndarray:
+    """Return a mask (N,) of a share of each class, rounded down: the smallest hashes of `keys`.
+
+    Examples
+    --------
+    >>> held_out(["a", "b", "c", "d"], np.array([0, 0, 0, 1]), 0.5).tolist()
+    [False, False, True, False]
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"test_share={share!r} must be more than 0 and less than 1")
+    mask = np.zeros(len(labels), bool)
+    digests = np.array([hashlib.sha256(key.encode()).hexdigest() for key in keys])
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        mask[members[np.argsort(digests[members])][: int(share * len(members))]] = True
+    return mask
 
 
 def check_draw(n: int | None, skip: int = 0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import zipfile
 import zlib
@@ -11,17 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
+from invlib.data import folders
 from invlib.data.decoded import ImageFiles, Pixels, Source, file_stamp, validate
 from invlib.data.downloads import OFFICIAL, official_source
-from invlib.names import choices, nearest
+from invlib.data.sampling import held_out
+from invlib.names import choices, listed, nearest
 
-__all__ = ["find_source"]
+__all__ = ["EMBEDDED", "find_source"]
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+logger = logging.getLogger(__name__)
+
+EMBEDDED = ("digits", "shapes", "street_digits")
 _BROKEN = "is not a complete .npz archive: the file is damaged"
 
 
-def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
+def find_source(
+    name: str, split: str, root: Path, *, test_share: float | None = None, split_seed: int = 0
+) -> Source | ImageFiles:
     """Return the files of a split, after a download if there are none.
 
     `name` is a data set under `root`, a path to a folder with the same layout, or a path to one
@@ -46,41 +53,38 @@ def find_source(name: str, split: str, root: Path) -> Source | ImageFiles:
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
     folder = path if is_path else root / name
     official = None if is_path else OFFICIAL.get(name)
-    splits = _splits(folder)
-    if official:  # the folder `2750/` in `eurosat/` is no split
+    inner = folder if official else folders.innermost(folder)
+    splits, reasons = folders.find_splits(inner, split)
+    if official:
         splits = {split: path for split, path in splits.items() if split in official.splits}
+        if not splits and set(folders.class_names(folder)) - {"2750"}:  # which is EuroSAT's own
+            raise ValueError(
+                f"name={name!r} is a data set to download, and there is a folder {folder} without "
+                "train/ and test/; rename it, or give its path to read it"
+            )
+    if splits and test_share is not None:
+        raise ValueError(f"test_share={test_share}: {inner} has splits: {listed(sorted(splits))}")
     if splits:
         place = splits[choices("split", split, splits)]
-        return (_archive if place.is_file() else _image_folder)(folder.name, split, place)
+        if reasons:
+            logger.warning("%s", "; ".join(reasons))
+        if place.is_file():
+            return _archive(folder.name, split, place)
+        return _image_folder(folder.name, split, splits, inner)
     if official:
         return official_source(name, choices("split", split, official.splits), root)
-    raise ValueError(_nothing_there(name, folder, root))
+    if inner.is_dir() and not reasons and folders.has_pictures(inner):
+        return _undivided(folder.name, split, inner, test_share, split_seed)
+    raise ValueError(_nothing_there(name, folder, root, reasons))
 
 
-def _splits(folder: Path) -> dict[str, Path]:
-    """Return the splits in a data set's folder: split -> archive, or folder of class folders."""
-    if not folder.is_dir():
-        return {}
-    splits = {path.name: path for path in _folders(folder) if _folders(path)}
-    splits |= {path.stem: path for path in folder.glob("*.npz")}
-    for other in ("val", "validation"):  # ImageNet, for one, publishes no labelled test split
-        if other in splits:
-            splits.setdefault("test", splits[other])
-    return splits
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _nothing_there(name: str, folder: Path, root: Path) -> str:
-    mine = [path.name for path in _folders(root) if _splits(path)] if root.is_dir() else []
-    known = sorted({"digits", "shapes", "street_digits", *OFFICIAL, *mine})
-    layout = (
-        "train.npz and test.npz, or images as train/<class>/*.jpg (or .png) and test/<class>/*.jpg"
-    )
+def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> str:
+    mine = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    known = sorted({*EMBEDDED, *OFFICIAL, *(name for name in mine if not name.startswith("."))})
+    layout = "train.npz and test.npz, or images as train/<class>/*.jpg and test/<class>/*.jpg"
     if folder.is_dir():
-        return f"{folder} has no train/ and test/ with class folders; it should hold {layout}"
+        why = "; ".join(reasons) or f"{folder} has no train/ and test/ with class folders"
+        return f"{why}; {folder} should hold {layout}"
     return (
         f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
         f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."
@@ -146,21 +150,46 @@ def _classes_json(folder: Path) -> dict[str, str] | None:
     return names
 
 
-def _image_folder(name: str, split: str, path: Path) -> ImageFiles:
-    data_set = path.parent
+def _image_folder(name: str, split: str, splits: dict[str, Path], data_set: Path) -> ImageFiles:
+    places = {place for place in splits.values() if place.is_dir()}
+    names = {place: set(folders.class_names(place)) for place in places}
+    path, train = splits[split], splits.get("train")
+    if not names.get(train, names[path]) & names[path]:
+        theirs, ours = listed(sorted(names[path])), listed(sorted(names[train]))
+        raise ValueError(f"{path} has the classes {theirs}, none of those in {train}: {ours}")
     # Classes of all splits together, so that every split numbers them alike.
-    splits = [place for place in set(_splits(data_set).values()) if place.is_dir()]
-    classes = sorted({folder.name for place in splits for folder in _folders(place)})
-    files = [
-        (file, label)
-        for label, class_name in enumerate(classes)
-        for file in sorted((path / class_name).glob("*"))
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".")
-    ]
-    if not files:
-        raise ValueError(f"{path} holds no images ({', '.join(_SUFFIXES)}) in its class folders")
-    paths, labels = zip(*files, strict=True)
+    classes = sorted(set().union(*names.values()))
+    return _named(name, split, folders.class_files(path), classes, data_set)
+
+
+def _undivided(name: str, split: str, path: Path, share: float | None, seed: int) -> ImageFiles:
+    """Return all images of a folder without splits, or a part of them."""
+    classes = folders.class_names(path)
+    files, skipped = folders.class_files(path, labelled=bool(classes))
+    if share is not None:
+        choices("split", split, ("test", "train"))
+        keys = [f"{seed}/{file.relative_to(path).as_posix()}" for _, file in files]
+        test = held_out(keys, np.array([label for label, _ in files]), share)
+        files = [file for file, mine in zip(files, test == (split == "test"), strict=True) if mine]
+        if not files:
+            raise ValueError(f"test_share={share} leaves no image of {path} for {split!r}")
+    elif split != "all":
+        what = f"the classes {listed(classes)}" if classes else "images without class folders"
+        raise ValueError(
+            f"{path} has {what}, but no train/ and test/ with class folders; take split='all', or "
+            f"test_share=0.2, which divides every class, instead of {split!r}"
+        )
+    return _named(name, split, (files, skipped), classes or [folders.UNLABELLED], path)
+
+
+def _named(
+    name: str, split: str, found: tuple[list, list], classes: list[str], data_set: Path
+) -> ImageFiles:
+    files, skipped = found
+    if skipped:
+        what = f"{len(files)} images; skipped {len(skipped)} others: {listed(skipped, 5)}"
+        logger.warning("%s/%s: %s", name, split, what)
+    labels, paths = zip(*files, strict=True)
     readable = _classes_json(data_set) or {}  # ImageNet: {"n01440764": "tench", ...}
-    return ImageFiles(
-        name, split, paths, np.array(labels), tuple(readable.get(c, c) for c in classes)
-    )
+    numbers = np.searchsorted(classes, labels)
+    return ImageFiles(name, split, paths, numbers, tuple(readable.get(c, c) for c in classes))

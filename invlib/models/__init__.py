@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "base": ["Family", "frozen"],
-        "loading": ["load_model", "read_weights"],
+        "checkpoint_files": ["read_weights"],
+        "loading": ["load_model"],
         "staged": ["FAMILIES", "StagedModel"],
     },
 )

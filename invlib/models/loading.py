@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from invlib.models.checkpoint_files import find_network, read_weights
 from invlib.models.staged import FAMILIES, StagedModel
 from invlib.models.zoo import create
+from invlib.names import listed
 from invlib.paths import resolve_weights
 
-__all__ = ["fit", "load_model", "read_weights"]
+__all__ = ["fit", "load_model"]
 
+logger = logging.getLogger(__name__)
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a safetensors file and, for a checkpoint of `train`, its settings.
-
-    Raises
-    ------
-    ValueError
-        The file is incomplete or no safetensors file.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
-            return {key: file.get_tensor(key) for key in file.keys()}, settings  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights={str(path)!r} is not a safetensors file: {error}") from error
+_OTHER_FLOATS = {"bfloat16", "float16", "float64"}
 
 
 def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
@@ -39,16 +27,17 @@ def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> N
     Raises
     ------
     ValueError
-        If tensors are missing, left over or of another shape. The message names them.
+        If tensors are missing, left over, of another shape or integers. The message names them.
     """
     own = net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]
     problems += [f"{key} is not in the model" for key in state.keys() - own.keys()]
-    problems += [
-        f"{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}"
-        for key in own.keys() & state.keys()
-        if own[key].shape != state[key].shape
-    ]
+    for key in own.keys() & state.keys():
+        here, there = own[key], state[key]
+        if here.shape != there.shape:
+            problems += [f"{key} is {tuple(there.shape)}, the model has {tuple(here.shape)}"]
+        elif here.is_floating_point() and not there.is_floating_point():
+            problems += [f"{key} is {there.dtype}, the model has {here.dtype}"]
     if problems:
         shown, more = sorted(problems)[:5], len(problems) - 5
         raise ValueError(
@@ -68,6 +57,7 @@ def load_model(
     img_size: int | None = None,
     num_classes: int | None = None,
     seed: int = 0,
+    entry: str | None = None,
 ) -> StagedModel:
     """Build a model by its name, in evaluation mode on the CPU.
 
@@ -77,14 +67,19 @@ def load_model(
         A name of timm's, or of `invlib.models.zoo`.
     weights
         None: random, drawn from `seed`. ``"timm"``: the pretrained weights of the hub. Otherwise
-        the path of a safetensors file with timm's key names, absolute or as in `resolve_weights`. A
-        checkpoint of `train` has its own head, task and image size.
+        the path of a checkpoint with timm's names, absolute or as in `resolve_weights`: a file of
+        safetensors or ``torch.save``, also in a wrapper, see `invlib.models.checkpoint_files`. What
+        was stripped, left out or drawn is logged, and kept in the model's `notes`. A checkpoint of
+        `train` has its own head, task and image size.
     img_size
         Side of the square input in pixels. A ViT's patch must divide it; its position embeddings
         are resampled (bicubic, by timm). Default: the size the weights were trained at; 32 for
         ``conv4`` and ``…_cifar``.
     num_classes
-        Default: that of the weights. Another number gives a new head, drawn from `seed`.
+        Default: that of the weights. Another number, or weights without a head, give a new one,
+        drawn from `seed`.
+    entry
+        The part of a checkpoint to read, if not the usual one: ``"state_dict_ema"``, ``"teacher"``.
 
     Raises
     ------
@@ -118,25 +113,55 @@ def load_model(
             f"model={name!r} is a timm {type(net).__name__}; supported are {supported}"
         )
     family = FAMILIES[type(net)]
-    state, task = None, "classification"
+    state, task, notes = None, "classification", ()
+    heads = tuple(f"{head}." for head in family.head_names(net))
     if weights is not None and weights != "timm":
         path = resolve_weights(weights)
-        state, settings = read_weights(path)
+        trunk = {key for key in net.state_dict() if not key.startswith(heads)}
+        state, settings, notes, _ = find_network(read_weights(path, entry=entry), trunk, path)
         if "head.proj.weight" in state:
             task = "reconstruction"
         family.match_resolution(net, state)
         # Weights of convolutions do not show their image size, but a checkpoint states it.
         if settings.get("img_size", family.input_size(net)) != family.input_size(net):
             family.resize(net, settings["img_size"])
+    elif entry is not None:
+        raise ValueError(f"entry={entry!r} needs weights=…, the path of a checkpoint")
     model = StagedModel(net, name=name, img_size=family.input_size(net))
     if state is not None:
-        shapes = {key: tensor.shape for key, tensor in state.items()}
-        classes = shapes.get(f"{family.head_names(net)[0]}.weight", [None])[0]
+        sizes = [len(state[f"{head}weight"]) for head in heads if f"{head}weight" in state]
+        classes = sizes[0] if sizes else num_classes
         model.with_head(task, classes, seed=seed)
+        notes += _completed(net, state, heads, seed)
         fit(net, state, name=name, path=path)
+        if notes:
+            logger.warning("%s: %s", path.name, "; ".join(notes))
     if task == "classification" and num_classes not in (None, net.num_classes):
         model.with_head(task, num_classes, seed=seed)
+        notes += (f"head for {num_classes} classes drawn from seed {seed}",)
     if img_size is not None and img_size != model.img_size:
         family.resize(net, img_size)
         model.img_size = img_size
+    model.notes = notes
     return model.eval()
+
+
+def _completed(
+    net: nn.Module, state: dict[str, Tensor], heads: tuple[str, ...], seed: int
+) -> tuple[str, ...]:
+    """Give `state` the batch counts and the head of `net` if it has none; return notes."""
+    own, notes = net.state_dict(), []
+    counts = [k for k in own if k.endswith("num_batches_tracked") and k not in state]
+    if counts:
+        notes.append(f"{len(counts)} batch counts set to 0")
+    theirs, ours = ([k for k in names if k.startswith(heads)] for names in (state, own))
+    if set(theirs) != set(ours):
+        other = f", in place of {listed(theirs)}" if theirs else ""
+        notes.append(f"head for {net.num_classes} classes drawn from seed {seed}{other}")
+        counts += ours
+        for key in theirs:
+            del state[key]
+    state |= {key: own[key] for key in counts}
+    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}
+    notes += [f"{dtype} read as float32" for dtype in sorted(dtypes & _OTHER_FLOATS)]
+    return tuple(notes)

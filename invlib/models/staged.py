@@ -53,7 +53,11 @@ class StagedModel(nn.Module):
         ``range(0, L + 1)``, the layer numbers used everywhere in this project.
     depth
         Array in [0, 1], one value for each layer: a common axis for networks of different length.
+    notes
+        What `load_model` stripped from the names of the weights, left out or drew, in words.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, net: nn.Module, *, name: str, img_size: int):
         super().__init__()

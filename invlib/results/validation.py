@@ -116,6 +116,13 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
     kind = KINDS[ds.attrs["kind"]]
     if provenance:
         yield from _attribute_problems(ds)
+    for owner, attrs in [("", ds.attrs), *((f"{k}: ", v.attrs) for k, v in ds.variables.items())]:
+        for name, value in attrs.items():
+            if not _storable(value):
+                yield (
+                    f"{owner}attribute {name!r} is of type {type(value).__name__}, which is "
+                    "not stored; give text, numbers or a list of either, such as json.dumps(...)"
+                )
     if not ds.data_vars:
         yield f"a {ds.attrs['kind']} without variables"
     for name, array in ds.data_vars.items():
@@ -156,6 +163,19 @@ def _attribute_problems(ds: xr.Dataset) -> Iterator[str]:
             else:
                 if not isinstance(nested, _JSON[name]):
                     yield f"attribute {name} must be a JSON {_JSON[name].__name__}, is {value}"
+
+
+def _storable(value: object) -> bool:
+    """Return whether an attribute comes back from a file as it was: text, numbers, one list."""
+    try:
+        array = np.asarray(value)
+    except (OverflowError, ValueError):  # lists of unequal length
+        return False
+    if array.dtype.kind == "U":
+        texts = [value] if isinstance(value, str) else list(value)
+        return array.ndim < 2 and all(isinstance(t, str) and "\0" not in t for t in texts)
+    number = array.dtype.kind in "iu" or array.dtype.kind == "f" and array.dtype.itemsize in (4, 8)
+    return array.ndim < 2 and number
 
 
 def _dims(field: Field) -> list[str]:

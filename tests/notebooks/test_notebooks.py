@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import nbformat
@@ -40,9 +43,12 @@ def project(tmp_path_factory) -> Path:
     return folder
 
 
-def papermill(project: Path, path: Path, *arguments: str) -> subprocess.CompletedProcess:
+def papermill(
+    project: Path, path: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "papermill", str(path.relative_to(ROOT)), "out.ipynb"]
     environ = environment(project) | {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
+    environ |= variables
     return subprocess.run(
         [*command, "--no-progress-bar", *arguments],
         cwd=project, env=environ, capture_output=True, text=True,
@@ -149,3 +155,54 @@ def test_papermill_shows_one_line(kind, project):
     shown = [o for cell in ran for o in cell.outputs if o.output_type == "error"]
     assert len(ran) == 3  # the defaults, the injected ones, and the one that refuses
     assert len(shown) == 1 and len(shown[0].traceback) == 1
+
+
+# ── Which Python runs a notebook ──────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def other_python(tmp_path):
+    """A kernel called python3 in JUPYTER_PATH, of a Python in another place."""
+    python = tmp_path / "elsewhere" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    folder = tmp_path / "jupyter" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    packages = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    kernel = {"argv": argv, "display_name": "x", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(kernel | {"env": {"PYTHONPATH": packages}}))
+    return {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+
+
+IN_PLACE_OF_A_SECTION = """
+import sys
+sys.path.insert(0, {workflow!r})
+import execute, papermill
+run = papermill.execute_notebook
+def instead(notebook, out, **options):
+    return run("asks.ipynb", out, **options | {{"parameters": {{}}}})
+papermill.execute_notebook = instead
+sys.argv = ["execute.py", "finetuning_task", "--scale", "smoke"]
+execute.main()
+"""
+
+
+def test_the_workflow_runs_notebooks_in_its_own_python(project, other_python):
+    cells = [nbformat.v4.new_code_cell("import sys; print(sys.executable)")]
+    asks = nbformat.read(ROOT / "notebooks" / "finetuning_task.ipynb", as_version=4)
+    asks.cells = cells
+    nbformat.write(asks, project / "asks.ipynb")
+    command = [sys.executable, "-c", IN_PLACE_OF_A_SECTION.format(workflow=str(ROOT / "workflow"))]
+    environ = environment(project) | other_python
+    done = subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True)
+    assert "ended without writing" in done.stderr
+    *_, cell = code_cells(project / "data/runs/smoke/failed/finetuning_task.ipynb")
+    assert cell.outputs[0].text.strip() == sys.executable
+
+
+def test_a_kernel_of_another_python_stops_before_any_work(project, other_python):
+    path = ROOT / "notebooks" / "finetuning_task.ipynb"
+    done = papermill(project, path, "-p", "scale", "elsewhere", **other_python)
+    assert done.returncode != 0 and "but started the kernel of" in done.stderr
+    assert not (project / "data/runs/elsewhere").exists()

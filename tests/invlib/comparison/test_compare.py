@@ -268,16 +268,11 @@ def test_what_cannot_be_is_said_before_anything_is_inverted(
     assert not counted and not list(tmp_path.iterdir())
 
 
-DOUBLE = torch.rand(9, 3, 32, 32, dtype=torch.float64)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(pool=np.zeros((9, 3, 32, 32), "float32")), "pool is of type ndarray.*load_images"),
-        (dict(pool=[1, 2]), "pool is of type list.*load_images"),
+        (dict(pool=[1] * 9), "an item is of type int"),
         (dict(pool="digits"), "pool is of type str.*load_images"),
-        (dict(pool=DOUBLE), "pool is torch.float64.*float32"),
         (dict(pretrained="vit_pico_patch8_32"), "pretrained is of type str.*load_model"),
         (dict(finetuned=torch.nn.Linear(1, 1)), "finetuned is of type Linear.*load_model"),
         (
@@ -370,3 +365,34 @@ def test_a_rule_of_ones_own_is_named_and_never_kept(
     np.testing.assert_array_equal(found.stir_ft_pt.sel(seed=3), ds.stir_ft_pt.sel(seed=3))
     assert json.loads(found.attrs["parameters"])["optimizer"].endswith(said)
     assert len(counted) == 2 and not list(tmp_path.iterdir())
+
+
+def test_few_images_need_no_setting_of_their_own(models, pool):
+    """The default of `subspace_k` adapts; a value that was asked for is refused before any work."""
+    ds = compare(*models, pool, n=8, seeds=[0], stir=False)
+    explicit = compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=7)
+    np.testing.assert_array_equal(ds.subspace_ft_pt, explicit.subspace_ft_pt)
+    assert json.loads(ds.attrs["parameters"])["subspace_k"] == 7
+    with pytest.raises(ValueError, match="subspace_k=10 must be from 1 to n - 1, with n=8"):
+        compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=10)
+
+
+def test_a_result_tells_how_its_weights_were_read(models, pool, tmp_path):
+    torch.save(
+        {f"module.{k}": v for k, v in models[1].net.state_dict().items()}, tmp_path / "w.pth"
+    )
+    read = load_model("vit_pico_patch8_32", weights=tmp_path / "w.pth")
+    ds = compare(models[0], read, pool, n=5, seeds=[0], stir=False)
+    parameters = json.loads(ds.attrs["parameters"])
+    assert parameters["notes_ft"] == ["prefix 'module.' stripped"] and "notes_pt" not in parameters
+
+
+def test_what_holds_images_serves_as_a_pool(models, pool):
+    """The same images, out of a tensor's order, an array's, a data set's and a loader's."""
+    floats, options = pool.tensor(), dict(n=20, seeds=[0], stir=False)
+    expected = compare(*models, floats, **options)
+    data_set = torch.utils.data.TensorDataset(floats, torch.from_numpy(pool.labels))
+    loader = torch.utils.data.DataLoader(data_set, batch_size=3, shuffle=True)
+    for source in (pool.images, floats.numpy(), data_set, loader):
+        ds = compare(*models, source, **options)
+        np.testing.assert_allclose(ds.cka_ft_pt, expected.cka_ft_pt, atol=1e-4)

@@ -15,6 +15,7 @@ import torchvision.datasets as tv
 
 from invlib.data import downloads as official
 from invlib.data.images import load_images
+from invlib.data.sampling import held_out
 from tests.invlib.data.on_disk import cache_entries, noise, own_root, put_picture
 
 
@@ -161,8 +162,8 @@ def test_eurosat_is_split_by_a_hash_of_the_names(root):
     assert len(np.unique(both.reshape(20, -1), axis=0)) == 20
     # the split itself is part of every result: these names, and no others, are for testing
     paths = np.array([f"Forest_{k}.jpg" for k in range(1, 11)])
-    held_out = official._held_out(paths, np.zeros(10, int))
-    assert paths[held_out].tolist() == ["Forest_4.jpg", "Forest_5.jpg"]
+    mask = held_out(paths, np.zeros(10, int), 0.2)
+    assert paths[mask].tolist() == ["Forest_4.jpg", "Forest_5.jpg"]
 
 
 def test_pets_from_the_official_lists(root):

@@ -142,6 +142,12 @@ def test_a_corrupt_archive_is_refused_by_name_and_leaves_nothing(root, tmp_path,
     assert len(load_images("mine", "train")) == 12
 
 
+def test_a_folder_called_like_an_archive_is_none(root):
+    (root / "mine/train.npz").mkdir(parents=True)
+    with pytest.raises(ValueError, match="mine has no train/ and test/"):
+        load_images("mine", "train")
+
+
 def test_classes_that_are_not_json_are_refused_by_name(root):
     put_archive(root / "mine")
     (root / "mine" / "classes.json").write_text("[")
@@ -170,11 +176,11 @@ def test_known_names_end_with_a_full_stop(root):
 def test_a_folder_without_splits_says_what_it_should_hold(root, tmp_path):
     put_picture(tmp_path / "pictures/cat/1.jpg")
     (root / "empty").mkdir()
-    for name, folder in (
-        (str(tmp_path / "pictures"), tmp_path / "pictures"),
-        ("empty", root / "empty"),
+    for name, folder, message in (
+        (str(tmp_path / "pictures"), tmp_path / "pictures", "the classes cat, but no train/ and"),
+        ("empty", root / "empty", "has no train/ and test/"),
     ):
-        with pytest.raises(ValueError, match="has no train/ and test/") as caught:
+        with pytest.raises(ValueError, match=message) as caught:
             load_images(name, "train")
         assert str(caught.value).startswith(str(folder))
         assert "known are" not in str(caught.value)
@@ -242,7 +248,7 @@ def test_splits_number_the_classes_alike_and_val_serves_as_test(root):
 
 def test_broken_and_missing_images_are_refused_by_name(root, tmp_path):
     (root / "mine/train/a").mkdir(parents=True)
-    with pytest.raises(ValueError, match="train holds no images"):
+    with pytest.raises(ValueError, match="mine has no train/ and test/"):
         load_images("mine", "train")
     for k in range(3):
         put_picture(root / f"mine/train/a/{k}.png", (64, 64))

@@ -57,7 +57,7 @@ def test_a_new_number_of_classes_keeps_the_trunk(tmp_path):
         (dict(name="vit_pico_patch8_32", img_size=30), "img_size=30 must be a multiple of 8"),
         (dict(name="vit_pico_patch8_32", weights="timm"), "timm has no weights for"),
         (dict(name="vit_nano_patch8_32", weights="W"), r"attn.proj.bias is \(32,\), the model has"),
-        (dict(name="vit_pico_patch8_32", weights="torn"), "is not a safetensors file"),
+        (dict(name="vit_pico_patch8_32", weights="torn"), "is no complete safetensors file"),
     ],
 )
 def test_what_is_refused_says_why(tmp_path, arguments, message):

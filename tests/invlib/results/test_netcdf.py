@@ -202,3 +202,33 @@ def test_without_netcdf4_the_other_library_is_chosen(monkeypatch):
     present.clear()
     with pytest.raises(ImportError, match="netCDF4, or h5netcdf and h5py"):
         invlib.results.netcdf._engine()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["text", "", "é", 1, -2, 2.5, np.float32(1), np.int64(3), [1, 2], (1.5, 2.0), ["a", "b"],
+     np.arange(3), np.array([0.5, 1]), np.array(["a", "b"]), 2**63],
+)  # fmt: skip
+def test_attributes_of_ones_own_come_back(tmp_path, value):
+    ds = small("benchmark").assign_attrs(note=value)
+    ds["speed"].attrs["note"] = value
+    again = open_results(save_results(ds, tmp_path / "x.nc"))
+    for attrs in (again.attrs, again["speed"].attrs):
+        assert np.array_equal(attrs["note"], value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [True, None, {"a": 1}, {1}, Path("/x"), 1j, b"bytes", [1, "a"], [True], 2**70, "a\0b",
+     [[1, 2], [3, 4]], [[1], [1, 2]], range, object(), np.datetime64("2026-01-01"),
+     np.zeros((2, 2)), np.float16(1), ["a", None], np.array(["a", None], object)],
+)  # fmt: skip
+def test_attributes_that_would_not_come_back_are_refused_by_name(tmp_path, value):
+    kind = type(value).__name__
+    for ds, owner in ((small("benchmark").assign_attrs(note=value), "written: "),
+                      (small("benchmark"), "speed: ")):  # fmt: skip
+        if "note" not in ds.attrs:
+            ds["speed"].attrs["note"] = value
+        with pytest.raises(ResultError, match=f"{owner}attribute 'note' is of type {kind}.*json"):
+            save_results(ds, tmp_path / "x.nc")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,206 @@
+"""Folders of images as they are downloaded, unpacked and left lying about."""
+
+import logging
+import unicodedata
+
+import numpy as np
+import pytest
+
+from invlib.data.folders import class_files
+from invlib.data.images import load_images
+from tests.invlib.data.on_disk import own_root, put_picture
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path, monkeypatch):
+    return own_root(tmp_path, monkeypatch)
+
+
+def put(root, *paths):
+    """Write an image of noise to each path."""
+    for path in paths:
+        put_picture(root / path, (32, 32))
+
+
+def seen(name, split, **options):
+    images = load_images(name, split, **options)
+    return images.class_names, np.bincount(images.labels, minlength=images.num_classes).tolist()
+
+
+def test_all_formats_in_one_class(root):
+    names = ["a.jpg", "b.JPEG", "c.webp", "d.bmp", "e.tif", "f.gif", "g.PNG", "h.ppm", "i.jfif"]
+    put(root, *(f"mixed/train/cat/{name}" for name in names), "mixed/train/dog/a.webp")
+    assert seen("mixed", "train") == (("cat", "dog"), [9, 1])
+
+
+def test_junk_and_empty_folders_are_no_classes_and_are_named(root, caplog):
+    put(root, "junk/train/cat/0.JPG", "junk/train/dog/0.JPG", "junk/train/@eaDir/0.jpg")
+    put(root, "junk/train/.ipynb_checkpoints/0.jpg", "junk/train/__MACOSX/0.jpg")
+    put(root, "junk/__MACOSX/train/cat/0.jpg", "junk/train/cat/@eaDir/0.jpg")
+    for name in ("cat/._0.JPG", "cat/Thumbs.db", "dog/.DS_Store", "labels.csv"):
+        (root / "junk/train" / name).write_bytes(b"\0\5\x16\7")
+    (root / "junk/train/dog/1.jpg").touch()  # a download that failed
+    (root / "junk/train/dog/2.jpg").symlink_to(root / "nowhere.jpg")
+    (root / "junk/train/empty").mkdir()
+    with caplog.at_level(logging.WARNING):
+        assert seen("junk", "train") == (("cat", "dog"), [1, 1])
+    assert len(caplog.messages) == 1
+    said = caplog.messages[0]
+    assert said.startswith("junk/train: 2 images; skipped 11 others: .ipynb_checkpoints/, @eaDir/")
+    assert class_files(root / "junk/train")[1] == [
+        ".ipynb_checkpoints/", "@eaDir/", "__MACOSX/", "cat/._0.JPG", "cat/@eaDir/",
+        "cat/Thumbs.db", "dog/.DS_Store", "dog/1.jpg", "dog/2.jpg", "empty/", "labels.csv",
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_of_a_clean_folder(root, caplog):
+    put(root, "mine/train/cat/0.jpg", "mine/val/cat/0.jpg")
+    with caplog.at_level(logging.WARNING):
+        seen("mine", "train")
+        seen("mine", "test")
+    assert not caplog.messages
+
+
+def test_tiny_imagenet_as_it_is_downloaded(root):
+    folder = "tiny-imagenet-200"
+    for name in ("n01", "n02", "n03"):
+        put(root, *(f"{folder}/train/{name}/images/{name}_{i}.JPEG" for i in range(2)))
+        (root / folder / "train" / name / f"{name}_boxes.txt").write_text("0 0 63 63")
+    put(root, *(f"{folder}/val/images/val_{i}.JPEG" for i in range(4)))
+    put(root, f"{folder}/test/images/test_0.JPEG")  # its labels are not published
+    rows = [f"val_{i}.JPEG\tn0{3 - i % 2}\t0\t0\t63\t63" for i in range(3)]  # of val_3 none
+    (root / folder / "val/val_annotations.txt").write_text("\n".join(rows))
+    names = ("n01", "n02", "n03")
+    assert seen(folder, "train") == (names, [2, 2, 2])
+    for split in ("val", "test"):
+        assert seen(folder, split) == (names, [0, 1, 2])
+    both = [load_images(folder, "val").images[k] for k in range(3)]
+    flat = load_images(root / folder / "val/images", "all").images  # val_0, val_1, val_2, val_3
+    np.testing.assert_array_equal(both, flat[[1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("own", "split"),
+    [("valid", "val"), ("validation", "test"), ("Train", "train"), ("testing", "test"),
+     ("training_set", "train"), ("valid", "valid"), ("dev", "val"), ("TEST", "test")],
+)  # fmt: skip
+def test_splits_have_the_usual_names_too(root, own, split):
+    put(root, f"mine/{own}/cat/0.jpg", f"mine/{own}/dog/0.jpg")
+    assert seen("mine", split) == (("cat", "dog"), [1, 1])
+
+
+@pytest.mark.parametrize("wrapped", ["{0}", "pets/{0}", "archive/pets/{0}"])
+@pytest.mark.parametrize("split", ["training_set/training_set", "train", "train/images"])
+def test_folders_that_only_wrap_others_are_passed_through(root, wrapped, split):
+    put(root, *(f"pets/{wrapped.format(split)}/{name}/0.jpg" for name in ("cat", "dog")))
+    assert seen("pets", "train") == (("cat", "dog"), [1, 1])
+
+
+def test_classes_beside_files_of_another_kind(root):
+    """Caltech, CUB, Food-101: the images in one folder, lists and notes in others."""
+    put(root, *(f"birds/images/{name}/0.jpg" for name in ("1.tit", "2.owl")))
+    (root / "birds/attributes").mkdir()
+    (root / "birds/attributes/a.txt").write_text("1")
+    assert seen("birds", "all") == (("1.tit", "2.owl"), [1, 1])
+
+
+def test_images_beside_labels_in_text_are_no_class(root):
+    """YOLO's layout: ``train/images/1.jpg`` and ``train/labels/1.txt``."""
+    for split in ("train", "valid"):
+        put(root, f"yolo/{split}/images/1.jpg")
+        (root / "yolo" / split / "labels").mkdir()
+    with pytest.raises(ValueError, match="yolo/train holds images, but no class folders"):
+        load_images("yolo", "train")
+    assert seen(root / "yolo/train", "all") == (("unlabelled",), [1])
+
+
+def test_a_class_called_train_is_a_class(root):
+    put(root, *(f"vehicles/{name}/0.jpg" for name in ("car", "ship", "train")))
+    assert seen("vehicles", "all") == (("car", "ship", "train"), [1, 1, 1])
+
+
+def test_one_class_stays_one(root):
+    put(root, "cats/train/cat/0.jpg", "cats/train/cat/1.jpg", "alone/cat/0.jpg")
+    assert seen("cats", "train") == (("cat",), [2])
+    assert seen("alone", "all") == (("cat",), [1])
+
+
+def test_class_folders_are_searched_to_the_bottom(root):
+    put(root, "mine/train/cat/2020/0.jpg", "mine/train/cat/1.jpg", "mine/train/dog/a/b/0.jpg")
+    (root / "mine/train/dog/a/loop").symlink_to(root / "mine/train/dog", target_is_directory=True)
+    assert seen("mine", "train") == (("cat", "dog"), [2, 1])
+
+
+def test_links_to_classes_and_files_are_followed(root, tmp_path):
+    put(tmp_path, "elsewhere/0.jpg", "elsewhere/1.jpg")
+    (root / "mine/train/dog").mkdir(parents=True)
+    (root / "mine/train/cat").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (root / "mine/train/dog/0.jpg").symlink_to(tmp_path / "elsewhere/0.jpg")
+    assert seen("mine", "train") == (("cat", "dog"), [2, 1])
+
+
+def test_names_with_spaces_and_in_any_script(root):
+    names = ["Great Dane", "café", "猫", "a,b"]
+    put(root, *(f"mine/train/{name}/0 1.jpg" for name in names))
+    put(root, f"mine/test/{unicodedata.normalize('NFD', 'café')}/é.jpg")  # as macOS writes it
+    assert seen("mine", "train") == (tuple(sorted(names)), [1, 1, 1, 1])
+    assert seen("mine", "test") == (tuple(sorted(names)), [0, 0, 1, 0])
+
+
+def test_a_split_with_other_classes_than_the_training_is_refused(root):
+    put(root, "mine/train/cat/0.jpg", "mine/train/dog/0.jpg", "mine/test/unknown/0.jpg")
+    with pytest.raises(ValueError, match="test has the classes unknown, none of .*cat, dog"):
+        load_images("mine", "test")
+
+
+def test_flat_splits_say_that_the_folder_is_there_and_what_is_missing(root):
+    put(root, "imagenet/val/0.JPEG", "flat/train/0.jpg", "flat/test/0.jpg")
+    for split in ("train", "val", "all"):
+        with pytest.raises(ValueError, match="imagenet/val holds images, but no class folders"):
+            load_images("imagenet", split)
+        with pytest.raises(ValueError, match="flat/test holds images, but no .*flat/train hol"):
+            load_images("flat", split)
+    assert seen(root / "imagenet/val", "all") == (("unlabelled",), [1])
+    with pytest.raises(ValueError, match="images without class folders.*split='all'"):
+        load_images(root / "imagenet/val", "train")
+
+
+def test_a_folder_without_splits_is_divided_on_request(root):
+    put(root, *(f"unsplit/{name}/{k}.png" for name in ("ant", "bee") for k in range(10)))
+    with pytest.raises(ValueError, match="the classes ant, bee, but no train/.*test_share=0.2"):
+        load_images("unsplit", "train")
+    assert seen("unsplit", "all") == (("ant", "bee"), [10, 10])
+    train, test, other = (
+        load_images("unsplit", split, test_share=0.3, split_seed=seed)
+        for split, seed in (("train", 0), ("test", 0), ("test", 1))
+    )
+    assert np.bincount(train.labels).tolist() == [7, 7]
+    assert np.bincount(test.labels).tolist() == [3, 3]
+    assert len({bytes(image) for part in (train, test) for image in part.images}) == 20
+    assert {bytes(image) for image in other.images} != {bytes(image) for image in test.images}
+    with pytest.raises(ValueError, match="split='val' is not one of 'test', 'train'"):
+        load_images("unsplit", "val", test_share=0.3)
+    with pytest.raises(ValueError, match="test_share=1 must be more than 0 and less than 1"):
+        load_images("unsplit", "test", test_share=1)
+    with pytest.raises(ValueError, match="test_share=0.05 leaves no image of .*unsplit for 'test'"):
+        load_images("unsplit", "test", test_share=0.05)
+    put(root, "split/train/ant/0.png")
+    with pytest.raises(ValueError, match="test_share=0.3: .*split has splits: train"):
+        load_images("split", "test", test_share=0.3)
+
+
+def test_a_folder_with_the_name_of_a_download_is_not_passed_over(root):
+    put(root, "cifar10/ant/0.png", "cifar10/bee/0.png")
+    with pytest.raises(ValueError, match="name='cifar10' is a data set to download, and there is"):
+        load_images("cifar10", "train")
+    assert seen(root / "cifar10", "all") == (("ant", "bee"), [1, 1])
+
+
+@pytest.mark.parametrize("name", ["digits", "shapes"])
+def test_a_folder_with_the_name_of_an_embedded_set_is_not_passed_over(root, name):
+    put(root, f"{name}/train/mine/0.png")
+    with pytest.raises(ValueError, match=f"write 'embedded:{name}' for the one, or the path"):
+        load_images(name, "train")
+    assert seen(root / name, "train") == (("mine",), [1])
+    embedded = load_images(f"embedded:{name}", "test", n=10)
+    assert embedded.name == name and embedded.num_classes >= 10
