@@ -94,9 +94,7 @@ def test_what_the_library_imports_is_declared():
         "PIL": "pillow",
         "netCDF4": "netcdf4",
         "sklearn": "scikit-learn",
-        "cv2": "opencv-python-headless",
         "lazy_loader": "lazy-loader",
-        "skimage": "scikit-image",
     }
     imported = set()
     for file in (ROOT / "invlib").rglob("*.py"):
@@ -106,8 +104,7 @@ def test_what_the_library_imports_is_declared():
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(node.module.split(".")[0])
     third = {names.get(m, m) for m in imported - set(sys.stdlib_module_names) - {"invlib"}}
-    # IPython is looked for, never needed; corruptions are an extra
-    assert third - {"IPython"} <= set(declared("corruptions"))
+    assert third - {"IPython"} <= set(declared())  # it is looked for, never needed
 
 
 def test_every_public_name_is_there():
@@ -227,12 +224,7 @@ def test_the_ten_lines_of_the_readme_run_in_an_empty_environment(empty_environme
         "import importlib, pkgutil, invlib\n"
         f"assert {str(ROOT)!r} not in invlib.__file__\n"
         "for module in pkgutil.walk_packages(invlib.__path__, 'invlib.'):\n"
-        "    if not module.name.startswith('invlib.data.corruptions'):  # an extra\n"
-        "        importlib.import_module(module.name)\n"
-        "try:\n"
-        "    import invlib.data.corruptions\n"
-        "except ImportError as error:\n"
-        "    assert 'pip install \"invlib[corruptions]\"' in str(error)\n"
+        "    importlib.import_module(module.name)\n"
     )
     script.write_text(check + lines, encoding="utf-8")
     mine = environment() | {"INVLIB_CACHE": str(tmp_path / "cache")}

@@ -1,4 +1,4 @@
-"""Labelled images: data sets by name, random draws, changed labels, pasted squares, corruptions."""
+"""Labelled images: data sets by name, random draws, changed labels, pasted squares."""
 
 import lazy_loader
 

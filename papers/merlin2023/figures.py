@@ -11,10 +11,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, SEVERITIES, corrupt
 from invlib.plots.panels import counted, grid, in_rows, legend, line, name_row, panels, picture
 from invlib.plots.style import colour_of, look_of, marker_of
 from papers.claims.correlation import correlate, critical_correlation
+from papers.corruptions.corrupted_sets import CORRUPTIONS, SEVERITIES, corrupt
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES
 
 __all__ = [

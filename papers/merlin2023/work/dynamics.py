@@ -6,11 +6,11 @@ from tqdm.auto import tqdm
 
 from invlib import load_images, train
 from invlib.comparison.stacking import stack
-from invlib.data.corruptions.corrupted_sets import CorruptedSet, corrupted_sets
 from invlib.metrics.invariance import diagonals
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
+from papers.corruptions.corrupted_sets import CorruptedSet, corrupted_sets
 from papers.merlin2023.dynamics import Dynamics
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
 from papers.work import written

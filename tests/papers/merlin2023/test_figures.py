@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.data.corruptions.corrupted_sets import CORRUPTIONS, corrupt
 from papers.claims.correlation import correlation_up_to
+from papers.corruptions.corrupted_sets import CORRUPTIONS, corrupt
 from papers.merlin2023 import figures as plots
 from papers.merlin2023.hypotheses import QUANTITIES
 from papers.merlin2023.robustness_scan import (

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from invlib.data.corruptions import weather
-from invlib.data.corruptions.corrupted_sets import corrupt
+from papers.corruptions import weather
+from papers.corruptions.corrupted_sets import corrupt
 
 
 def test_frost_adds_ice_between_its_two_colours_and_no_two_images_share_it():

@@ -1,20 +1,17 @@
 """Corrupted sets: how images are spread over types, the official files, and each type alike."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from invlib.data.corruptions import corrupted_sets as corruptions
-from invlib.data.corruptions.corrupted_sets import (
+from invlib.data.images import ImageSet
+from papers.corruptions import corrupted_sets as corruptions
+from papers.corruptions.corrupted_sets import (
     CORRUPTIONS,
     EXTRA,
     SEVERITIES,
     corrupt,
     corrupted_sets,
 )
-from invlib.data.images import ImageSet
 from tests.published_corruptions import pictures
 
 ALL = CORRUPTIONS + EXTRA
@@ -110,26 +107,6 @@ def test_official_files_that_do_not_fit_together(official):
 def test_what_is_no_set_is_refused_by_name(change, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         corrupted_sets(image_set(), **{"n": 10, "root": tmp_path} | change)
-
-
-@pytest.mark.parametrize(
-    "missing,words",
-    [("cv2", "OpenCV"), ("skimage", "scikit-image"), ("cv2,skimage", "OpenCV and ")],
-)
-def test_without_its_extra_the_room_says_how_to_get_it(missing, words):
-    """And the figures of the library do not need it."""
-    code = f"""
-import sys
-sys.modules.update(dict.fromkeys("{missing}".split(",")))
-from invlib.plots import image_rows, inversion_grid, layer_curves
-try:
-    import invlib.data.corruptions.corrupted_sets
-except ImportError as error:
-    print(error)
-"""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    (line,) = out.stdout.splitlines()
-    assert words in line and line.endswith('pip install "invlib[corruptions]"')
 
 
 # --- a batch, a severity, a seed -----------------------------------------------------------------

@@ -9,8 +9,8 @@ from scipy import integrate, ndimage
 from scipy.stats import norm
 from skimage import color
 
-from invlib.data.corruptions import corrupted_sets as corruptions
-from invlib.data.corruptions.corrupted_sets import corrupt
+from papers.corruptions import corrupted_sets as corruptions
+from papers.corruptions.corrupted_sets import corrupt
 from tests.published_corruptions import PUBLISHED, pictures
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from invlib.data.corruptions.distortions import Rngs, _draw, _each, drag, to_bytes, zoom
+from papers.corruptions.distortions import Rngs, _draw, _each, drag, to_bytes, zoom
 
 __all__ = ["fog", "frost", "snow", "spatter"]
 

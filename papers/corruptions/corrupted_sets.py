@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 
-from invlib.data.corruptions import distortions, weather
 from invlib.data.images import ImageSet, stratified
 from invlib.names import choices
 from invlib.paths import datasets_root
+from papers.corruptions import distortions, weather
 
 __all__ = ["CORRUPTIONS", "CorruptedSet", "EXTRA", "SEVERITIES", "corrupt", "corrupted_sets"]
 
