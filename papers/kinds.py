@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
+from invlib.names import SIMILARITIES
 from invlib.results.schema import ACCURACY, KINDS, PROBES, Field, Kind, register
 
 _COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
@@ -120,7 +121,7 @@ _CONVERGENCE = {
 # Invariances that are known. Built networks: what cannot be computed, and snapshots that a recipe
 # does not reach, are NaN. Trained networks: see `comparison`.
 _BUILT = "construction side recipe"
-_STIR = "built_layer shared n_images seed estimator"
+_STIR = "built_layer shared n_images seed similarity"
 _SNAPSHOT = "estimator snapshot layer"
 _KNOWN = {
     name: Field(dims, "float", long_name, low, high, nan="any")
@@ -155,6 +156,7 @@ _COORDS = {
     "built_layer": Field("built_layer", "str", "layer of a network that is built"),
     "shared": Field("shared", "str", "what the target shares of the unseen part"),
     "n_images": Field("n_images", "int", "number of images compared", 2, increasing=True),
+    "similarity": Field("similarity", "str", "similarity of Grams", values=SIMILARITIES),
     "steps": Field("steps", "int", "gradient steps of the inversion", 1, increasing=True),
     "change": Field("change", "str", "what is changed in a picture"),
     "reference": Field(

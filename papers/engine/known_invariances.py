@@ -59,13 +59,13 @@ class KnownInvariances(Section):
         description="rule:steps",
     )
     known_snapshots: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
-        (10, 30, 100), description="steps; those beyond a recipe's own are left out"
+        (25, 100), description="steps; those beyond a recipe's own are left out"
     )
     known_sizes: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
         (8,), description="sides of the images in pixels, multiples of 4"
     )
     known_n: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
-        (16, 64), description="numbers of images that similarities are computed from"
+        (16, 48), description="numbers of images that similarities are computed from"
     )
 
     # trained in: the first training on `shapes` is that of paper A's pages
@@ -74,15 +74,15 @@ class KnownInvariances(Section):
     first_n: Positive = 8000
     first_epochs: Positive = 6
     first_test_n: Positive | None = Field(None, description="None: all test images")
-    second_n: Positive = 1000
+    second_n: Positive = 600
     second_epochs: Positive = 2
     second_lr: PositiveFloat = 0.0005
-    second_test_n: Positive = 500
+    second_test_n: Positive = 200
     shapes_train_seeds: Seeds = Field((0,), description="repeats of all trainings")
     shapes_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
         (0, 4, 8, 12), description="None: all layers"
     )
-    shapes_n: Positive = Field(16, description="test images that are inverted")
+    shapes_n: Positive = Field(12, description="test images that are inverted")
     shapes_moved_n: Positive = Field(200, description="test images that are drawn again")
     shapes_recipe: one_of(*RECIPES) = "anytime"
     shapes_snapshots: Annotated[tuple[Positive, ...], *Several, Rising] = Field(

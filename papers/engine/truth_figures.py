@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from invlib.names import ESTIMATORS
 from invlib.plots.panels import grid, legend, line
 from invlib.plots.style import colour_of, look_of
 from papers.engine.known_invariances import MARGIN
@@ -63,29 +64,31 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
 
 
 def number_curves(ds: xr.Dataset) -> Figure:
-    """Draw true STIR by number of images, and its limit: rows are estimators, columns targets.
+    """Draw true STIR by number of images: rows are similarities, columns targets.
 
     Parameters
     ----------
     ds
-        `truth` (construction, side, shared, n_images, seed, estimator) and `truth_limit` of one
-        recipe and layer. Bands are the range over draws; dashed lines the largest side.
+        `truth` (construction, side, shared, n_images, seed, similarity) and `truth_limit` of one
+        recipe and layer. Bands are the range over draws; dashed lines are the second side, dotted
+        ones the limit of CKA at the first side.
     """
-    estimators, shared = ds["estimator"].values, ds["shared"].values
-    counts = [len(shared)] * len(estimators)
-    with grid(counts, size=(2.2, 2.1), margin=(0.4, 0.5), sharex=True, sharey=True) as (fig, axes):
+    similarities, shared = ds["similarity"].values, ds["shared"].values
+    counts = [len(shared)] * len(similarities)
+    with grid(counts, size=(2.1, 1.7), margin=(0.4, 0.5), sharex=True, sharey=True) as (fig, axes):
         looks = {str(name): look_of(i) for i, name in enumerate(ds["construction"].values)}
-        for row, estimator in zip(axes, estimators, strict=True):
-            row[0].set_ylabel(f"{estimator}\ntrue STIR")
+        for row, similarity in zip(axes, similarities, strict=True):
+            row[0].set_ylabel(f"{similarity}\ntrue STIR")
             for ax, name in zip(row, shared, strict=True):
                 ax.set_title(f"target: {name}")
                 for construction, look in looks.items():
                     cell = dict(construction=construction, shared=name)
                     for side, style in zip(ds["side"].values, ("-", "--"), strict=False):
-                        curve = ds["truth"].sel(cell | dict(estimator=estimator, side=side))
+                        curve = ds["truth"].sel(cell | dict(similarity=similarity, side=side))
                         line(ax, curve, "n_images", linestyle=style, **look)
-                    end = float(ds["truth_limit"].sel(cell).isel(side=0))
-                    ax.axhline(end, color=look["color"], ls=":", lw=0.9)
+                    if similarity in ESTIMATORS:
+                        end = float(ds["truth_limit"].sel(cell).isel(side=0))
+                        ax.axhline(end, color=look["color"], ls=":", lw=0.9)
                 ax.set(xscale="log", xticks=ds["n_images"].values)
                 ax.set_xticklabels(ds["n_images"].values)
                 ax.minorticks_off()

@@ -9,13 +9,14 @@ from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from invlib.data.embedded.shapes import CHANGES
+from invlib.names import ESTIMATORS
 from papers.engine.known_invariances import COLOUR, DATA_SETS, FORM, MARGIN
 from papers.parameters import split
 
 __all__ = [
     "built_says", "by_layer", "by_number", "contrast", "corrected", "error_table", "errors",
-    "followed", "given_depth", "last_look", "mean_and_half", "relations", "spearman",
-    "trained_says", "training_rows", "truths_say", "verdict",
+    "followed", "given_depth", "last_look", "mean_and_half", "relations", "similarity_table",
+    "spearman", "trained_says", "training_rows", "truths_say", "verdict",
 ]  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def error_table(ds: xr.Dataset) -> pd.DataFrame:
     Debiased, all images, last snapshot; the mean is over draws, the largest over constructions,
     layers and sides.
     """
-    error = last_look(errors(ds)).sel(estimator="debiased").isel(n_images=-1).mean("seed")
+    error = last_look(errors(ds)).sel(similarity="debiased").isel(n_images=-1).mean("seed")
     others = [dim for dim in error.dims if dim not in ("recipe", "shared")]
     flat = error.stack(cell=others)
     worst = flat.isel(cell=abs(flat).argmax("cell")).drop_vars(["cell", *others])
@@ -47,20 +48,28 @@ def error_table(ds: xr.Dataset) -> pd.DataFrame:
     return table.astype(float)
 
 
+def similarity_table(ds: xr.Dataset) -> pd.DataFrame:
+    """Return the largest mean error of each similarity by recipe, all targets, last snapshot."""
+    error = abs(last_look(errors(ds)).isel(n_images=-1).mean("seed"))
+    worst = error.max([dim for dim in error.dims if dim not in ("recipe", "similarity")])
+    return worst.transpose("recipe", "similarity").to_pandas().astype(float)
+
+
 def by_number(ds: xr.Dataset) -> pd.DataFrame:
     """Return bias and spread of true STIR, against the limit, by number of images and side.
 
     Linear layer, target "less", starts at other images if there are such; over constructions.
     """
     recipe = [r for r in ds["recipe"].values if split(r)[2] == "images"] or ds["recipe"].values
-    one = ds.sel(recipe=recipe[0], built_layer="linear", shared="less")
+    cell = dict(recipe=recipe[0], built_layer="linear", shared="less")
+    one = ds.sel(cell | {"similarity": list(ESTIMATORS)})
     off = one["truth"] - one["truth_limit"]
     spread = off.std("seed", ddof=1) if off.sizes["seed"] > 1 else off.mean("seed") * np.nan
     parts = {
         "bias": abs(off.mean("seed")).max("construction"),
         "spread": spread.max("construction"),
     }
-    both = xr.Dataset(parts).to_dataframe()[list(parts)].unstack("estimator")
+    both = xr.Dataset(parts).to_dataframe()[list(parts)].unstack("similarity")
     seen = both.index.get_level_values("side").map(ds["n_seen"].max("construction").to_series())
     return both.set_index(seen.astype(int).rename("numbers seen"), append=True).droplevel("side")
 
@@ -251,7 +260,7 @@ def followed(ds: xr.Dataset) -> dict[str, dict[str, tuple[xr.DataArray, xr.DataA
 
 def built_says(ds: xr.Dataset) -> str:
     """Return what the networks that are built show, as a list with this run's numbers."""
-    error = last_look(errors(ds)).sel(estimator="debiased").isel(n_images=-1).mean("seed")
+    error = last_look(errors(ds)).sel(similarity="debiased").isel(n_images=-1).mean("seed")
     left, drift = (last_look(ds[name]).mean("seed") for name in ("distance", "drift"))
     sentences = []
     for recipe in ds["recipe"].values.tolist():
@@ -276,7 +285,7 @@ def _worst(error: xr.DataArray) -> float:
 
 def truths_say(ds: xr.Dataset) -> str:
     """Return how much the two meanings of the truth differ, in a sentence."""
-    both = ds[["truth", "truth_conditional"]].sel(estimator="debiased", shared=["less", "some"])
+    both = ds[["truth", "truth_conditional"]].sel(similarity="debiased", shared=["less", "some"])
     both = both.isel(n_images=-1).where(both["truth_conditional"].notnull()).mean("seed")
     if not bool(both["truth"].notnull().any()):
         return "No recipe of this run starts at noise, so the second truth was not computed."

@@ -15,11 +15,11 @@ from invlib.comparison.representations import layer_grams
 from invlib.data.embedded.shapes import CHANGES, draw_shapes
 from invlib.data.images import resize
 from invlib.inversion.invert import start_images
-from invlib.metrics.cka import cka_from_grams
 from invlib.metrics.invariance import diagonal
+from invlib.metrics.similarities import similarity_from_grams
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
-from invlib.names import ESTIMATORS
+from invlib.names import SIMILARITIES
 from papers.engine.blind import (
     CONSTRUCTIONS,
     PAIRS,
@@ -48,12 +48,6 @@ def dataset(section: KnownInvariances) -> xr.Dataset:
     return _built(section).merge(_trained(section))
 
 
-def similarities(k: Tensor, l: Tensor) -> np.ndarray:  # noqa: E741
-    """Return every similarity of Grams (…, n, n), along a new first axis: `ESTIMATORS`."""
-    values = [cka_from_grams(k, l, debiased=name == "debiased") for name in ESTIMATORS]
-    return torch.stack(values).cpu().numpy()
-
-
 # ── Built in ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -68,10 +62,10 @@ def _built(section: KnownInvariances) -> xr.Dataset:
         shared=list(PAIRS),
         n_images=list(section.known_n),
         seed=list(section.known_seeds),
-        estimator=list(ESTIMATORS),
+        similarity=list(SIMILARITIES),
     )
     where = "construction side recipe"
-    stir = "built_layer shared n_images seed estimator"
+    stir = "built_layer shared n_images seed similarity"
     dims = {
         "measured": f"{where} steps {stir}",
         "truth": f"{where} {stir}",
@@ -145,9 +139,12 @@ def _one_draw(
 
 
 def _of_first(counts: Iterable[int], k: Tensor, l: Tensor) -> np.ndarray:  # noqa: E741
-    """Return similarities of the first so many images, Grams (…, n, n) -> (…, count, estimator)."""
-    values = [similarities(k[..., :n, :n], l[..., :n, :n]) for n in counts]
-    return np.moveaxis(values, (0, 1), (-2, -1))
+    """Return similarities of the first so many images: (…, n, n) -> (…, count, similarity)."""
+    values = []
+    for n in counts:
+        some = k[..., :n, :n], l[..., :n, :n]
+        values.append(torch.stack([similarity_from_grams(name, *some) for name in SIMILARITIES]))
+    return torch.stack(values).movedim((0, 1), (-2, -1)).cpu().numpy()
 
 
 def _drift(found: Tensor, start: Tensor, seen: Tensor) -> np.ndarray:

@@ -127,7 +127,7 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     )
     one.dataset()
     ds = open_results(one.output)
-    truth = ds["truth"].sel(shared=["all", "more"])
+    truth = ds["truth"].sel(shared=["all", "more"], similarity=["biased", "debiased", "trimmed"])
     np.testing.assert_allclose(truth.sel(built_layer="linear"), 1, atol=1e-4)
     assert ds["measured"].sel(steps=5).isnull().all()  # beyond the recipes' own steps
     assert ds["measured"].sel(steps=[2, 3]).notnull().all()
@@ -139,4 +139,5 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     assert tables.error_table(ds).shape == (2, 7) and tables.by_layer(ds).shape == (2, 6)
     assert len(tables.built_says(ds).splitlines()) == 2
     assert len(dots(tables.followed(ds)).axes) == 8
-    assert len(number_curves(ds.isel(recipe=1, built_layer=0)).axes) == 10
+    assert len(number_curves(ds.isel(recipe=1, built_layer=0)).axes) == 25
+    assert tables.similarity_table(ds).shape == (2, 5)
