@@ -51,6 +51,7 @@ class KnownInvariances(Section):
     """
 
     name = "known_invariances"
+    own_trainings = True
     notes = {"seeds": "the first draws the images that trained networks are inverted for"}
 
     known_seeds: Seeds = Field((0, 1), description="each draws images and starts")
@@ -74,7 +75,7 @@ class KnownInvariances(Section):
     first_n: Positive = 8000
     first_epochs: Positive = 6
     first_test_n: Positive | None = Field(None, description="None: all test images")
-    second_n: Positive = 600
+    second_n: Positive = 400
     second_epochs: Positive = 2
     second_lr: PositiveFloat = 0.0005
     second_test_n: Positive = 200
@@ -83,7 +84,7 @@ class KnownInvariances(Section):
         (0, 4, 8, 12), description="None: all layers"
     )
     shapes_n: Positive = Field(12, description="test images that are inverted")
-    shapes_moved_n: Positive = Field(200, description="test images that are drawn again")
+    shapes_moved_n: Positive = Field(100, description="test images that are drawn again")
     shapes_recipe: one_of(*RECIPES) = "anytime"
     shapes_snapshots: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
         (10, 30), description="gradient steps; the last is where inversion ends"
