@@ -276,7 +276,25 @@ def built_says(ds: xr.Dataset) -> str:
             f"{blind:+.2f} where the target sees nothing of the unseen part, and {sees:+.2f} where "
             f"it sees some: {'within' if inside else '**outside**'} the margin of {MARGIN}."
         )
+    starts = error["recipe"].copy(data=[split(recipe)[2] for recipe in error["recipe"].values])
+    for start in dict.fromkeys(starts.values.tolist()):
+        one = error.sel(recipe=starts == start, shared=["less", "some"])
+        outside = float(ds["outside"].sel(recipe=starts == start).mean())
+        sentences.append(
+            f"- Starts `{start}`: the true X′ has {outside:.0%} of its numbers outside [0, 1]. "
+            f"Errors where the target sees some of the unseen part are {float(one.min()):+.2f} to "
+            f"{float(one.max()):+.2f}. {_sign(float(one.min()), float(one.max()))}"
+        )
     return "\n".join(sentences)
+
+
+def _sign(low: float, high: float) -> str:
+    """Return in words what errors of one sign do to learning and forgetting."""
+    if high > MARGIN and low > -MARGIN:
+        return "STIR comes out too high, and so learning and forgetting too low."
+    if low < -MARGIN and high < MARGIN:
+        return "STIR comes out too low, and so learning and forgetting too high."
+    return "They have no common sign beyond the margin."
 
 
 def _worst(error: xr.DataArray) -> float:
@@ -300,7 +318,13 @@ def truths_say(ds: xr.Dataset) -> str:
 
 def trained_says(ds: xr.Dataset) -> str:
     """Return what the networks that are trained show, as a list with this run's numbers."""
-    n, sentences = ds.sizes["train_seed"], []
+    n, stir = ds.sizes["train_seed"], ds.sel(estimator="debiased").isel(snapshot=-1)
+    left = max(float(stir[f"distance_{short}"].max()) for short in ("pt", "ft"))
+    self_term = min(float(stir[f"self_term_{short}"].min()) for short in ("pt", "ft"))
+    sentences = [
+        f"- Inversions leave a distance of {left:.2f} or less; self terms are {self_term:.3f} or "
+        f"more."
+    ]
     for first, (name, values, movement) in expected(ds).items():
         colour = movement.sel(change="colour", drop=True)
         mean, half = map(float, mean_and_half(spearman(colour, values)))

@@ -78,7 +78,12 @@ def planted(follows: bool) -> xr.Dataset:
         name: values.get(name, noise).expand_dims(estimator=["biased", "debiased"], snapshot=[5])
         for name in ("forgetting", "learning")
     }
-    return xr.Dataset(measures | {"moved_after": movement, "moved_before": movement[:, :, 0]})
+    others = {
+        f"{name}_{short}": xr.ones_like(measures["learning"])
+        for name in ("distance", "self_term") for short in ("pt", "ft")
+    }  # fmt: skip
+    moves = {"moved_after": movement, "moved_before": movement[:, :, 0]}
+    return xr.Dataset(measures | moves | others)
 
 
 def test_a_planted_relation_is_found_and_noise_is_not():
@@ -137,7 +142,10 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
         "pretraining": 2, "dataset": 2, "train_seed": 1, "estimator": 2, "snapshot": 2, "layer": 2,
     }  # fmt: skip
     assert tables.error_table(ds).shape == (2, 7) and tables.by_layer(ds).shape == (2, 6)
-    assert len(tables.built_says(ds).splitlines()) == 2
+    assert len(tables.built_says(ds).splitlines()) == 4  # two recipes, two starts
+    assert "Starts `images`: the true X′ has 0% of its numbers outside" in tables.built_says(ds)
+    left = max(ds.distance_pt.isel(snapshot=-1).max(), ds.distance_ft.isel(snapshot=-1).max())
+    assert f"leave a distance of {float(left):.2f} or less" in tables.trained_says(ds)
     assert len(dots(tables.followed(ds)).axes) == 8
     assert len(number_curves(ds.isel(recipe=1, built_layer=0)).axes) == 25
     assert tables.similarity_table(ds).shape == (2, 5)
