@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
+from invlib.names import SIMILARITIES
 from invlib.results.schema import ACCURACY, KINDS, PROBES, Field, Kind, register
 
 _COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
@@ -117,7 +118,47 @@ _CONVERGENCE = {
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
 }
 
+# Invariances that are known. Built networks: what cannot be computed, and snapshots that a recipe
+# does not reach, are NaN. Trained networks: see `comparison`.
+_BUILT = "construction side recipe"
+_STIR = "built_layer shared n_images seed similarity"
+_SNAPSHOT = "estimator snapshot layer"
+_KNOWN = {
+    name: Field(dims, "float", long_name, low, high, nan="any")
+    for name, dims, long_name, low, high in [
+        ("measured", f"{_BUILT} steps {_STIR}", "STIR, measured", -1, 1),
+        ("truth", f"{_BUILT} {_STIR}", "STIR if the unseen part stays that of the start", -1, 1),
+        ("truth_conditional", f"{_BUILT} {_STIR}",
+         "STIR if noise is drawn given the part that is seen", -1, 1),
+        ("truth_limit", f"{_BUILT} shared", "linear CKA, for infinitely many images", 0, 1),
+        ("distance", f"{_BUILT} steps built_layer seed", "relative distance left", 0, inf),
+        ("drift", f"{_BUILT} steps built_layer seed",
+         "distance of the unseen part from the start, relative to its spread", 0, inf),
+        ("outside", _BUILT, "share of numbers of the true X′ outside [0, 1]", 0, 1),
+        ("n_seen", "construction side", "numbers that the reference sees", 1, inf),
+        ("learning", _SNAPSHOT, "learning", -2, 2),
+        ("forgetting", _SNAPSHOT, "forgetting", -2, 2),
+        ("cka_divergence", "estimator layer", "CKA divergence", -2, 2),
+        ("self_term_pt", _SNAPSHOT, "STIR of the layer before with itself", -1, 1),
+        ("self_term_ft", _SNAPSHOT, "STIR of the layer after with itself", -1, 1),
+        ("distance_pt", "snapshot layer", "relative distance left, before", 0, inf),
+        ("distance_ft", "snapshot layer", "relative distance left, after", 0, inf),
+        ("moved_before", "change layer",
+         "distance a change moves a picture, relative to random pairs, before", 0, inf),
+        ("moved_after", "change layer",
+         "distance a change moves a picture, relative to random pairs, after", 0, inf),
+    ]
+} | {name: ACCURACY[name] for name in ("test_accuracy", "pretraining_accuracy")}
+
 _COORDS = {
+    "construction": Field("construction", "str", "what the reference sees of an image"),
+    "side": Field("side", "int", "side of the images", 1, units="pixel", increasing=True),
+    "built_layer": Field("built_layer", "str", "layer of a network that is built"),
+    "shared": Field("shared", "str", "what the target shares of the unseen part"),
+    "n_images": Field("n_images", "int", "number of images compared", 2, increasing=True),
+    "similarity": Field("similarity", "str", "similarity of Grams", values=SIMILARITIES),
+    "steps": Field("steps", "int", "gradient steps of the inversion", 1, increasing=True),
+    "change": Field("change", "str", "what is changed in a picture"),
     "reference": Field(
         "reference", "str", "weights compared with", values=("initial", "pretrained")
     ),
@@ -145,6 +186,7 @@ register(
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
+        "known_truth": Kind(_KNOWN, (("measured",), ("forgetting",))),
         "lens": Kind(_LENS, (("learning",),)),
     },
     _COORDS,

@@ -7,6 +7,7 @@ from papers.across.claims_ledger import ClaimsLedger
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.engine.convergence import Convergence
 from papers.engine.how_inverted import HowInverted
+from papers.engine.known_invariances import KnownInvariances
 from papers.engine.what_it_costs import WhatItCosts
 from papers.goerttler2022.learning_from_random_labels import LearningFromRandomLabels
 from papers.goerttler2022.unlearning import Unlearning
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         ClaimsLedger,
         HowInverted,
         Convergence,
+        KnownInvariances,
         WhatItCosts,
     )
 }

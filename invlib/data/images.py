@@ -199,6 +199,7 @@ def load_images(
     ``street_digits``   embedded: the same scans, coloured, on pieces of photographs, see
                         `embedded.street_digits`; both splits have scans of their own
     ``shapes``          embedded: images drawn by code, see `invlib.data.embedded.shapes`
+    ``shapes_by_form``  the same images in 12 classes, of shape and texture: any colour will do
     ``cifar10``,        from torchvision: downloaded once into `root`, verified, then read from
     ``cifar100``,       there. EuroSAT has no official split, see `invlib.data.downloads`; the
     ``svhn``,           training split of the pets is the official ``trainval``
@@ -222,7 +223,7 @@ def load_images(
         Draw this many without replacement, in random order and as evenly over the classes as
         possible (see `stratified`). None gives all images, in the order of the source.
     seed : int
-        Seed of the draw. The set ``shapes`` is endless: another seed gives other images, and None
+        Seed of the draw. Both sets of shapes are endless: another seed gives other images, and None
         for `n` means 10,000 (train) or 2,000 (test).
     skip : int
         Leave out the first `skip` images of the seed's order. So ``n=a`` and ``n=b, skip=a`` draw
@@ -267,8 +268,8 @@ def load_images(
             f"'embedded:{name}' for the one, or the path of the folder for the other"
         )
     name = str(name).removeprefix("embedded:")
-    if name == "shapes":
-        return _shapes(split, n, seed, skip)
+    if name in ("shapes", "shapes_by_form"):
+        return _shapes(name, split, n, seed, skip)
     if name == "digits":
         images = ImageSet(*digits.draw_digits(split), digits.CLASS_NAMES, name, split)
     elif name == "street_digits":
@@ -286,7 +287,7 @@ def load_images(
     return images.sample(n, seed, skip=skip) if n is not None or skip else images
 
 
-def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
+def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> ImageSet:
     choices("split", split, _N_SHAPES)
     stop = skip + (_N_SHAPES[split] if n is None else n)
 
@@ -298,7 +299,9 @@ def _shapes(split: str, n: int | None, seed: int, skip: int) -> ImageSet:
     identity = [content(Path(shapes.__file__)), np.__version__, int(stop), int(seed)]
     source = Source(name="shapes", split=split, identity=identity, read=draw)
     images, labels, names = decoded(source)
-    return ImageSet(images[skip:], labels[skip:], names, "shapes", split)
+    if name == "shapes_by_form":
+        labels, names = labels // 2, shapes.FORM_NAMES
+    return ImageSet(images[skip:], labels[skip:], names, name, split)
 
 
 def _street_digits(split: str) -> ImageSet:

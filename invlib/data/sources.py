@@ -22,7 +22,7 @@ __all__ = ["EMBEDDED", "find_source"]
 
 logger = logging.getLogger(__name__)
 
-EMBEDDED = ("digits", "shapes", "street_digits")
+EMBEDDED = ("digits", "shapes", "shapes_by_form", "street_digits")
 _BROKEN = "is not a complete .npz archive: the file is damaged"
 
 

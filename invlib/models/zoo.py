@@ -26,6 +26,7 @@ __all__ = ["CIFAR_NETS", "SMALL_VITS", "create"]
 # layer 0 loses information, as in ViT-B/32 (3072 to 768).
 SMALL_VITS: dict[str, dict[str, int]] = {
     "vit_nano_patch8_32": dict(img_size=32, patch_size=8, embed_dim=96, depth=12, num_heads=3),
+    "vit_micro_patch8_32": dict(img_size=32, patch_size=8, embed_dim=64, depth=6, num_heads=2),
     "vit_pico_patch8_32": dict(img_size=32, patch_size=8, embed_dim=32, depth=3, num_heads=2),
 }
 

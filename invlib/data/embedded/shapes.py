@@ -3,7 +3,8 @@
 A class is a combination of shape, texture and colour family, so a network that ignores one of these
 cannot tell all classes apart. Everything else varies within a class: position, size, proportions,
 rotation, the exact hues, frequency and direction of the texture, background, a bar behind the
-shape, light, and noise.
+shape, light, and noise. A scene can be drawn again with one of its factors changed (`CHANGES`), to
+see what a network makes of that factor alone.
 
 Shapes are drawn from signed distances (negative inside), after Inigo Quilez,
 https://iquilezles.org/articles/distfunctions2d.
@@ -17,7 +18,7 @@ import numpy as np
 
 from invlib.names import choices
 
-__all__ = ["CLASS_NAMES", "SIZE", "draw_shapes"]
+__all__ = ["CHANGES", "CLASS_NAMES", "FORM_NAMES", "SIZE", "draw_shapes"]
 
 SIZE = 32  # pixels
 
@@ -38,6 +39,12 @@ CLASS_NAMES = tuple(
     f"{family} {texture} {shape}"
     for shape, texture, family in product(_SHAPES, _TEXTURES, _FAMILIES)
 )
+# The classes of the data set `shapes_by_form`: class k is classes 2k and 2k + 1 of `CLASS_NAMES`.
+FORM_NAMES = tuple(f"{texture} {shape}" for shape, texture in product(_SHAPES, _TEXTURES))
+
+# What can be changed in a scene: it gets the other family of hues, the next shape or texture, or
+# the shape moves to the place opposite the centre. All else stays as it was drawn.
+CHANGES = ("colour", "shape", "texture", "place")
 
 _SPLITS = ("train", "test")
 # Each block of images has a random stream of its own, so image i does not depend on n.
@@ -45,7 +52,9 @@ _SPLITS = ("train", "test")
 _BLOCK = 16 * len(CLASS_NAMES)
 
 
-def draw_shapes(n: int, split: str, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def draw_shapes(
+    n: int, split: str, *, seed: int = 0, change: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the first `n` images of an endless sequence, one for each `split` and `seed`.
 
     Different splits and seeds have independent random streams. The first images of a sequence do
@@ -58,6 +67,8 @@ def draw_shapes(n: int, split: str, *, seed: int = 0) -> tuple[np.ndarray, np.nd
     split : {"train", "test"}
     seed : int
         0 or more.
+    change : str, optional
+        One of `CHANGES`: draw the same scenes with this factor changed.
 
     Returns
     -------
@@ -73,28 +84,37 @@ def draw_shapes(n: int, split: str, *, seed: int = 0) -> tuple[np.ndarray, np.nd
     {2}
     >>> bool((draw_shapes(7, "train")[0] == images[:7]).all())
     True
+    >>> CLASS_NAMES[labels[0]], CLASS_NAMES[draw_shapes(1, "train", change="colour")[1][0]]
+    ('cool plain disc', 'warm plain disc')
     """
     key = _SPLITS.index(choices("split", split, _SPLITS))
+    if change is not None:
+        choices("change", change, CHANGES)
     images = np.empty((n, SIZE, SIZE, 3), np.uint8)
     labels = np.empty(n, np.int64)
     for block, start in enumerate(range(0, n, _BLOCK)):
         stream = np.random.SeedSequence(seed, spawn_key=(key, block))
-        drawn, classes = _draw_block(np.random.default_rng(stream))
+        drawn, classes = _draw_block(np.random.default_rng(stream), change)
         images[start : start + _BLOCK] = drawn[: n - start]
         labels[start : start + _BLOCK] = classes[: n - start]
     return images, labels
 
 
-def _draw_block(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    classes = len(CLASS_NAMES)
+def _draw_block(
+    rng: np.random.Generator, change: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    classes, counts = len(CLASS_NAMES), (len(_SHAPES), len(_TEXTURES), len(_FAMILIES))
     labels = rng.permuted(np.tile(np.arange(classes), (_BLOCK // classes, 1)), axis=1).ravel()
-    shape, texture, family = np.unravel_index(
-        labels, (len(_SHAPES), len(_TEXTURES), len(_FAMILIES))
-    )
+    factors = zip(("shape", "texture", "colour"), np.unravel_index(labels, counts), strict=True)
+    # no random number depends on a factor, so a changed one changes nothing else
+    shape, texture, family = (values + (name == change) for name, values in factors)
+    labels = np.ravel_multi_index((shape, texture, family), counts, mode="wrap")
+    shape, texture, family = np.unravel_index(labels, counts)
     centres = (2 * np.arange(SIZE, dtype=np.float32) + 1) / SIZE - 1
     y, x = np.meshgrid(centres, centres, indexing="ij")  # (32, 32), from -1 to 1
 
-    inside = _shape_coverage(rng, shape, x, y)[..., None]  # (block, 32, 32, 1)
+    side = -1 if change == "place" else 1
+    inside = _shape_coverage(rng, shape, x, y, side)[..., None]  # (block, 32, 32, 1)
     image = _background(rng, len(labels), x, y)
     image += inside * (_surface(rng, texture, family, x, y) - image)
 
@@ -106,9 +126,12 @@ def _draw_block(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shape_coverage(
-    rng: np.random.Generator, shape: np.ndarray, x: np.ndarray, y: np.ndarray
+    rng: np.random.Generator, shape: np.ndarray, x: np.ndarray, y: np.ndarray, side: int = 1
 ) -> np.ndarray:
-    """Return the part of each pixel that lies in the shape: (block, 32, 32) in [0, 1]."""
+    """Return the part of each pixel that lies in the shape: (block, 32, 32) in [0, 1].
+
+    A `side` of -1 mirrors the places of the shapes through the centre, not the shapes themselves.
+    """
     n = len(shape)
     corners, points, size, outline = (
         np.array(column, np.float32)[shape, None, None]
@@ -116,8 +139,8 @@ def _shape_coverage(
     )
     radius = _uniform(rng, n, 0.65, 1.0)
     reach = 1.05 - 0.8 * radius  # a shape may leave the picture a little
-    u = x - reach * _uniform(rng, n, -1, 1)
-    v = y - reach * _uniform(rng, n, -1, 1)
+    u = x - side * reach * _uniform(rng, n, -1, 1)
+    v = y - side * reach * _uniform(rng, n, -1, 1)
     angle, stretch = _uniform(rng, n, -0.5, 0.5), _uniform(rng, n, 0.88, 1.14)
     u, v = (
         (np.cos(angle) * u + np.sin(angle) * v) / (radius * stretch),

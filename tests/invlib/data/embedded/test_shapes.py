@@ -5,7 +5,8 @@ import pytest
 from matplotlib.path import Path as Polygon
 
 from invlib.data.embedded import shapes
-from invlib.data.embedded.shapes import CLASS_NAMES, draw_shapes
+from invlib.data.embedded.shapes import CHANGES, CLASS_NAMES, FORM_NAMES, draw_shapes
+from invlib.data.images import load_images
 
 K = len(CLASS_NAMES)
 
@@ -120,3 +121,49 @@ def test_hsv_agrees_with_the_standard_library():
 def test_an_unknown_split_names_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'train'"):
         draw_shapes(1, "trian")
+
+
+WORD = {"colour": 0, "texture": 1, "shape": 2}  # of a class name
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_leaves_all_else_as_it_was(drawn, change):
+    images, labels = (part[:100] for part in drawn)
+    others, changed = draw_shapes(100, "train", seed=5, change=change)
+    for label, other in zip(labels, changed, strict=True):
+        words, now = CLASS_NAMES[label].split(), CLASS_NAMES[other].split()
+        differ = [i for i in range(3) if words[i] != now[i]]
+        assert differ == ([WORD[change]] if change in WORD else [])
+    different = (images != others).any(-1)  # (N, 32, 32)
+    assert different.any((1, 2)).mean() > 0.9  # texture hardly shows in a needle of a star
+    assert different.mean() < 0.8  # the background stays; noise and light are the same
+    corners = different[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners.mean() < 0.35
+
+
+def test_a_place_is_mirrored_but_not_the_shape():
+    def centres(change):
+        rng = np.random.default_rng(0)
+        at = (2 * np.arange(shapes.SIZE, dtype=np.float32) + 1) / shapes.SIZE - 1
+        y, x = np.meshgrid(at, at, indexing="ij")
+        side = -1 if change else 1
+        inside = shapes._shape_coverage(rng, np.zeros(50, int), x, y, side)
+        area = inside.sum((1, 2))
+        return (inside * x).sum((1, 2)) / area, area
+
+    (here, area), (there, again) = centres(None), centres("place")
+    np.testing.assert_allclose(here, -there, atol=1e-4)
+    np.testing.assert_allclose(area, again, rtol=1e-3)
+
+
+def test_labels_by_form_are_those_of_the_same_images_without_colour():
+    own, form = (load_images(name, "test", n=60) for name in ("shapes", "shapes_by_form"))
+    np.testing.assert_array_equal(own.images, form.images)
+    assert form.name == "shapes_by_form" and form.class_names == FORM_NAMES
+    for a, b in zip(own.labels, form.labels, strict=True):
+        assert CLASS_NAMES[a].split(" ", 1)[1] == FORM_NAMES[b]
+
+
+def test_an_unknown_change_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'colour'"):
+        draw_shapes(1, "train", change="color")

@@ -1,0 +1,353 @@
+"""Read the results of known invariances: tables, relations between quantities, sentences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.special import stdtrit
+from scipy.stats import rankdata
+
+from invlib.data.embedded.shapes import CHANGES
+from invlib.names import ESTIMATORS
+from papers.engine.known_invariances import COLOUR, DATA_SETS, FORM, MARGIN
+from papers.parameters import split
+
+__all__ = [
+    "built_says", "by_layer", "by_number", "contrast", "corrected", "error_table", "errors",
+    "followed", "given_depth", "last_look", "mean_and_half", "relations", "similarity_table",
+    "spearman", "trained_says", "training_rows", "truths_say", "verdict",
+]  # fmt: skip
+
+
+def errors(ds: xr.Dataset) -> xr.DataArray:
+    """Return measured minus true STIR, of the same images and starts."""
+    return (ds["measured"] - ds["truth"]).assign_attrs(long_name="measured − true", units="1")
+
+
+def last_look(values: xr.DataArray, dim: str = "steps") -> xr.DataArray:
+    """Return the values of the last snapshot that a recipe has."""
+    last = values[dim].where(values.notnull()).max(dim)
+    return values.where(values[dim] == last).max(dim)
+
+
+def error_table(ds: xr.Dataset) -> pd.DataFrame:
+    """Return, by recipe, the largest mean error of each pair, drift, and distance left.
+
+    Debiased, all images, last snapshot; the mean is over draws, the largest over constructions,
+    layers and sides.
+    """
+    error = last_look(errors(ds)).sel(similarity="debiased").isel(n_images=-1).mean("seed")
+    others = [dim for dim in error.dims if dim not in ("recipe", "shared")]
+    flat = error.stack(cell=others)
+    worst = flat.isel(cell=abs(flat).argmax("cell")).drop_vars(["cell", *others])
+    table = worst.transpose("recipe", "shared").to_pandas().add_prefix("error: ")
+    for name in ("distance", "drift"):
+        values = last_look(ds[name])
+        table[f"largest {name}"] = values.max([d for d in values.dims if d != "recipe"]).values
+    return table.astype(float)
+
+
+def similarity_table(ds: xr.Dataset) -> pd.DataFrame:
+    """Return the largest mean error of each similarity by recipe, all targets, last snapshot."""
+    error = abs(last_look(errors(ds)).isel(n_images=-1).mean("seed"))
+    worst = error.max([dim for dim in error.dims if dim not in ("recipe", "similarity")])
+    return worst.transpose("recipe", "similarity").to_pandas().astype(float)
+
+
+def by_number(ds: xr.Dataset) -> pd.DataFrame:
+    """Return bias and spread of true STIR, against the limit, by number of images and side.
+
+    Linear layer, target "less", starts at other images if there are such; over constructions.
+    """
+    recipe = [r for r in ds["recipe"].values if split(r)[2] == "images"] or ds["recipe"].values
+    cell = dict(recipe=recipe[0], built_layer="linear", shared="less")
+    one = ds.sel(cell | {"similarity": list(ESTIMATORS)})
+    off = one["truth"] - one["truth_limit"]
+    spread = off.std("seed", ddof=1) if off.sizes["seed"] > 1 else off.mean("seed") * np.nan
+    parts = {
+        "bias": abs(off.mean("seed")).max("construction"),
+        "spread": spread.max("construction"),
+    }
+    both = xr.Dataset(parts).to_dataframe()[list(parts)].unstack("similarity")
+    seen = both.index.get_level_values("side").map(ds["n_seen"].max("construction").to_series())
+    return both.set_index(seen.astype(int).rename("numbers seen"), append=True).droplevel("side")
+
+
+def corrected(values: xr.DataArray) -> xr.DataArray:
+    """Return what training on the *other* labels does beyond the placebo, by `pretraining`."""
+    parts = []
+    for first in values["pretraining"].values.tolist():
+        (other,) = set(DATA_SETS) - {first}
+        of_first = values.sel(pretraining=first)
+        after, placebo = (of_first.sel(dataset=name, drop=True) for name in (other, first))
+        parts.append(after - placebo)
+    return xr.concat(parts, "pretraining")
+
+
+def mean_and_half(
+    values: xr.DataArray, dim: str = "train_seed"
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean over trainings and half its 95 % interval (Student's t); NaN for one of them.
+
+    Examples
+    --------
+    >>> mean, half = mean_and_half(xr.DataArray([1.0, 2.0, 3.0], dims="train_seed"))
+    >>> float(mean), round(float(half), 2)
+    (2.0, 2.48)
+    """
+    n, mean = values.sizes[dim], values.mean(dim)
+    if n < 2:
+        return mean, mean * np.nan
+    return mean, values.std(dim, ddof=1) * (stdtrit(n - 1, 0.975) / n**0.5)
+
+
+def verdict(mean: float, half: float) -> str:
+    """Return "yes" or "no" if the interval is all above or all below 0, else "cannot tell".
+
+    Examples
+    --------
+    >>> verdict(0.5, 0.2), verdict(-0.5, 0.2), verdict(0.1, 0.2), verdict(0.5, np.nan)
+    ('yes', 'no', 'cannot tell', 'cannot tell')
+    """
+    if mean - half > 0:
+        return "yes"
+    return "no" if mean + half < 0 else "cannot tell"
+
+
+def spearman(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
+    """Return Spearman's correlation over layers, of every training.
+
+    Examples
+    --------
+    >>> x = xr.DataArray([1.0, 2.0, 9.0], dims="layer")
+    >>> round(float(spearman(x, x**3)), 12), round(float(spearman(x, -x)), 12)
+    (1.0, -1.0)
+    """
+    x, y = (v.copy(data=rankdata(v, axis=v.get_axis_num("layer"))) for v in (x, y))
+    return xr.corr(x, y, "layer")
+
+
+def given_depth(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
+    """Return Pearson's partial correlation over layers with the layer's number held fixed.
+
+    Examples
+    --------
+    >>> z = xr.DataArray([0.0, 1, 2, 3], {"layer": [0, 1, 2, 3]})
+    >>> off = xr.DataArray([1.0, -1, -1, 1], {"layer": [0, 1, 2, 3]})
+    >>> x, y = 9 * z + off, 9 * z - off
+    >>> float(xr.corr(x, y).round(1)), float(given_depth(x, y).round(6))
+    (1.0, -1.0)
+    """
+    xy, xz, yz = (xr.corr(a, b, "layer") for a, b in ((x, y), (x, x["layer"]), (y, y["layer"])))
+    return ((xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))).clip(-1, 1)
+
+
+def expected(
+    ds: xr.Dataset, snapshot: int = -1
+) -> dict[str, tuple[str, xr.DataArray, xr.DataArray]]:
+    """Return, by first data set, a measure and the movement it should follow, both corrected.
+
+    Where colour starts to matter, the network stops to ignore it: forgetting should be where a
+    change moves pictures *more* than after the placebo. Where it becomes noise, learning should be
+    where a change moves them *less*.
+    """
+    measured = {FORM: ("forgetting", 1), COLOUR: ("learning", -1)}
+    moved_more = corrected(ds["moved_after"])
+    out = {}
+    for first in ds["pretraining"].values.tolist():
+        name, sign = measured[first]
+        values = corrected(ds[name].sel(estimator="debiased").isel(snapshot=snapshot, drop=True))
+        out[first] = name, values.sel(pretraining=first), sign * moved_more.sel(pretraining=first)
+    return out
+
+
+def relations(ds: xr.Dataset, snapshot: int = -1) -> pd.DataFrame:
+    """Return how measures follow movement over layers: correlations, mean over trainings ± half."""
+    rows = {}
+    for first, (name, values, movement) in expected(ds, snapshot).items():
+        for change in CHANGES:
+            x, y, row = movement.sel(change=change, drop=True), values, {}
+            ways = {"Pearson": xr.corr(x, y, "layer"), "given depth": given_depth(x, y)}
+            for title, r in (ways | {"Spearman": spearman(x, y)}).items():
+                mean, half = map(float, mean_and_half(r))
+                row[title] = f"{mean:.2f} ± {half:.2f}"
+            rows[f"{name}, first {first}", change] = row | {"follows": verdict(mean, half)}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename_axis(["measure", "movement under a change of"])
+
+
+def by_layer(ds: xr.Dataset) -> pd.DataFrame:
+    """Return movement under a change of colour and the measures by layer, corrected: mean ± half.
+
+    The last columns are those of `contrast`.
+    """
+    columns = {}
+    for first, (name, values, movement) in expected(ds).items():
+        sign = "more" if first == FORM else "less"
+        columns[f"first {first}", f"colour moves {sign}"] = movement.sel(change="colour", drop=True)
+        columns[f"first {first}", name] = values
+    if (both := contrast(ds)) is not None:
+        for name in both["measure"].values:
+            columns["between the two", name] = both.sel(measure=name, drop=True)
+    texts = {title: [f"{m:+.3f} ± {h:.3f}" for m, h in _pairs(v)] for title, v in columns.items()}
+    return pd.DataFrame(texts, index=pd.Index(values["layer"].values, name="layer"))
+
+
+def _pairs(values: xr.DataArray) -> list[tuple[float, float]]:
+    """Return mean and half interval of each layer."""
+    return list(zip(*(part.values.tolist() for part in mean_and_half(values)), strict=True))
+
+
+def _where(values: xr.DataArray) -> str:
+    """Return in which layers `values` are above 0 for certain, in words."""
+    layers = zip(values["layer"].values, _pairs(values), strict=True)
+    sure = [str(layer) for layer, (m, h) in layers if verdict(m, h) == "yes"]
+    return f"in layers {', '.join(sure)}" if sure else "in no layer for certain"
+
+
+def contrast(ds: xr.Dataset) -> xr.DataArray | None:
+    """Return what the two directions differ by, (measure, train_seed, layer); None with only one.
+
+    Forgetting where colour starts to matter minus forgetting where it becomes noise, and learning
+    the other way round; each minus its placebo. Both should be above 0.
+    """
+    if ds.sizes["pretraining"] < 2:
+        return None
+    parts = []
+    for name, more, less in (("forgetting", FORM, COLOUR), ("learning", COLOUR, FORM)):
+        values = corrected(ds[name].sel(estimator="debiased").isel(snapshot=-1, drop=True))
+        parts.append(
+            values.sel(pretraining=more, drop=True) - values.sel(pretraining=less, drop=True)
+        )
+    return xr.concat(parts, xr.Variable("measure", ["forgetting", "learning"]))
+
+
+# ── For figures ──────────────────────────────────────────────────────────────────────────────────
+
+
+def training_rows(ds: xr.Dataset, first: str) -> dict[str, dict[str, xr.DataArray]]:
+    """Return movement, then forgetting and learning, by layer after each training of `first`.
+
+    They are rows for `invlib.plots.layer_curves`: trainings are its seeds.
+    """
+    names = {name: "placebo" if name == first else f"then {name}" for name in DATA_SETS}
+    one = ds[["moved_before", "moved_after", "forgetting", "learning"]]
+    one = one.sel(pretraining=first, estimator="debiased").isel(snapshot=-1)
+    one = one.rename(train_seed="seed", dataset="then").assign_coords(
+        then=[names[name] for name in ds["dataset"].values]
+    )
+    before = one["moved_before"].expand_dims(then=["before"])
+    movement = xr.concat([before, one["moved_after"]], "then")
+    moved = {f"moved by {c}": movement.sel(change=c, drop=True) for c in CHANGES}
+    stir = {name: one[name] for name in ("forgetting", "learning")}
+    return {f"first {first}": moved, "STIR": stir}
+
+
+def followed(ds: xr.Dataset) -> dict[str, dict[str, tuple[xr.DataArray, xr.DataArray]]]:
+    """Return the pairs of quantities whose relation is asked for, for `dots`."""
+    return {
+        f"{name} − placebo\nfirst {first}": {
+            f"moved {'more' if first == FORM else 'less'} by {c}": (movement.sel(change=c), values)
+            for c in CHANGES
+        }
+        for first, (name, values, movement) in expected(ds).items()
+    }
+
+
+# ── Sentences ────────────────────────────────────────────────────────────────────────────────────
+
+
+def built_says(ds: xr.Dataset) -> str:
+    """Return what the networks that are built show, as a list with this run's numbers."""
+    error = last_look(errors(ds)).sel(similarity="debiased").isel(n_images=-1).mean("seed")
+    left, drift = (last_look(ds[name]).mean("seed") for name in ("distance", "drift"))
+    sentences = []
+    for recipe in ds["recipe"].values.tolist():
+        blind, sees = (
+            _worst(error.sel(recipe=recipe, shared=names))
+            for names in (["all", "more"], ["less", "some"])
+        )
+        inside = max(abs(blind), abs(sees)) < MARGIN
+        sentences.append(
+            f"- `{recipe}` leaves a distance of {float(left.sel(recipe=recipe).min()):.2f} to "
+            f"{float(left.sel(recipe=recipe).max()):.2f}, and moves the unseen part by up to "
+            f"{float(drift.sel(recipe=recipe).max()):.2f} of its spread. Its largest error is "
+            f"{blind:+.2f} where the target sees nothing of the unseen part, and {sees:+.2f} where "
+            f"it sees some: {'within' if inside else '**outside**'} the margin of {MARGIN}."
+        )
+    starts = error["recipe"].copy(data=[split(recipe)[2] for recipe in error["recipe"].values])
+    for start in dict.fromkeys(starts.values.tolist()):
+        one = error.sel(recipe=starts == start, shared=["less", "some"])
+        outside = float(ds["outside"].sel(recipe=starts == start).mean())
+        sentences.append(
+            f"- Starts `{start}`: the true X′ has {outside:.0%} of its numbers outside [0, 1]. "
+            f"Errors where the target sees some of the unseen part are {float(one.min()):+.2f} to "
+            f"{float(one.max()):+.2f}. {_sign(float(one.min()), float(one.max()))}"
+        )
+    return "\n".join(sentences)
+
+
+def _sign(low: float, high: float) -> str:
+    """Return in words what errors of one sign do to learning and forgetting."""
+    if high > MARGIN and low > -MARGIN:
+        return "STIR comes out too high, and so learning and forgetting too low."
+    if low < -MARGIN and high < MARGIN:
+        return "STIR comes out too low, and so learning and forgetting too high."
+    return "They have no common sign beyond the margin."
+
+
+def _worst(error: xr.DataArray) -> float:
+    return float(error.isel(abs(error).argmax(error.dims)))
+
+
+def truths_say(ds: xr.Dataset) -> str:
+    """Return how much the two meanings of the truth differ, in a sentence."""
+    both = ds[["truth", "truth_conditional"]].sel(similarity="debiased", shared=["less", "some"])
+    both = both.isel(n_images=-1).where(both["truth_conditional"].notnull()).mean("seed")
+    if not bool(both["truth"].notnull().any()):
+        return "No recipe of this run starts at noise, so the second truth was not computed."
+    off, kept = both["truth_conditional"] - both["truth"], both["truth"]
+    return (
+        f"Where it can be computed, the truth by the second meaning differs by "
+        f"{float(off.min()):+.2f} to {float(off.max()):+.2f}; that by the first is "
+        f"{float(kept.min()):.2f} to {float(kept.max()):.2f} (targets that see some of the unseen "
+        "part)."
+    )
+
+
+def trained_says(ds: xr.Dataset) -> str:
+    """Return what the networks that are trained show, as a list with this run's numbers."""
+    n, stir = ds.sizes["train_seed"], ds.sel(estimator="debiased").isel(snapshot=-1)
+    left = max(float(stir[f"distance_{short}"].max()) for short in ("pt", "ft"))
+    self_term = min(float(stir[f"self_term_{short}"].min()) for short in ("pt", "ft"))
+    sentences = [
+        f"- Inversions leave a distance of {left:.2f} or less; self terms are {self_term:.3f} or "
+        f"more."
+    ]
+    for first, (name, values, movement) in expected(ds).items():
+        colour = movement.sel(change="colour", drop=True)
+        mean, half = map(float, mean_and_half(spearman(colour, values)))
+        fixed, around = map(float, mean_and_half(given_depth(colour, values)))
+        others = [
+            f"{float(spearman(movement.sel(change=c, drop=True), values).mean()):.2f} ({c})"
+            for c in CHANGES
+            if c != "colour"
+        ]
+        sentences.append(
+            f"- First `{first}`: colour moves pictures {'more' if first == FORM else 'less'} than "
+            f"after the placebo {_where(colour)}, and {name} exceeds that of the placebo "
+            f"{_where(values)}. Does one follow the other over layers? "
+            f"**{verdict(mean, half).capitalize()}**: the rank correlation is {mean:.2f} ± "
+            f"{half:.2f} ({n} training{'s' if n > 1 else ': no interval'}). With other changes it "
+            f"is {', '.join(others)}. With depth held fixed, the correlation is {fixed:.2f} ± "
+            f"{around:.2f}: {verdict(fixed, around)}."
+        )
+    if (both := contrast(ds)) is not None:
+        parts = {name: both.sel(measure=name, drop=True) for name in ("forgetting", "learning")}
+        sentences.append(
+            f"- Between the two: forgetting is greater where colour starts to matter than where it "
+            f"becomes noise {_where(parts['forgetting'])}; learning is greater where colour "
+            f"becomes noise {_where(parts['learning'])}."
+        )
+    return "\n".join(sentences)

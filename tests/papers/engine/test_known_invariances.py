@@ -1,0 +1,152 @@
+"""Known invariances: what is trained and measured, and that planted relations are read rightly."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from invlib.data.embedded.shapes import draw_shapes
+from invlib.results.netcdf import open_results
+from invlib.training.seen import trained_on
+from papers.engine import truth_tables as tables
+from papers.engine.blind import Blind
+from papers.engine.known_invariances import COLOUR, FORM
+from papers.engine.truth_figures import dots, number_curves
+from papers.engine.work.known_invariances import moved
+from papers.parameters import ParameterError, load_scale
+from papers.sections import SECTIONS
+
+
+def section(**parameters):
+    return SECTIONS["known_invariances"].from_parameters(parameters)
+
+
+def test_after_the_same_first_training_only_the_labels_differ():
+    one = section(second_n=50)
+    runs = [one.second_run(COLOUR, second, 0) for second in (COLOUR, FORM)]
+    assert runs[0].weights == runs[1].weights and runs[0].seed == runs[1].seed
+    own, other = map(trained_on, runs)
+    np.testing.assert_array_equal(own.images, other.images)
+    np.testing.assert_array_equal(own.labels // 2, other.labels)
+    first = trained_on(one.first_run(COLOUR, 0).model_copy(update={"n_train": 50}))
+    assert (own.images != first.images).any((1, 2, 3)).all()  # the placebo has new pictures
+
+
+def test_the_first_training_of_a_laptop_is_that_of_paper_a():
+    other = SECTIONS["how_inverted"]()
+    assert section().first_run(COLOUR, 0).id == other.pretraining_run().id
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"first_datasets": ["shape"]}, "did you mean 'shapes'"),
+        ({"known_recipes": ["ngd:5:nois"]}, "did you mean 'noise'"),
+        ({"shapes_recipe": "anytim"}, "did you mean 'anytime'"),
+    ],
+)
+def test_a_bad_parameter_is_an_error_before_any_work(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        section(**parameters)
+
+
+def test_movement_is_relative_to_that_between_random_pictures():
+    pictures = {c: draw_shapes(30, "test", change=c)[0] for c in (None, "colour", "place")}
+    model = Blind(torch.eye(3 * 32**2)[500:520], 32)  # sees twenty numbers of a picture
+    values = moved(model, pictures, [0]).sel(layer=0)
+    x = {c: v.transpose(0, 3, 1, 2).reshape(30, -1)[:, 500:520] / 255 for c, v in pictures.items()}
+    far = np.linalg.norm(np.roll(x[None], 1, 0) - x[None], axis=1).sum()
+    assert values["change"].values.tolist() == ["colour", "place"]
+    for change in ("colour", "place"):
+        near = np.linalg.norm(x[change] - x[None], axis=1).sum()
+        assert float(values.sel(change=change)) == pytest.approx(near / far, rel=1e-4)
+
+
+def planted(follows: bool) -> xr.Dataset:
+    """Results in which measures follow movement under a change of colour, or are noise."""
+    rng, layers, seeds = np.random.default_rng(0), 7, 5
+    names = [COLOUR, FORM]
+    dims = ("train_seed", "pretraining", "dataset", "change", "layer")
+    movement = xr.DataArray(rng.random((seeds, 2, 2, 4, layers)), dims=dims).assign_coords(
+        pretraining=names, dataset=names, change=["colour", "shape", "texture", "place"],
+        layer=range(layers), train_seed=range(seeds),
+    )  # fmt: skip
+    colour = movement.sel(change="colour", drop=True)
+    noise = xr.zeros_like(colour) + rng.random(colour.shape)
+    values = {"forgetting": colour, "learning": 1 - colour} if follows else {}
+    measures = {
+        name: values.get(name, noise).expand_dims(estimator=["biased", "debiased"], snapshot=[5])
+        for name in ("forgetting", "learning")
+    }
+    others = {
+        f"{name}_{short}": xr.ones_like(measures["learning"])
+        for name in ("distance", "self_term") for short in ("pt", "ft")
+    }  # fmt: skip
+    moves = {"moved_after": movement, "moved_before": movement[:, :, 0]}
+    return xr.Dataset(measures | moves | others)
+
+
+def test_a_planted_relation_is_found_and_noise_is_not():
+    found = tables.relations(planted(follows=True))["follows"]
+    assert found.xs("colour", level=1).tolist() == ["yes", "yes"]
+    assert "yes" not in found.drop("colour", level=1).tolist()
+    nothing = tables.relations(planted(follows=False))["follows"]
+    assert nothing.xs("colour", level=1).tolist() == ["cannot tell", "cannot tell"]
+    assert "**Yes**" in tables.trained_says(planted(follows=True))
+    assert "**Yes**" not in tables.trained_says(planted(follows=False))
+
+
+def test_the_placebo_is_subtracted():
+    ds = planted(follows=True)
+    ds["forgetting"] = ds["forgetting"] + xr.DataArray(
+        [0.0, 5.0], {"dataset": [COLOUR, FORM]}, "dataset"
+    )
+    off = tables.corrected(ds["forgetting"]).mean(["train_seed", "layer", "estimator", "snapshot"])
+    assert float(off.sel(pretraining=COLOUR)) == pytest.approx(5, abs=0.5)  # then by form
+    assert float(off.sel(pretraining=FORM)) == pytest.approx(-5, abs=0.5)
+
+
+def test_depth_alone_is_no_relation_and_directions_are_compared():
+    ds = planted(follows=True)
+    with_depth = ds.assign(
+        forgetting=ds["forgetting"] * 0 + ds["layer"] * (ds["dataset"] == COLOUR)
+    )
+    fixed = tables.given_depth(ds["layer"] + ds["moved_after"] * 0.1, ds["layer"] + 0.0)
+    assert not (abs(fixed) > 0.99).any()
+    both = tables.contrast(with_depth).sel(measure="forgetting")
+    np.testing.assert_allclose(both.mean("train_seed"), 2 * ds["layer"])  # up there, down here
+    assert "matter than where it becomes noise in layers 1, 2, 3" in tables.trained_says(with_depth)
+    assert tables.contrast(ds.isel(pretraining=[0])) is None
+
+
+def test_one_training_has_no_interval():
+    ds = planted(follows=True).isel(train_seed=[0])
+    assert set(tables.relations(ds)["follows"]) == {"cannot tell"}
+    assert "1 training: no interval" in tables.trained_says(ds)
+
+
+def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path)
+    one = SECTIONS["known_invariances"].from_parameters(
+        load_scale("smoke")
+        | {"first_datasets": [COLOUR, FORM], "known_snapshots": [1, 2, 5], "known_seeds": [0, 1]}
+    )
+    one.dataset()
+    ds = open_results(one.output)
+    truth = ds["truth"].sel(shared=["all", "more"], similarity=["biased", "debiased", "trimmed"])
+    np.testing.assert_allclose(truth.sel(built_layer="linear"), 1, atol=1e-4)
+    assert ds["measured"].sel(steps=5).isnull().all()  # beyond the recipes' own steps
+    assert ds["measured"].sel(steps=[1, 2]).notnull().all()
+    np.testing.assert_array_equal(tables.last_look(ds["distance"]), ds["distance"].sel(steps=2))
+    assert (ds["drift"].sel(recipe="ngd:2", steps=2) < 0.5).all()
+    assert ds["forgetting"].sizes == {
+        "pretraining": 2, "dataset": 2, "train_seed": 1, "estimator": 2, "snapshot": 2, "layer": 2,
+    }  # fmt: skip
+    assert tables.error_table(ds).shape == (2, 7) and tables.by_layer(ds).shape == (2, 6)
+    assert len(tables.built_says(ds).splitlines()) == 4  # two recipes, two starts
+    assert "Starts `images`: the true X′ has 0% of its numbers outside" in tables.built_says(ds)
+    left = max(ds.distance_pt.isel(snapshot=-1).max(), ds.distance_ft.isel(snapshot=-1).max())
+    assert f"leave a distance of {float(left):.2f} or less" in tables.trained_says(ds)
+    assert len(dots(tables.followed(ds)).axes) == 8
+    assert len(number_curves(ds.isel(recipe=1, built_layer=0)).axes) == 25
+    assert tables.similarity_table(ds).shape == (2, 5)
