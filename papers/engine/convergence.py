@@ -16,8 +16,9 @@ class Convergence(MerlinSection):
 
     Examples
     --------
-    >>> Convergence.from_parameters({"convergence": ["fast:50", "ngd:400"]}).convergence
-    ('fast:50', 'ngd:400')
+    >>> short = {"convergence": ["anytime:20", "ngd:10"], "convergence_snapshots": [5, 10, 20]}
+    >>> Convergence.from_parameters(short).convergence
+    ('anytime:20', 'ngd:10')
     """
 
     name = "convergence"
