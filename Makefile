@@ -12,9 +12,19 @@ JOBS     ?= all
 PROFILE  ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
+# For make report: two models, as NAME=WEIGHTS or a checkpoint of MODEL, images, and how much is done.
+PRETRAINED ?=
+FINETUNED  ?=
+IMAGES     ?=
+MODEL      ?=
+IMG_SIZE   ?=
+N          ?= 100
+STEPS      ?= 50
+SEEDS      ?= 0 1 2
+REPORT     ?= report.html
 # The folder that make gpu-bundle makes, and the one that make gpu-merge reads.
 GPU      ?= gpu-bundle
-# More arguments for pytest and make gpu, e.g. ARGS="tests/invlib -x".
+# More arguments for pytest, make report and make gpu, e.g. ARGS="tests/invlib -x".
 ARGS     ?=
 
 PYTHON   ?= python3
@@ -36,7 +46,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench gpu gpu-bundle gpu-merge parameters test lint lock clean clean-runs
+.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -71,6 +81,11 @@ reference: run ## run at SCALE, then keep the results in data/results/SCALE
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
 	@$(BIN)/python -m papers bench $(if $(KEEP),--keep)
+
+report: $(STAMP) ## compare PRETRAINED and FINETUNED on IMAGES; the report is one HTML file, REPORT
+	@$(BIN)/python workflow/report.py --pretrained "$(PRETRAINED)" --finetuned "$(FINETUNED)" \
+	  --images "$(IMAGES)" --model "$(MODEL)" --img-size "$(IMG_SIZE)" --n "$(N)" \
+	  --steps "$(STEPS)" --seeds "$(SEEDS)" --output "$(REPORT)" $(ARGS)
 
 gpu: $(STAMP) ## measure on this machine's GPU (ARGS="--budget 1200", ARGS=--toy on a processor)
 	@$(BIN)/python -m papers gpu run $(ARGS)

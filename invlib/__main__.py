@@ -1,14 +1,16 @@
-"""The command line ``python -m invlib {train,data}``: train a model, or load a data set."""
+"""The command line ``python -m invlib``: compare models, invert one, train one, load images."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from invlib.names import RECIPES, TOKENS, nearest
 from invlib.training.run import TrainingRun
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     """Parse `argv`, run the command it names (``arguments.do``) and return the exit status."""
     arguments = parser.parse_args(argv)
+    arguments.argv = list(sys.argv[1:] if argv is None else argv)
     program = parser.prog.removeprefix("python -m ")
     try:
         return arguments.do(arguments)
@@ -48,7 +51,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         print(f"{program}: error: {error}", file=sys.stderr)
         return 1 if isinstance(error, FloatingPointError) else 2
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; the same command goes on from here", file=sys.stderr)
+        resumed = getattr(arguments, "resumed", "the same command goes on from here")
+        print(f"\n{program}: interrupted; {resumed}", file=sys.stderr)
         return 130
 
 
@@ -113,20 +117,116 @@ def add_training_options(parser: argparse.ArgumentParser, where: str) -> None:
     parser.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are two lines, with the nearest name."""
+
+    def error(self, message: str):
+        """Print `message` and leave with exit status 2."""
+        inner = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
+        parsers = [self, *(parser for choices in inner for parser in choices.values())]
+        known = [option for parser in parsers for option in parser._option_string_actions]
+        wrong = re.search(r"(?:arguments: |invalid choice: ')([^\s'=]+)", message)
+        hint = (
+            nearest(wrong[1], [*known, *(name for choices in inner for name in choices)])
+            if wrong
+            else ""
+        )
+        program = self.prog.removeprefix("python -m ")
+        self.exit(2, f"{program}: error: {message}{hint}\nusage: {self.prog} --help says more\n")
+
+
 def commands_of(
     program: str, description: str, about: dict[str, str]
 ) -> tuple[argparse.ArgumentParser, Callable[..., argparse.ArgumentParser]]:
     """Return the parser of `program`, and a function that adds one of its commands."""
-    parser = argparse.ArgumentParser(prog=program, description=description, allow_abbrev=False)
+    parser = _Parser(prog=program, description=description, allow_abbrev=False)
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
     commands = parser.add_subparsers(required=True, metavar="{" + ",".join(about) + "}")
 
-    def add(name: str, do: Callable[[argparse.Namespace], int], text: str):
-        command = commands.add_parser(name, help=about[name], description=text, allow_abbrev=False)
+    def add(name: str, do: Callable[[argparse.Namespace], int], text: str, **options: str):
+        command = commands.add_parser(
+            name, help=about[name], description=text, allow_abbrev=False, **options
+        )
         command.set_defaults(do=do)
         return command
 
     return parser, add
+
+
+def measuring_command(arguments: argparse.Namespace) -> int:
+    """Compare two models, or invert one."""
+    from invlib import commands  # imports torch; --help needs none
+
+    return getattr(commands, f"{arguments.measure}_command")(arguments)
+
+
+_EXAMPLES = (
+    """\
+an example that needs no file and no network:
+  python -m invlib compare vit_pico_patch8_32=random vit_pico_patch8_32=random \\
+      --images digits --n 16 --steps 5 --seeds 0 -o comparison.nc
+two checkpoints and a folder test/<class>/*.jpg:
+  python -m invlib compare timm mine.safetensors --model vit_tiny_patch16_224 \\
+      --images photos --n 200 -o comparison.nc
+""",
+    """\
+an example that needs no file and no network:
+  python -m invlib invert vit_pico_patch8_32=random --images digits --n 2 --steps 5 -o inverted
+""",
+)
+
+
+def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands compare and invert."""
+    kind = dict(formatter_class=argparse.RawDescriptionHelpFormatter)
+    one = "NAME=WEIGHTS, as in resnet18=mine.safetensors, resnet18=timm or resnet18=random"
+    pair = add(
+        "compare",
+        measuring_command,
+        "Invert both models, measure what they share, and write the results to a netCDF file.",
+        epilog=_EXAMPLES[0],
+        **kind,
+    )
+    pair.add_argument("pretrained", metavar="PRETRAINED", help=f"{one}; or WEIGHTS of --model")
+    pair.add_argument("finetuned", metavar="FINETUNED", help="the same")
+    pair.add_argument("--model", metavar="NAME", help="the model whose weights both are")
+    pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+    pair.add_argument("--no-stir", action="store_true", help="similarity only; invert nothing")
+    pair.set_defaults(
+        measure="compare",
+        resumed="what was inverted is kept, and the same command goes on after it",
+    )
+    single = add(
+        "invert",
+        measuring_command,
+        "Search for images X′ that layers of a model cannot tell from images X, and write both.",
+        epilog=_EXAMPLES[1],
+        **kind,
+    )
+    single.add_argument("model", metavar="MODEL", help=one)
+    single.add_argument("--seed", type=int, default=0, help="of the images and the noise")
+    single.set_defaults(
+        measure="invert", resumed="nothing was written; the same command begins again"
+    )
+    for command, out, n in ((pair, "FILE.nc", 500), (single, "FOLDER", 8)):
+        command.add_argument(
+            "--images", required=True, help="a folder, an .npz file, or digits, cifar10, ..."
+        )
+        command.add_argument("--split", default="test", help="train, test or all (default: test)")
+        command.add_argument("-o", "--output", metavar=out, required=True)
+        command.add_argument("--n", type=int, help=f"images (default: {n}, or all if fewer)")
+        command.add_argument("--layers", nargs="+", help="numbers or names (default: all)")
+        command.add_argument("--tokens", default="all", help=f"{', '.join(TOKENS)} (default: all)")
+        command.add_argument("--steps", type=int, default=50, help="of the inversion (default: 50)")
+        command.add_argument(
+            "--recipe", default="fast", help=f"{', '.join(RECIPES)} (default: fast; paper: ngd)"
+        )
+        command.add_argument(
+            "--tolerance", type=float, help="distance at which an image has arrived"
+        )
+        command.add_argument("--img-size", type=int, metavar="PIXELS", help="side of the input")
+        command.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
+        command.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,8 +234,14 @@ def _parser() -> argparse.ArgumentParser:
         "python -m invlib",
         "What fine-tuning does to the representations of vision models. The training runs and the "
         f"claims of the papers: {_ELSEWHERE} --help, {_CHECKOUT}",
-        {"train": "train a model", "data": "load a data set and print its size"},
+        {
+            "compare": "compare two models, layer by layer",
+            "invert": "write images that a layer cannot tell from given ones",
+            "train": "train a model",
+            "data": "load a data set and print its size",
+        },
     )
+    _add_measuring(add)
     train = add(
         "train",
         train_command,

@@ -20,9 +20,11 @@ __all__ = [
     "SIMILARITIES",
     "STARTS",
     "TASKS",
+    "TOKENS",
     "choices",
     "listed",
     "nearest",
+    "owners",
     "unknown",
     "whole_numbers",
 ]
@@ -32,6 +34,7 @@ ESTIMATORS = ("biased", "debiased")  # of CKA
 SIMILARITIES = (*ESTIMATORS, "procrustes", "mutual_knn", "trimmed")
 SELF_TERMS = ("measured", "one")  # the first term of learning and forgetting for i = j
 JACKKNIFES = ("diagonal", "matrix")  # which entries of STIR are stored with an image left out
+TOKENS = ("all", "cls", "mean")  # what of a layer is its representation
 
 # How an image is inverted.
 RECIPES = ("adam", "anytime", "fast", "fourier", "ngd", "tv")
@@ -103,6 +106,26 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
         names = ", ".join(map(repr, allowed))
         raise ValueError(f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}")
     return value
+
+
+def owners(variable: str) -> dict[str, str]:
+    """Return whose layers run along the dims of a variable of a comparison: ``pt`` or ``ft``.
+
+    A diagonal runs along the layers of the reference, whose invariances it is about.
+
+    Examples
+    --------
+    >>> owners("stir_ft_pt"), owners("stir_ft_pt_jackknife"), owners("stir_control_ft")
+    ({'ref_layer': 'pt', 'layer': 'ft'}, {'layer': 'pt'}, {'layer': 'ft'})
+    >>> owners("inversion_loss_pt"), owners("test_accuracy")
+    ({'ref_layer': 'pt'}, {})
+    """
+    words = variable.split("_")
+    models = [word for word in words if word in ("pt", "ft")]
+    if len(models) == 2:
+        diagonal = words[-1] in ("diagonal", "jackknife")
+        return {"layer": models[1]} if diagonal else dict(ref_layer=models[1], layer=models[0])
+    return {"layer" if "control" in words else "ref_layer": short for short in models}
 
 
 def whole_numbers(parameter: str, values: Iterable[int]) -> list[int]:

@@ -12,6 +12,7 @@ __all__ = ["parameters_cell", "rewrite"]
 
 # Groups in this order, with a blank line between them. All other parameters follow, by class.
 GROUPS = (
+    "pretrained finetuned images split tokens",
     "scale seeds n iterations recipe step subspace_k cache",
     "erosion_dataset erosion_n erosion_test_n erosion_epochs erosion_optimizer erosion_lr"
     " erosion_batch_size square_size train_seeds",

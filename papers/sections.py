@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from invlib.training.run import TrainingRun
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
 from papers.engine.how_inverted import HowInverted
 from papers.engine.known_invariances import KnownInvariances
@@ -40,6 +41,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         FeatureErosion,
         CollapseAndPlasticity,
         OneLensOnThreePapers,
+        YourModels,
         ClaimsLedger,
         HowInverted,
         Convergence,

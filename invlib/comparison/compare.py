@@ -7,7 +7,7 @@ matrix then falls out of one forward pass per inverted set.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,17 +15,24 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from invlib.comparison.representations import layer_grams
-from invlib.data.images import ImageSet
-from invlib.data.pools import as_pool
+from invlib.comparison.pairs import Layers, Pair
+from invlib.comparison.representations import fitted
+from invlib.data.images import ImageSet, stratified
+from invlib.data.pools import Items, as_pool
 from invlib.inversion.cache import cached_invert
 from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
+from invlib.inversion.progress import Progress, progress_bar
 from invlib.inversion.rules import Rule, named
-from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
+from invlib.metrics.cka import (
+    cka_from_grams,
+    cka_leave_one_out,
+    cka_matrix_from_grams,
+    minibatch_cka_from_grams,
+)
 from invlib.metrics.subspaces import subspace_from_directions
-from invlib.models.staged import StagedModel, check_layers
+from invlib.models.base import split_batches
+from invlib.models.staged import StagedModel
 from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
 from invlib.results.provenance import provenance
 
@@ -34,6 +41,8 @@ __all__ = ["compare"]
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 _MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
 _PICTURE = ("example", "y", "x", "channel")
+_WHOLE, _MINIBATCH = 2_000, 500  # the most images of which Grams are held at once, and then a batch
+_PRECISIONS = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def compare(
@@ -43,7 +52,8 @@ def compare(
     *,
     n: int = 500,
     seeds: Iterable[int] = (0, 1, 2),
-    layers: Iterable[int] | None = None,
+    layers: Layers | None = None,
+    tokens: str = "all",
     stir: bool = True,
     inverted: Iterable[str] = ("pt", "ft"),
     iterations: int = 50,
@@ -53,6 +63,7 @@ def compare(
     snapshots: Iterable[int] | None = None,
     tolerance: float | None = None,
     subspace_k: int | None = None,
+    minibatch: int | None = None,
     cache: bool | str | Path = True,
     chunk: int | None = None,
     jackknife: str = "diagonal",
@@ -64,16 +75,23 @@ def compare(
     Parameters
     ----------
     pretrained, finetuned
-        Two models with the same layers and image size.
+        Two models, in float32 or half precision; similarities and distances are computed in
+        float32 or better. They may be different networks, see below.
     pool
         Where images come from: an `ImageSet`, floats (N, 3, H, W) in [0, 1], or another array,
-        a data set or a loader of PyTorch, as in `invlib.data.pools.as_pool`.
+        a data set or a loader of PyTorch, as in `invlib.data.pools.as_pool`. Each model sees
+        them at its own size. X′ has the size of the inverted model. Where the other one wants
+        another size, it sees X and X′ from there, both resized (`invlib.data.images.bicubic`).
     n
         Images per seed (paper A: 500). The debiased estimator needs at least 4.
     seeds
         A seed draws the `n` images *and* the starting noise, as the paper resamples X.
     layers
-        Default all.
+        Numbers or names, by default all: of each model those that it has. Or a mapping with lists
+        for ``"pt"`` and ``"ft"``.
+    tokens
+        What a representation is, for inversion and similarity: ``"all"`` positions, ``"cls"`` or
+        ``"mean"``, as in `invert`.
     stir
         False computes CKA and subspace similarity only, without inverting anything.
     inverted
@@ -88,6 +106,11 @@ def compare(
         A relative distance at which an image is left alone, as in `invert`.
     subspace_k
         Principal directions that span a layer's subspace; at most n − 1. Default: 10, or n − 1.
+    minibatch
+        For large sets and ``stir=False``: images in a batch, of which alone Grams are held. CKA is
+        then the minibatch estimator (Nguyen et al. 2021) over the debiased one, see
+        `invlib.metrics.cka.minibatch_cka`; there is no biased one, no jackknife and no
+        ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else all in one.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
         Those by a rule of your own are not: no key says what its code does.
@@ -105,7 +128,12 @@ def compare(
         ``stir_control_…`` is NaN where all starts are one image, which has no CKA.
         From 5 images on ``stir_ft_pt_jackknife``, and so on, has the values for ref_layer = layer
         with each image left out in turn, ``stir_ft_pt_left_out`` for all: see
-        `invlib.metrics.jackknife`.
+        `invlib.metrics.jackknife`. With `tolerance`, ``arrived_pt`` counts the images that arrived.
+        Of different networks, `layer` and `ref_layer` have the numbers that either has, and cells
+        of a layer that does not exist are NaN (pictures: black). The coordinates ``depth_pt``,
+        ``depth_ft``, ``layer_name_pt`` and ``layer_name_ft`` say which is which. ref_layer = layer
+        means there: the target's layer at the nearest relative depth. There is no
+        ``subspace_ft_pt``.
 
     Raises
     ------
@@ -124,12 +152,8 @@ def compare(
     started = time.perf_counter()
     pool = as_pool(pool)
     _check_kinds(pretrained, finetuned)
-    seeds, layers = whole_numbers("seeds", seeds), check_layers(pretrained, layers)
-    if len(pretrained.stages) != len(finetuned.stages) or pretrained.img_size != finetuned.img_size:
-        raise ValueError(
-            f"pretrained is {pretrained!r}, finetuned {finetuned!r}; "
-            "a comparison needs the same layers and image size"
-        )
+    models = {"pt": pretrained, "ft": finetuned}
+    seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
@@ -143,41 +167,62 @@ def compare(
     subspace_k = min(10, n - 1) if subspace_k is None else subspace_k
     if not 1 <= subspace_k < n:
         raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to n - 1, with n={n} images")
+    if minibatch is None and not stir and n > _WHOLE:
+        minibatch = _MINIBATCH
+    if minibatch is not None and (stir or minibatch < 4):
+        raise ValueError(
+            f"minibatch={minibatch!r} must be at least 4, and is for stir=False: STIR needs the "
+            "Grams of all images"
+        )
     if examples < 0:
         raise ValueError(f"examples={examples!r} must be at least 0")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
     snapshots = None if snapshots is None else tuple(snapshots)
     looks = dict(snapshots=snapshots, tolerance=tolerance)
     recipe |= {name: value for name, value in looks.items() if value is not None}
-    check_recipe(**recipe, chunk=chunk)
-    find = partial(cached_invert, cache=cache, chunk=chunk, progress=progress, **recipe)
-    together = [[layer] for layer in layers] if snapshots else [layers]
-    models = {"pt": pretrained, "ft": finetuned}
+    recipe |= {} if tokens == "all" else dict(tokens=tokens)
+    check_recipe(**{k: v for k, v in recipe.items() if k != "tokens"}, chunk=chunk)
+    find = partial(cached_invert, cache=cache, chunk=chunk, **recipe)
+    together = {  # the layers that are inverted in one go
+        short: [[layer] for layer in own] if snapshots else [own]
+        for short, own in pair.layers.items()
+    }
+    steps = iterations * len(seeds) * sum(len(together[short]) for short in inverted if stir)
     per_seed = []
-    for seed in tqdm(
-        seeds,
-        desc="compare",
-        unit="seed",
-        leave=False,
-        disable=None if progress is None else not progress,
-    ):
-        images = _draw(pool, n, seed, pretrained)
-        ds, grams = _without_inversion(models, images, layers, subspace_k)
-        if stir:
-            start = start_images(images, init, seed)
-            ds = ds.merge(_controls(models, start, grams, layers))
-            shown = images[: min(examples, n)] if seed == seeds[0] else images[:0]
-            for short in inverted:
-                parts = []
-                for some in together:
-                    inversion = find(models[short], images, layers=some, seed=seed)
-                    part = _with_inversion(models, short, inversion, grams, layers, jackknife)
-                    parts.append(part | _inverted(short, inversion, len(shown)))
-                ds = ds.merge(_joined(parts))
-            if len(shown):
-                ds = ds.merge(_examples(shown))
-        per_seed.append(ds)
-    out = _stack_seeds(per_seed, seeds, layers, pretrained)
+    with progress_bar(progress, steps or len(seeds) * n, "compare") as bar:
+        for seed in seeds:
+            if minibatch is not None:
+                per_seed.append(_by_minibatch(pair, pool, n, seed, minibatch, bar))
+                continue
+            images = {short: _draw(pool, n, seed, model, models) for short, model in models.items()}
+            parts, grams = _without_inversion(pair, images, subspace_k)
+            shown = min(examples, n) if stir and seed == seeds[0] else 0
+            if stir:
+                start = {short: start_images(x, init, seed) for short, x in images.items()}
+                parts |= _controls(pair, start, grams)
+            for short in inverted if stir else ():
+                here = {  # X as every model sees it from the size of the inverted one
+                    m: grams[m] if images[m].shape == x.shape else pair.grams(m, x)[0]
+                    for m, x in dict.fromkeys(models, images[short]).items()
+                }
+                by_layers = []
+                for some in together[short]:
+                    target = bar.n + iterations
+                    what = f"{models[short].name} ({short}), layers {some[0]} to {some[-1]}"
+                    bar.set_postfix_str("", refresh=False)
+                    bar.set_description_str(f"seed {seed}, {what}")
+                    inversion = find(
+                        models[short], images[short], layers=some, seed=seed, progress=bar
+                    )
+                    bar.update(target - bar.n)  # an inversion from the cache takes no steps
+                    bar.refresh()
+                    part = _with_inversion(pair, short, inversion, here, jackknife)
+                    part |= _inverted(short, inversion, pretrained.img_size, shown, tolerance)
+                    by_layers.append(part)
+                parts |= _joined(by_layers)
+            ds = pair.dataset(parts)
+            per_seed.append(ds.merge(_examples(images["pt"][:shown])) if shown else ds)
+    out = _stack_seeds(per_seed, seeds, pair, ESTIMATORS if minibatch is None else ["debiased"])
     if "snapshot" in out.dims:
         out = out.assign_coords(snapshot=list(recipe["snapshots"]))
     parameters = recipe | dict(
@@ -185,11 +230,14 @@ def compare(
         model=pretrained.name,
         img_size=pretrained.img_size,
         n=n,
-        layers=layers,
+        layers=pair.axis,
         subspace_k=subspace_k,
         pool=getattr(pool, "name", "tensor"),
         **{f"notes_{short}": model.notes for short, model in models.items() if model.notes},
     )
+    parameters |= {} if minibatch is None else dict(minibatch=minibatch)
+    if not pair.alike or finetuned.img_size != pretrained.img_size:
+        parameters |= dict(finetuned=finetuned.name, img_size_ft=finetuned.img_size)
     out.attrs = {"kind": "comparison"} | provenance(
         parameters=parameters,
         seeds=seeds,
@@ -201,7 +249,7 @@ def compare(
 
 
 def _check_kinds(pretrained: object, finetuned: object) -> None:
-    """Raise TypeError unless these are two models with float32 numbers."""
+    """Raise TypeError unless these are two models with numbers of a usable type."""
     dtypes = {}
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
         if not isinstance(model, StagedModel):
@@ -211,80 +259,115 @@ def _check_kinds(pretrained: object, finetuned: object) -> None:
             )
         dtypes[name] = next(model.net.parameters()).dtype
     for name, dtype in dtypes.items():
-        if dtype != torch.float32:
-            raise TypeError(f"{name} is {dtype}; a comparison takes float32: {name}.float()")
+        if dtype not in _PRECISIONS:
+            usable = "float32 or half precision"
+            raise TypeError(f"{name} is {dtype}; a comparison takes {usable}: {name}.float()")
 
 
-def _draw(pool: ImageSet | Tensor, n: int, seed: int, model: StagedModel) -> Tensor:
+def _order(pool: ImageSet | Tensor | Items, n: int, seed: int) -> Tensor | np.ndarray:
+    """Return the indices of `n` images of the pool, in random order."""
     if isinstance(pool, Tensor):
-        images = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
-    else:
-        images = pool.sample(n, seed).tensor(model.img_size)
-    check_images(model, images)
-    return images.to(model.device)
+        return torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]
+    return stratified(pool.labels, n, seed, f"{pool.name}/{pool.split}")
+
+
+def _draw(
+    pool: ImageSet | Tensor | Items,
+    n: int,
+    seed: int,
+    model: StagedModel,
+    models: Mapping[str, StagedModel] | None = None,
+    chosen: Tensor | np.ndarray | None = None,
+) -> Tensor:
+    """Return `n` images, or those `chosen`, at the size of `model`, which is one of `models`.
+
+    Floats must have the size of a model. They are resized only for another one of another size.
+    """
+    chosen = _order(pool, n, seed) if chosen is None else chosen
+    whole = isinstance(pool, Tensor)
+    images = pool[chosen] if whole else pool.subset(chosen).tensor(model.img_size)
+    owner = [m for m in (models or {}).values() if m.img_size == images.shape[-1]]
+    check_images(owner[0] if owner else model, images)
+    return fitted(images, model).to(model.device)
+
+
+def _by_minibatch(
+    pair: Pair, pool: ImageSet | Tensor | Items, n: int, seed: int, size: int, bar: Progress
+) -> xr.Dataset:
+    """Return CKA of one seed from batches: nothing in memory grows with `n` but their indices."""
+    order = torch.as_tensor(_order(pool, n, seed))
+
+    def grams() -> Iterator[tuple[Tensor, Tensor]]:
+        for part in split_batches(order, size, least=4):
+            chosen = part if isinstance(pool, Tensor) else part.numpy()
+            pt, ft = (
+                pair.grams(short, _draw(pool, n, seed, model, pair.models, chosen))[0]
+                for short, model in pair.models.items()
+            )
+            bar.update(len(part))
+            yield pt, torch.cat([ft, pt])
+
+    both = minibatch_cka_from_grams(grams(), names=("pretrained", "both models")).cpu().numpy()
+    parts = zip(("ft", "pt"), np.split(both[None], [len(pair.layers["ft"])], -1), strict=True)
+    return pair.dataset({f"cka_{short}_pt": (_MATRIX_OF_A_SEED, part) for short, part in parts})
 
 
 def _without_inversion(
-    models: dict[str, StagedModel], images: Tensor, layers: list[int], k: int
-) -> tuple[xr.Dataset, dict[str, Tensor]]:
+    pair: Pair, images: dict[str, Tensor], k: int
+) -> tuple[dict[str, tuple], dict[str, Tensor]]:
     """Return CKA and subspaces of one seed (without the dim), and the Grams of the images."""
     grams, directions = {}, {}
-    for short, model in models.items():
-        grams[short], directions[short] = layer_grams(model, images, layers, k=k)
+    for short, x in images.items():  # features of different networks have nothing in common
+        grams[short], directions[short] = pair.grams(short, x, k if pair.alike else None)
 
     out = {}
     for target in ("ft", "pt"):
-        pair = grams["pt"], grams[target]
-        out[f"cka_{target}_pt"] = (_MATRIX_OF_A_SEED, _both(cka_matrix_from_grams, *pair))
-        out |= _jackknife(f"cka_{target}_pt", *pair)
+        out[f"cka_{target}_pt"] = (
+            _MATRIX_OF_A_SEED,
+            _both(cka_matrix_from_grams, grams["pt"], grams[target]),
+        )
+        answering = grams[target][pair.answering(target, "pt")]
+        out |= _jackknife(f"cka_{target}_pt", grams["pt"], answering)
     if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
         out["subspace_ft_pt"] = (_MATRIX_OF_A_SEED[1:], overlap.cpu().numpy())
-    return xr.Dataset(out), grams
+    return out, grams
 
 
-def _controls(
-    models: dict[str, StagedModel], start: Tensor, grams: dict[str, Tensor], layers: list[int]
-) -> xr.Dataset:
-    """Return what "no inversion" scores: CKA of the images and of where inversions `start`."""
+def _controls(pair: Pair, starts: dict[str, Tensor], grams: dict[str, Tensor]) -> dict[str, tuple]:
+    """Return what "no inversion" scores: CKA of the images and of where inversions start."""
     out = {}
-    one_start = bool((start == start[:1]).all())
-    for target, model in models.items():
-        if one_start:
-            control = np.full((len(ESTIMATORS), len(layers)), np.nan)
+    for target, start in starts.items():
+        if bool((start == start[:1]).all()):  # one for all images has no CKA
+            control = np.full((len(ESTIMATORS), len(grams[target])), np.nan)
         else:
-            at_start = layer_grams(model, start, layers)[0]
-            control = _both(cka_from_grams, grams[target], at_start)
+            control = _both(cka_from_grams, grams[target], pair.grams(target, start)[0])
         out[f"stir_control_{target}"] = (("estimator", "layer"), control)
-    return xr.Dataset(out)
+    return out
 
 
 def _with_inversion(
-    models: dict[str, StagedModel],
-    reference: str,
-    inversion: Inversion,
-    grams: dict[str, Tensor],
-    layers: list[int],
-    jackknife: str,
+    pair: Pair, reference: str, inversion: Inversion, grams: dict[str, Tensor], jackknife: str
 ) -> dict[str, tuple]:
     """Return STIR on images inverted at some layers of one model: dims and values by name.
 
     Of what is left out in turn at ref_layer = layer, the dim is ``ref_layer`` until all are there.
     """
     looks = inversion.images if inversion.snapshots else inversion.images[None]
-    own = [layers.index(layer) for layer in inversion.layers]
+    own = [pair.layers[reference].index(layer) for layer in inversion.layers]
     parts = []
     for images in looks:
         out = {}
-        for target, model in models.items():
+        for target in pair.models:
             name = f"stir_{target}_{reference}"
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
-            seen = layer_grams(model, images, layers)[0]
+            seen = pair.grams(target, images)[0]
             values = _both(cka_from_grams, grams[target][None], seen)
             out[name] = (_MATRIX_OF_A_SEED, values)
-            same = seen[range(len(own)), own]  # (ref_layer, n, n): layer = ref_layer
-            out |= _jackknife(name, grams[target][own], same, "ref_layer")
+            same = np.array(pair.answering(target, reference))[own]
+            pairs = seen[range(len(own)), same]  # (ref_layer, n, n): layer = ref_layer
+            out |= _jackknife(name, grams[target][same], pairs, "ref_layer")
             if jackknife == "matrix":
                 out |= _left_out(name, grams[target], seen)
         parts.append(out)
@@ -296,25 +379,30 @@ def _with_inversion(
     }
 
 
-def _inverted(short: str, inversion: Inversion, examples: int) -> dict[str, tuple]:
-    """Return how far an inversion got, and some of its images: dims and values by name."""
-    look = ("snapshot",) if inversion.snapshots else ()
-    best = inversion.best.mean(-1).cpu().numpy()
+def _inverted(
+    short: str, inversion: Inversion, size: int, examples: int, tolerance: float | None
+) -> dict[str, tuple]:
+    """Return how far an inversion got, and some of its images: dims and values by name.
+
+    Pictures have the side `size`, that of the pretrained model.
+    """
+    dims = ("snapshot", "ref_layer") if inversion.snapshots else ("ref_layer",)
     out = {
-        f"inversion_loss_{short}": ((*look, "ref_layer"), best),
-        f"inversion_history_{short}": (
-            ("ref_layer", "iteration"),
-            inversion.loss.cpu().numpy(),
-        ),
+        f"inversion_loss_{short}": (dims, inversion.best.mean(-1).cpu().numpy()),
+        f"inversion_history_{short}": (dims[-1:] + ("iteration",), inversion.loss.cpu().numpy()),
     }
+    if tolerance is not None:
+        out[f"arrived_{short}"] = (dims, (inversion.best <= tolerance).sum(-1).cpu().numpy())
     if examples:
         last = inversion.images[-1] if inversion.snapshots else inversion.images
-        out[f"example_inverted_{short}"] = (("ref_layer", *_PICTURE), _pixels(last[:, :examples]))
+        shown = fitted(last[:, :examples].flatten(0, 1), size)
+        shown = _pixels(shown.unflatten(0, (len(inversion.layers), examples)))
+        out[f"example_inverted_{short}"] = (("ref_layer", *_PICTURE), shown)
     return out
 
 
-def _joined(parts: list[dict[str, tuple]]) -> xr.Dataset:
-    """Return one Dataset of what was measured at some layers each."""
+def _joined(parts: list[dict[str, tuple]]) -> dict[str, tuple]:
+    """Return what was measured at some layers each, along all."""
     out = {}
     for name, (dims, _) in parts[0].items():
         axis = dims.index("ref_layer")
@@ -322,7 +410,7 @@ def _joined(parts: list[dict[str, tuple]]) -> xr.Dataset:
         if name.endswith("_jackknife"):
             dims = tuple("layer" if dim == "ref_layer" else dim for dim in dims)
         out[name] = (dims, values)
-    return xr.Dataset(out)
+    return out
 
 
 def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
@@ -362,19 +450,18 @@ def _examples(images: Tensor) -> xr.Dataset:
 
 
 def _stack_seeds(
-    per_seed: list[xr.Dataset], seeds: list[int], layers: list[int], model: StagedModel
+    per_seed: list[xr.Dataset], seeds: list[int], pair: Pair, estimators: Iterable[str]
 ) -> xr.Dataset:
     """Join the seeds, sort the layers, give every dim its coordinates."""
     pictures = [name for name in per_seed[0] if str(name).startswith("example")]
     stacked = xr.concat([ds.drop_vars(pictures, errors="ignore") for ds in per_seed], "seed")
     out = stacked.merge(per_seed[0][pictures])
     out = out.assign_coords(
-        estimator=list(ESTIMATORS),
+        estimator=list(estimators),
         seed=seeds,
-        layer=layers,
-        ref_layer=layers,
-        layer_name=("layer", [model.layer_names[k] for k in layers]),
-        depth=("layer", model.depth[layers]),
+        layer=pair.axis,
+        ref_layer=pair.axis,
+        **pair.coordinates(),
     )
     counts = {dim: range(out.sizes[dim]) for dim in ("iteration", "left_out") if dim in out.dims}
     out = out.assign_coords(counts)

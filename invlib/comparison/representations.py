@@ -5,22 +5,42 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from invlib.data.images import bicubic
 from invlib.metrics.grams import gram
 from invlib.metrics.subspaces import principal_directions
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
+from invlib.models.tokens import enter, represent
 
-__all__ = ["layer_grams"]
+__all__ = ["fitted", "layer_grams"]
+
+
+def fitted(images: Tensor, model: StagedModel | int) -> Tensor:
+    """Return images (N, 3, H, H) at the size of a model, or at so many pixels a side.
+
+    Examples
+    --------
+    >>> fitted(torch.ones(2, 3, 8, 8), 16).shape
+    torch.Size([2, 3, 16, 16])
+    """
+    size = model if isinstance(model, int) else model.img_size
+    return images if images.shape[-1] == size else bicubic(images, (size, size))
 
 
 @torch.no_grad()
 def layer_grams(
-    model: StagedModel, images: Tensor, layers: list[int], *, k: int | None = None
+    model: StagedModel,
+    images: Tensor,
+    layers: list[int],
+    *,
+    k: int | None = None,
+    tokens: str = "all",
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the Gram matrix of every layer, and its top `k` principal directions if `k` is given.
 
     `images` are one set (n, 3, H, W) for Grams (L, n, n) float64, or several (S, n, 3, H, W) for
-    (S, L, n, n), without directions. Stage by stage over as many sets as fit into a batch, or one
+    (S, L, n, n), without directions. Images of another size are `fitted`. Representations are
+    what `tokens` says. Stage by stage over as many sets as fit into a batch, or one
     larger set: only one layer's representations of these are held at a time. A batch is 64 images
     on a CPU, where more measure slower, else 256.
 
@@ -39,25 +59,30 @@ def layer_grams(
     batch = 64 if model.device.type == "cpu" else 256
     if images.ndim == 5:
         together = images.split(max(1, batch // images.shape[1]))
-        grams = torch.cat([_grams(model, sets, layers, batch)[0] for sets in together])
+        grams = torch.cat([_grams(model, sets, layers, batch, tokens)[0] for sets in together])
         _check_finite(model, grams, layers)
         return grams, []
-    grams, directions = _grams(model, images[None], layers, batch, k)
+    grams, directions = _grams(model, images[None], layers, batch, tokens, k)
     _check_finite(model, grams, layers)
     return grams[0], directions
 
 
 def _grams(
-    model: StagedModel, sets: Tensor, layers: list[int], batch: int, k: int | None = None
+    model: StagedModel,
+    sets: Tensor,
+    layers: list[int],
+    batch: int,
+    tokens: str,
+    k: int | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Return Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first set."""
     grams, directions = [], []
-    h = sets.flatten(0, 1).to(model.device)
+    h = enter(model, fitted(sets.flatten(0, 1), model))
     with frozen(model):
         for stage in range(max(layers) + 1):
             h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
             if stage in layers:
-                each = h.split(sets.shape[1])
+                each = represent(h, tokens).split(sets.shape[1])
                 grams.append(torch.stack([gram(one) for one in each]))
                 if k is not None:
                     _check_finite(model, grams[-1][:, None], [stage])  # only such have directions

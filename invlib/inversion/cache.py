@@ -13,7 +13,8 @@ from torch import Tensor
 
 from invlib.files import atomic, lock
 from invlib.inversion.invert import Inversion, invert
-from invlib.models.staged import StagedModel, check_layers
+from invlib.models.staged import StagedModel
+from invlib.models.tokens import check_tokens
 from invlib.paths import cache_root
 
 __all__ = ["cached_invert", "inversion_key"]
@@ -48,7 +49,7 @@ def cached_invert(
         return invert(model, images, **arguments)
     folder = cache_root() / "inversions" if cache is True else Path(cache)
     path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"
-    layers = tuple(check_layers(model, arguments.get("layers")))
+    layers = tuple(check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")))
     with lock(path.with_suffix(".lock")):
         snapshots = tuple(arguments.get("snapshots") or ())
         if (found := _read(path, model, layers, snapshots)) is None:
@@ -73,7 +74,7 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         model=model.name,
         size=model.img_size,
         device=model.device.type,
-        layers=check_layers(model, arguments.get("layers")),
+        layers=check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")),
         shape=list(images.shape),
     )
     one = torch.ones(
@@ -87,7 +88,8 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        raw = tensor.detach().cpu().contiguous().flatten()
+        digest.update(raw.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()[:24]
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from invlib.models.staged import StagedModel
+from invlib.models.tokens import enter
 
 __all__ = ["activation_bytes", "available_bytes", "default_chunk"]
 
@@ -53,7 +54,7 @@ def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> li
         kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    h = image.to(model.device).repeat(copies, 1, 1, 1).requires_grad_()
+    h = enter(model, image).repeat(copies, 1, 1, 1).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         for stage in model.stages[: last + 1]:
             before = sum(kept.values())

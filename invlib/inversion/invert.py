@@ -5,10 +5,10 @@ For every image and layer k, minimise the relative distance (Mahendran & Vedaldi
 
 .. math:: \ell(x') = \lVert m^{[k]}(x') - m^{[k]}(x)\rVert_2 \,/\, \lVert m^{[k]}(x)\rVert_2
 
-over the flattened tokens of all positions, from noise, keeping pixels in [0, 1]. All layers ride in
-one batch sorted by depth: each stage runs once on the rows that still need it, and the rows of
-layer k leave after stage k. Nothing beyond a layer is ever computed for it. Before the first
-step all layers are at the same images, and share one pass forward.
+over the flattened tokens of all positions (or as `tokens` says), from noise, keeping pixels in
+[0, 1]. All layers ride in one batch sorted by depth: each stage runs once on the rows that still
+need it, and the rows of layer k leave after stage k. Nothing beyond a layer is ever computed for
+it. Before the first step all layers are at the same images, and share one pass forward.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from invlib.inversion.chunks import default_chunk
+from invlib.inversion.progress import progress_bar
 from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
-from invlib.models.staged import StagedModel, check_layers
+from invlib.models.staged import StagedModel
+from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import STARTS, choices
 
 __all__ = ["Inversion", "check_images", "invert", "start_images"]
@@ -61,7 +63,8 @@ def invert(
     model: StagedModel,
     images: Tensor,
     *,
-    layers: Iterable[int] | None = None,
+    layers: Iterable[int | str] | None = None,
+    tokens: str = "all",
     iterations: int = 50,
     optimizer: str | Rule = "ngd",
     step: float | None = None,
@@ -70,7 +73,7 @@ def invert(
     tolerance: float | None = None,
     seed: int = 0,
     chunk: int | None = None,
-    progress: bool | None = None,
+    progress: bool | tqdm | None = None,
 ) -> Inversion:
     """Search, for each image and layer, for another image with the same representation.
 
@@ -79,8 +82,12 @@ def invert(
     images
         (N, 3, H, W) floats in [0, 1].
     layers
-        Which layers to invert; default all. What is found at one layer does not depend on which
-        others were asked for.
+        Which layers to invert, by number or name; default all. What is found at one layer does not
+        depend on which others were asked for.
+    tokens
+        What a representation is: ``"all"`` positions, the class token (``"cls"``; by default of the
+        layers where it depends on the image) or the ``"mean"`` over positions, as in
+        `invlib.models.tokens.represent`.
     iterations
         Gradient steps. The best iterate is kept, the one after the last step included.
     optimizer
@@ -108,7 +115,8 @@ def invert(
         ``"ngd"`` then moves by 1e-7, but of ImageNet weights under ``"fast"`` by 2e-4 in the mean
         and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps). The same chunk gives the same.
     progress
-        Show a bar; default only on a terminal.
+        Show how far it is: True, False, or by default only on a terminal. A bar of
+        `invlib.inversion.progress` that serves several inversions is moved on by `iterations`.
 
     Raises
     ------
@@ -141,7 +149,7 @@ def invert(
         chunk=chunk,
     )
     rule = checked(optimizer) if callable(optimizer) else OPTIMIZERS[optimizer]
-    asked = check_layers(model, layers)
+    asked = check_tokens(model, layers, tokens)
     layers = sorted(asked)
     n, device = len(images), model.device
     starts = start_images(images, init, seed).to(images.dtype)
@@ -155,20 +163,14 @@ def invert(
         chunk = chunk or default_chunk(model, images, layers)
         parts = split_batches(torch.arange(n), chunk, least=min(2, n, chunk))
         options = dict(basis=model.patch_basis()) | ({} if step is None else dict(step=step))
-        bar = tqdm(
-            total=iterations * len(parts),
-            desc=f"invert {model.name}",
-            unit="it",
-            leave=False,
-            disable=None if progress is None else not progress,
-        )
-        with bar:
+        with progress_bar(progress, iterations, f"invert {model.name}") as bar:
             for part in parts:
+                bar.share = len(part) / n
                 x = images[part].to(device)
                 start = starts[part].to(device)
                 make = partial(rule, iterations=iterations, **options)
                 seen, losses = _invert_chunk(
-                    model, x, start, layers, make, iterations, looks, tolerance, bar
+                    model, x, start, layers, tokens, make, iterations, looks, tolerance, bar
                 )
                 for i, (best_x, distance) in enumerate(seen):
                     found[i][:, part], best[i][:, part] = best_x, distance
@@ -189,6 +191,7 @@ class _Goal:
     layers: list[int]
     targets: list[Tensor]  # (c, d) for each layer
     norms: list[Tensor]  # (c,) for each layer
+    tokens: str
 
     def only(self, rows: Tensor) -> _Goal:
         """Return the goal of those `rows` (bool, one for each) alone."""
@@ -198,17 +201,19 @@ class _Goal:
             [self.layers[i] for i in kept],
             [self.targets[i][of_layer[i]] for i in kept],
             [self.norms[i][of_layer[i]] for i in kept],
+            self.tokens,
         )
 
 
-def _invert_chunk(model, images, start, layers, make, iterations, looks, tolerance, bar):
+def _invert_chunk(model, images, start, layers, tokens, make, iterations, looks, tolerance, bar):
     """Return (best iterates, distances) after each number of steps in `looks`, and all losses."""
     c = len(images)
     with torch.no_grad():
-        targets = [h.flatten(1) for h in model.features(images, layers)]  # (c, d_k) each
+        shown = model.features(enter(model, images), layers)
+    targets = [represent(h, tokens) for h in shown]  # (c, d_k) each
     norms = torch.stack([t.norm(dim=1) for t in targets])  # (L, c)
     check_norms(norms, layers, model)
-    goal = going = _Goal(layers, targets, list(norms))
+    goal = going = _Goal(layers, targets, list(norms), tokens)
     x = start.repeat(len(layers), 1, 1, 1)  # (L·c, 3, H, W), sorted by layer
     update = make(x)
     best_x, best = x.clone(), x.new_full((len(x),), torch.inf)
@@ -245,8 +250,8 @@ def _invert_chunk(model, images, start, layers, make, iterations, looks, toleran
         if t < iterations:
             with outside_autocast(x.device):  # a precision is the network's, not the rule's
                 update(grad)  # x moves, and is projected to [0, 1], in place
-            bar.update()
-    bar.update(iterations - min(t, iterations))  # steps that were not needed
+            bar.step(t, best)
+    bar.update((iterations - t) * bar.share)  # steps that were not needed
     seen += [(best_x, best)] * (len(looks) - len(seen))
     history += [best] * (iterations + 1 - len(history))
     shape = len(layers), c
@@ -257,9 +262,11 @@ def _invert_chunk(model, images, start, layers, make, iterations, looks, toleran
 def _first_gradient(model, start, goal: _Goal) -> tuple[Tensor, Tensor]:
     """Return relative distances (L·c,) and gradients at the start, from one pass for all layers."""
     leaf = start.detach().requires_grad_()
-    rows = zip(model.features(leaf, goal.layers), goal.targets, goal.norms, strict=True)
-    losses = [(h.flatten(1) - target).norm(dim=1) / norm for h, target, norm in rows]
-    back = [torch.autograd.grad(loss.sum(), leaf, retain_graph=True)[0] for loss in losses]
+    features = model.features(enter(model, leaf), goal.layers)
+    rows = zip(features, goal.targets, goal.norms, strict=True)
+    losses = [(represent(h, goal.tokens) - target).norm(dim=1) / norm for h, target, norm in rows]
+    pairs = zip(losses, goal.norms, strict=True)
+    back = [_back(model, loss, leaf, norm, retain_graph=True) for loss, norm in pairs]
     return torch.cat(losses).detach(), torch.cat(back)
 
 
@@ -267,20 +274,28 @@ def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
     """Return relative distances and their gradients, for all rows in one batch."""
     leaf = x.detach().requires_grad_()
     loss = _distances(model, leaf, goal)
-    (grad,) = torch.autograd.grad(loss.sum(), leaf)
-    return loss.detach(), grad
+    return loss.detach(), _back(model, loss, leaf, torch.cat(goal.norms))
+
+
+def _back(model, loss: Tensor, leaf: Tensor, norm: Tensor, **options) -> Tensor:
+    """Return the gradients of losses (R,) with respect to the pixels of their rows."""
+    if next(model.net.parameters()).dtype != torch.float16:
+        return torch.autograd.grad(loss.sum(), leaf, **options)[0]
+    # Those of a relative distance are too small for float16, those of the distance itself are not.
+    (grad,) = torch.autograd.grad((loss * norm).sum(), leaf, **options)
+    return grad / norm[:, None, None, None]
 
 
 def _distances(model, x, goal: _Goal) -> Tensor:
     """Return relative distances of all rows. The rows of layer k leave after stage k."""
-    losses, h = [], x
+    losses, h = [], enter(model, x)
     for k in range(goal.layers[-1] + 1):
         h = model.stages[k](h)
         if k == goal.layers[len(losses)]:
             target, norm = goal.targets[len(losses)], goal.norms[len(losses)]
             rest = len(h) - len(target)
             here, h = h.split([len(target), rest]) if rest else (h, None)
-            losses.append((here.flatten(1) - target).norm(dim=1) / norm)
+            losses.append((represent(here, goal.tokens) - target).norm(dim=1) / norm)
     return torch.cat(losses)
 
 

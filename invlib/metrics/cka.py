@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 import torch
@@ -27,6 +27,7 @@ __all__ = [
     "cka_matrix_from_grams",
     "linear_cka",
     "minibatch_cka",
+    "minibatch_cka_from_grams",
 ]
 
 
@@ -236,21 +237,45 @@ def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> T
     >>> round(minibatch_cka(x.split([4, 6]), (2 * x).split([4, 6])).item(), 6)
     1.0
     """
+    names = "batches_x", "batches_y"
+
+    def grams() -> Iterator[tuple[Tensor, Tensor]]:
+        for i, (x, y) in enumerate(zip_longest(batches_x, batches_y)):
+            if x is None or y is None:
+                raise ValueError(f"{names[0] if x is None else names[1]} has only {i} batches")
+            yield gram(x)[None], gram(y)[None]
+
+    return minibatch_cka_from_grams(grams(), names=names).squeeze()
+
+
+def minibatch_cka_from_grams(
+    batches: Iterable[tuple[Tensor, Tensor]], *, names: tuple[str, str] = ("ks", "ls")
+) -> Tensor:
+    """Return `minibatch_cka` of every pair of layers, ``(L1, L2)``, from the Grams of each batch.
+
+    A batch is a pair of stacks ``(L1, n_b, n_b), (L2, n_b, n_b)``. It raises what `minibatch_cka`
+    raises; messages call the two sides by their `names`.
+
+    Examples
+    --------
+    >>> xs = torch.randn(3, 6, 4, generator=torch.Generator().manual_seed(0))
+    >>> ks = torch.stack([gram(x) for x in xs])
+    >>> minibatch_cka_from_grams([(ks, ks[:2])] * 3).shape
+    torch.Size([3, 2])
+    """
     total = None
-    for i, (x, y) in enumerate(zip_longest(batches_x, batches_y)):
-        if x is None or y is None:
-            raise ValueError(f"{'batches_x' if x is None else 'batches_y'} has only {i} batches")
-        same_n(len(x), len(y), f"batches_x[{i}]", f"batches_y[{i}]")
-        if len(x) < 4:
-            raise ValueError(f"batch {i} has {len(x)} images; debiased HSIC needs at least 4")
-        k, l = gram(x), gram(y)  # noqa: E741
-        a, b = center(k, debiased=True), center(l, debiased=True)
-        parts = torch.stack([(p * q).sum() for p, q in ((a, b), (a, a), (b, b), (k, k), (l, l))])
-        parts = parts / (len(x) - 3)  # n_b HSIC₁ = <a, b> / (n_b - 3)
-        total = parts if total is None else total + parts
+    for i, (k, l) in enumerate(batches):  # noqa: E741
+        n = k.shape[-1]
+        same_n(n, l.shape[-1], *(f"{name}[{i}]" for name in names))
+        if n < 4:
+            raise ValueError(f"batch {i} has {n} images; debiased HSIC needs at least 4")
+        a, b = (center(grams, debiased=True).flatten(-2) for grams in (k, l))
+        parts = [a @ b.mT, *(c.square().sum(-1) for c in (a, b, k.flatten(-2), l.flatten(-2)))]
+        parts = [part / (n - 3) for part in parts]  # n_b HSIC₁ = <a, b> / (n_b - 3)
+        total = parts if total is None else [x + y for x, y in zip(total, parts, strict=True)]
     if total is None:
-        raise ValueError("batches_x and batches_y hold no batches")
+        raise ValueError(f"{names[0]} and {names[1]} hold no batches")
     xy, xx, yy, kk, ll = total
     norms = [p.where(p > VANISHED**2 * q, torch.nan).sqrt() for p, q in ((xx, kk), (yy, ll))]
-    sides = {"batches_x": (norms[0], kk), "batches_y": (norms[1], ll)}
-    return refuse_undefined(xy / (norms[0] * norms[1]), True, **sides)
+    sides = {names[0]: (norms[0], kk), names[1]: (norms[1], ll)}
+    return refuse_undefined(xy / torch.outer(*norms), True, **sides)

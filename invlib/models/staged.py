@@ -83,7 +83,8 @@ class StagedModel(nn.Module):
         """
         if (weight := self.family.patch_weight(self.net)) is None:
             return None
-        return torch.linalg.svd(weight.detach(), full_matrices=False).Vh
+        weight = weight.detach().to(torch.promote_types(weight.dtype, torch.float32))
+        return torch.linalg.svd(weight, full_matrices=False).Vh
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
         """Give the model a new head, drawn from `seed`, and return the model.
@@ -180,7 +181,15 @@ class StagedModel(nn.Module):
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
-    """Return `layers` (None: all) as a list of int; raise unless distinct layers of the model."""
+    """Return `layers` (None: all) as a list of int; raise unless distinct layers of the model.
+
+    They may be given by number or by name.
+    """
+    if isinstance(layers, Iterable) and not isinstance(layers, str):
+        names = model.layer_names
+        layers = [
+            names.index(choices("layer", k, names)) if isinstance(k, str) else k for k in layers
+        ]
     layers = whole_numbers("layers", model.layers if layers is None else layers)
     if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(model.layers):
         raise ValueError(

@@ -51,8 +51,8 @@ def flow_matrix(matrices: Mapping[str, xr.DataArray]) -> Figure:
     colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit)
     fig = _side_by_side(matrices, frame, words, "invariance flow $M(i, j)$", **colours)
     for ax, matrix in zip(fig.axes, matrices.values(), strict=False):
-        ends = [-0.5, matrix.sizes["layer"] - 0.5]
-        ax.plot(ends, ends, color="0.6", linewidth=0.8)
+        ends = ([-0.5, matrix.sizes[dim] - 0.5] for dim in ("layer", "ref_layer"))
+        ax.plot(*ends, color="0.6", linewidth=0.8)
     return fig
 
 

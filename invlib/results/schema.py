@@ -2,7 +2,8 @@
 
 `KINDS` lists the kinds of results with their variables, and the dims, type, range and meaning of
 each variable. `COORDS` lists the coordinates in the same way. A variable only has dims that it
-depends on. In `Field.dims`, a dim with a question mark is optional.
+depends on. In `Field.dims`, a dim with a question mark is optional. Comparisons of two different
+networks are NaN at the layers that one of them does not have.
 
 The library defines comparisons, trainings, probes and benchmarks. Another package can `register`
 its own kinds and coordinates when it is imported.
@@ -17,7 +18,7 @@ from math import inf
 from invlib.names import ESTIMATORS, SELF_TERMS
 
 __all__ = [
-    "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PROBES", "SCHEMA_VERSION", "STACKING",
+    "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PAIR", "PROBES", "SCHEMA_VERSION", "STACKING",
     "register",
 ]  # fmt: skip
 
@@ -124,6 +125,10 @@ for _short, _long in PAIR.items():
             "seed ref_layer iteration", "float",
             f"relative distance while inverting the {_long} model", 0,
         ),
+        f"arrived_{_short}": Field(
+            "seed ref_layer", "number",
+            f"images within the tolerance after inverting the {_long} model", 0,
+        ),
         f"example_inverted_{_short}": Field(
             "seed? ref_layer example y x channel", "uint8",
             f"example images, inverted at {_long}[ref_layer]", 0, 255,
@@ -204,6 +209,11 @@ COORDS = {
     "ref_layer": Field("ref_layer", "int", f"reference {_LAYER}", 0, increasing=True),
     "ref_layer_name": Field("ref_layer", "str", "name of the reference layer"),
     "ref_depth": Field("ref_layer", "float", "depth of the reference layer", 0, 1, increasing=True),
+    # Of two different networks, in place of layer_name and depth. NaN: there is no such layer.
+    **{f"layer_name_{short}": Field("layer", "str", f"name of the layer of the {long} model")
+       for short, long in PAIR.items()},
+    **{f"depth_{short}": Field("layer", "float", f"depth of the layer of the {long} model", 0, 1,
+       increasing=True, nan="any") for short, long in PAIR.items()},
     "snapshot": Field("snapshot", "int", "gradient steps of the inversion", 1, increasing=True),
     "iteration": Field("iteration", "int", "iteration of the inversion", 0, increasing=True),
     "left_out": Field("left_out", "int", "number of the image left out", 0, increasing=True),

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import xarray as xr
 
-from invlib.names import nearest
-from invlib.results.schema import COORDS, KINDS, SCHEMA_VERSION, STACKING, Field
+from invlib.names import nearest, owners
+from invlib.results.schema import COORDS, KINDS, PAIR, SCHEMA_VERSION, STACKING, Field
 
 __all__ = ["ResultError", "conform", "validate"]
 
 SLACK = 1e-6  # rounding may exceed a bound by this much
-_ALONG_LAYER = ("layer_name", "depth")  # networks of different length share the axis of depth
+_ALONG_LAYER = ("layer_name", "depth")  # or, of two different networks, both of each
 # Dims whose coordinate is filled in with 0, 1, 2, ... if it is missing.
 _RUNNING = ("example", "y", "x", "iteration", "left_out", "step")
 
@@ -136,7 +136,7 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
             yield f"unknown variable {name!r} in a {ds.attrs['kind']}{hint}"
             continue
         else:
-            yield from _variable_problems(array, kind.variables[name])
+            yield from _variable_problems(array, kind.variables[name], _absent(ds))
         yield from _label_problems(array, kind.variables and kind.variables.get(name))
     for group in kind.needs:
         if not any(name in ds.data_vars for name in group):
@@ -189,7 +189,15 @@ def _stored_order(dims: tuple[str, ...], field: Field) -> list[str]:
     return [dim for dim in known if dim in dims] + [dim for dim in dims if dim not in known]
 
 
-def _variable_problems(array: xr.DataArray, field: Field) -> Iterator[str]:
+def _absent(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the numbers of layers that a model, pt or ft, does not have beside the other one."""
+    depths = {short: ds.coords[f"depth_{short}"] for short in PAIR if f"depth_{short}" in ds.coords}
+    return {short: ds["layer"].values[depth.isnull()] for short, depth in depths.items()}
+
+
+def _variable_problems(
+    array: xr.DataArray, field: Field, absent: dict[str, np.ndarray]
+) -> Iterator[str]:
     own = _dims(field)
     stacked = [dim for dim in STACKING if dim in array.dims and dim not in own]
     required = [dim for dim in field.dims.split() if not dim.endswith("?")]
@@ -205,7 +213,7 @@ def _variable_problems(array: xr.DataArray, field: Field) -> Iterator[str]:
     if list(array.dims) != order:
         yield f"{array.name}: dims ({', '.join(array.dims)}) must be in order ({', '.join(order)})"
         return
-    yield from _value_problems(array, field, stacked)
+    yield from _value_problems(array, field, stacked, absent)
 
 
 def _is(dtype: np.dtype, wanted: str) -> bool:
@@ -213,7 +221,9 @@ def _is(dtype: np.dtype, wanted: str) -> bool:
     return dtype == wanted if wanted == "uint8" else dtype.kind in kinds[wanted]
 
 
-def _value_problems(array: xr.DataArray, field: Field, stacked: list[str]) -> Iterator[str]:
+def _value_problems(
+    array: xr.DataArray, field: Field, stacked: list[str], absent: dict[str, np.ndarray]
+) -> Iterator[str]:
     """Yield problems with the type, missing values and range of a variable or coordinate."""
     if not _is(array.dtype, field.dtype):
         yield f"{array.name}: dtype {array.dtype}, but {field.dtype} is required"
@@ -237,6 +247,10 @@ def _value_problems(array: xr.DataArray, field: Field, stacked: list[str]) -> It
         if stacked:  # a combination that was not run is NaN as a whole
             own = tuple(axis for axis, dim in enumerate(array.dims) if dim not in stacked)
             allowed |= gap.all(axis=own, keepdims=True)
+        for dim, short in owners(str(array.name)).items():
+            if dim in array.dims:
+                lacking = np.isin(array[dim].values, absent.get(short, ()))
+                allowed |= lacking.reshape([-1 if d == dim else 1 for d in array.dims])
         count = int((gap & ~allowed).sum())
         if count:
             yield f"{array.name}: {count} of {array.size} values are NaN"
@@ -296,7 +310,9 @@ def _coordinate_problems(ds: xr.Dataset, *, anything: bool) -> Iterator[str]:
     for dim in ds.dims:
         if dim not in ds.coords:
             yield f"dim {dim!r} has no coordinate"
-    for name in _ALONG_LAYER if "layer" in ds.dims and not anything else ():
+    different = any(f"depth_{short}" in ds.coords for short in PAIR)
+    wanted = [f"{name}_{short}" for name in _ALONG_LAYER for short in PAIR]
+    for name in () if "layer" not in ds.dims or anything else wanted if different else _ALONG_LAYER:
         if name not in ds.coords:
             yield f"no coordinate {name!r} along 'layer'"
     for name, array in ds.coords.items():
@@ -308,7 +324,7 @@ def _coordinate_problems(ds: xr.Dataset, *, anything: bool) -> Iterator[str]:
         if array.dims not in ((), (field.dims,)):
             yield f"coordinate {name!r} lies along {array.dims}, must lie along ({field.dims!r},)"
             continue
-        yield from _value_problems(array, field, [])
+        yield from _value_problems(array, field, [], {})
         yield from _label_problems(array, field)
         if array.ndim and name == field.dims and not array.to_index().is_unique:
             yield f"coordinate {name!r} repeats a value"

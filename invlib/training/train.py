@@ -98,7 +98,7 @@ def train(
     trained = Trained(run, root / run.id)
     if trained.complete:
         return trained
-    device = _usable(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = usable_device(device)
     start = run.weights
     if run.parent is not None:
         start = train(run.parent, root=root, device=device, progress=progress).checkpoint()
@@ -108,7 +108,9 @@ def train(
     return trained
 
 
-def _usable(device: str | torch.device) -> torch.device:
+def usable_device(device: str | torch.device | None) -> torch.device:
+    """Return `device`, by default a GPU if there is one; ValueError if it cannot be used."""
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=device).device
     except (AssertionError, RuntimeError) as error:  # a misspelt name, or there is no such GPU

@@ -288,7 +288,7 @@ def test_what_cannot_be_is_said_before_anything_is_inverted(
 def test_what_is_of_the_wrong_type_is_said_before_any_work(
     models, pool, monkeypatch, change, message
 ):
-    monkeypatch.setattr("invlib.comparison.compare.layer_grams", None)  # calling it would fail
+    monkeypatch.setattr("invlib.comparison.pairs.layer_grams", None)  # calling it would fail
     arguments = dict(pretrained=models[0], finetuned=models[1], pool=pool, seeds=[0])
     with pytest.raises(TypeError, match=message):
         compare(**arguments | QUICK | change)
@@ -309,11 +309,6 @@ def test_a_model_that_is_not_finite_is_found_before_the_other_is_inverted(models
     with pytest.raises(ValueError, match="layer 2 .*block 2.* is not finite"):
         compare(models[0], broken, pool, seeds=[0], **QUICK)
     assert not counted
-
-
-def test_models_of_other_depth_are_refused(models, pool):
-    with pytest.raises(ValueError, match="same layers and image size"):
-        compare(models[0], load_model("vit_nano_patch8_32"), pool, seeds=[0], **QUICK)
 
 
 @pytest.mark.parametrize("init", ["same-noise", "white", "black"])

@@ -5,7 +5,13 @@ import pytest
 import xarray as xr
 
 from invlib import cka_divergence, forgetting, invariance_flow, learning
-from invlib.metrics.invariance import diagonal
+from invlib.metrics.invariance import (
+    compressed_share,
+    compression,
+    diagonal,
+    diagonals,
+    expansion,
+)
 
 LAYERS = [0, 1, 2]
 
@@ -85,3 +91,82 @@ def test_refusals(ds):
         learning(ds, self_term="measurd")
     with pytest.raises(KeyError, match="stir_ft_ft"):
         learning(ds.drop_vars("stir_ft_ft"))
+
+
+# ── Two different networks ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def two():
+    """Depths 0, 1/2, 1 and 0, 1/4, 1/2, 3/4, 1: i* is 0, 2, 4; and back 0, 0 (a tie), 1, 1, 2.
+
+    STIR(target j | reference i) is 10 i + j, plus 100 if the reference is ft and 1000 if the
+    target is.
+    """
+    i, j = np.meshgrid(range(5), range(5), indexing="ij")
+    size, data = {"pt": 3, "ft": 5}, {}
+    for measure in ("stir", "cka"):
+        for target, reference in [("ft", "pt"), ("pt", "ft"), ("pt", "pt"), ("ft", "ft")]:
+            values = 10.0 * i + j + 100 * (reference == "ft") + 1000 * (target == "ft")
+            exists = (i < size[reference]) & (j < size[target])
+            data[f"{measure}_{target}_{reference}"] = (
+                ("ref_layer", "layer"),
+                np.where(exists, values, np.nan),
+            )
+    depth = {"pt": [0, 0.5, 1, np.nan, np.nan], "ft": [0, 0.25, 0.5, 0.75, 1]}
+    names = {"pt": ["p0", "p1", "p2", "", ""], "ft": ["f0", "f1", "f2", "f3", "f4"]}
+    coords = {f"depth_{short}": ("layer", values) for short, values in depth.items()}
+    coords |= {f"layer_name_{short}": ("layer", values) for short, values in names.items()}
+    return xr.Dataset(data, dict(ref_layer=range(5), layer=range(5)) | coords)
+
+
+NONE = [np.nan, np.nan]
+
+
+@pytest.mark.parametrize(
+    ("function", "expected", "names"),
+    [
+        # 11 i − (10 i + i*), and what targets and references differ by
+        (forgetting, [-1000 + 0, -1000 - 1, -1000 - 2, *NONE], ["p0", "p1", "p2", "", ""]),
+        (cka_divergence, [-1000 + 0, -1000 - 1, -1000 - 2, *NONE], ["p0", "p1", "p2", "", ""]),
+        (learning, [1000 + k for k in (0, 1, 1, 2, 2)], ["f0", "f1", "f2", "f3", "f4"]),
+    ],
+)
+def test_a_layer_is_compared_with_the_nearest_in_relative_depth(two, function, expected, names):
+    value = function(two)
+    np.testing.assert_array_equal(value, expected)
+    assert value.layer_name.values.tolist() == names and value.dims == ("layer",)
+    np.testing.assert_array_equal(value.depth, two[f"depth_{names[0][0]}t"])
+    # and the same from stored diagonals
+    np.testing.assert_array_equal(function(diagonals(two)), expected)
+
+
+def test_the_papers_self_term_where_there_is_a_layer(two):
+    ones = forgetting(two, self_term="one")
+    np.testing.assert_array_equal(ones, [1 - 1000, 1 - 1012, 1 - 1024, *NONE])
+
+
+def test_flow_between_networks_of_different_depth(two):
+    there, back = [0, 2, 4], [0, 0, 1, 1, 2]  # i* of pt's layers, and of ft's
+    flow = invariance_flow(two)
+    for i in range(3):
+        for j in range(5):
+            assert flow.values[i, j] == (10 * i + j) - (10 * back[j] + there[i])
+    assert flow.isel(ref_layer=slice(3, None)).isnull().all()
+    below = [flow.values[i, j] for i in range(3) for j in range(there[i])]
+    above = [flow.values[i, j] for i in range(3) for j in range(there[i] + 1, 5)]
+    assert float(compression(flow)) == pytest.approx(np.mean(below))
+    assert float(expansion(flow)) == pytest.approx(np.mean(above))
+    assert float(compressed_share(flow)) == np.mean(np.array(below) > 0)
+    own = invariance_flow(two, target="pt")  # one network: eq. 5 as it stands
+    np.testing.assert_array_equal(own[:3, :3], [[0, -9, -18], [9, 0, -9], [18, 9, 0]])
+
+
+def test_networks_with_the_same_depths_have_the_flow_of_one(ds):
+    coords = {f"depth_{short}": ("layer", [0, 0.5, 1]) for short in ("pt", "ft")}
+    coords |= {f"layer_name_{short}": ("layer", list("abc")) for short in ("pt", "ft")}
+    two = ds.drop_vars(["layer_name", "ref_layer_name"]).assign_coords(coords)
+    np.testing.assert_array_equal(invariance_flow(two), invariance_flow(ds))
+    np.testing.assert_array_equal(learning(two), learning(ds))
+    share = compressed_share(invariance_flow(two))
+    np.testing.assert_array_equal(share, compressed_share(invariance_flow(ds)))

@@ -1,0 +1,51 @@
+"""Show how far inversions are: the model and layers, the step, the distance left, the time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor
+from tqdm import tqdm
+
+__all__ = ["Progress", "progress_bar"]
+
+_FORMAT = "{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go"
+
+
+class Progress(tqdm):
+    """A bar over the steps of one or several inversions; lines now and then if no terminal."""
+
+    share = 1.0  # of the images that the present steps are about
+
+    @staticmethod
+    def status_printer(file):
+        """Return what writes the bar: in place on a terminal, else a line each time."""
+        if file.isatty():
+            return tqdm.status_printer(file)
+        return lambda text: text and print(text, file=file, flush=True)
+
+    def step(self, done: int, distances: Tensor) -> None:
+        """Count step `done`; `distances` are those left. A GPU is waited for once in ten steps."""
+        if not self.disable and (done % 10 == 0 or distances.device.type == "cpu"):
+            left = f"step {done + 1}, distance left {float(distances.mean()):.2f}"
+            self.set_postfix_str(left, refresh=False)
+        self.update(self.share)
+
+
+@contextmanager
+def progress_bar(progress: bool | tqdm | None, total: float, text: str) -> Iterator[Progress]:
+    """Yield `progress` if it is a bar already, else a new one, closed at the end.
+
+    `progress` is True, False, or None: shown only on a terminal.
+    """
+    if isinstance(progress, tqdm):
+        yield progress
+        return
+    often = {} if sys.stderr.isatty() else dict(mininterval=10, maxinterval=10)
+    hidden = None if progress is None else not progress
+    with Progress(
+        total=total, desc=text, leave=False, disable=hidden, bar_format=_FORMAT, **often
+    ) as bar:
+        yield bar

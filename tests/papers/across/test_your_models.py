@@ -1,0 +1,163 @@
+"""The report on two models: its sentences are those of the numbers, and it needs no network."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from invlib import forgetting, learning
+from papers.parameters import ParameterError, load_scale
+from papers.sections import SECTIONS
+from tests.workspace import ROOT, copy_project, environment
+
+SECTION = SECTIONS["your_models"]
+OWN = dict(
+    pretrained="vit_pico_patch8_32=random", finetuned="conv4_w8=random", images="digits", n=8
+)
+
+
+def run(folder, **parameters):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("papers.section.runs_root", lambda scale: folder / scale)
+        section = SECTION.from_parameters(load_scale("smoke") | parameters)
+        return section, section.dataset()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("two"), **OWN)
+
+
+@pytest.fixture(scope="module")
+def same(tmp_path_factory):
+    """A model and itself, of which inversion came near."""
+    own = OWN | dict(finetuned="vit_pico_patch8_32=random", images="digits", iterations=30)
+    folder = tmp_path_factory.mktemp("same")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SECTION().work, "enumerate", lambda pair: [(0, text) for text in pair], False)
+        return run(folder, **own)
+
+
+def test_by_default_it_trains_what_other_pages_train():
+    scale = load_scale("laptop")
+    ours = {r.id for r in SECTION.from_parameters(scale).runs().values()}
+    theirs = {r.id for r in SECTIONS["finetuning_task"].from_parameters(scale).runs().values()}
+    assert ours < theirs
+
+
+def test_models_and_images_go_together():
+    with pytest.raises(ParameterError, match="finetuned is missing: .* go together"):
+        SECTION.from_parameters({"pretrained": "resnet18=a.pth", "images": "photos"})
+
+
+def test_the_curves_are_the_measures(two):
+    section, ds = two
+    debiased = ds.sel(estimator="debiased")
+    for name, measure in (("forgetting", forgetting), ("learning", learning)):
+        curve = section.work.curves(ds)[name]
+        expected = measure(debiased).mean("seed").dropna("layer")
+        np.testing.assert_allclose(curve.mean, expected)
+        assert (curve.low < curve.mean).all() and (curve.mean < curve.high).all()
+    assert section.work.curves(ds)["learning"].mean.sizes["layer"] == 5  # the fine-tuned model's
+
+
+def test_every_sentence_has_the_numbers(two):
+    section, ds = two
+    said = section.work.findings(ds)
+    assert len(said) == 5
+    lost = section.work.curves(ds)["forgetting"]
+    top = int(lost.mean.idxmax("layer"))
+    assert f"is largest at layer {top} (" in said[0]
+    assert f"{float(lost.mean.max()):.2f} (95 %" in said[0]
+    weak = [k for k in ds.layer.values if own_term(ds, "pt", k) < section.work.SELF_TERM]
+    assert ("of the pretrained model" in said[4]) == bool(weak)
+
+
+def own_term(ds, short, k):
+    value = ds[f"stir_{short}_{short}"].sel(estimator="debiased", ref_layer=k, layer=k).mean()
+    return np.inf if np.isnan(value) else float(value)
+
+
+def test_a_model_and_itself_forgot_nothing(same):
+    section, ds = same
+    said = section.work.findings(ds)
+    assert all("does not show any" in sentence for sentence in said[:2])
+    assert "+0.000" in said[3] and "undecided" in said[3]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [(0.4, "earlier"), (-0.4, "later")], ids=["compressed", "expanded"]
+)
+def test_the_direction_is_that_of_the_flow(same, change, said):
+    """Where ft sees pt's deep inversions better in shallow layers, they moved to earlier ones."""
+    section, ds = same
+    ds = ds.copy(deep=True)
+    below = xr.where(ds.layer < ds.ref_layer, change / 2, -change / 2)
+    for name in ("stir_ft_pt", "stir_ft_pt_left_out"):
+        ds[name] = ds[name] + below
+    assert f"has them in {said} layers" in section.work.findings(ds)[3]
+
+
+def test_numbers_in_words(two):
+    assert two[0].work._ranges([0, 1, 2, 5, 7, 8]) == "0–2, 5, 7–8"
+
+
+OWN_OPTIONS = {k: OWN[k] for k in ("pretrained", "finetuned", "images")}
+
+
+def words(folder, **options):
+    options = {"output": f"{folder}/report.html"} | options
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = copy_project(tmp_path_factory.mktemp("project"), "notebooks", "workflow")
+    options = words(folder, **OWN_OPTIONS, n=6, steps=2, seeds="0 1")
+    command = [sys.executable, "workflow/report.py", *options]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True
+    )
+    return done, folder
+
+
+def test_the_report_is_one_file_that_needs_no_network(page):
+    done, folder = page
+    assert done.returncode == 0, done.stderr
+    text = (folder / "report.html").read_text()
+    links = re.findall(r"(?:src|href)=[\"']?([^\"'> ]+)", text)
+    assert links and all(link.startswith(("#", "data:image/")) for link in links)
+    assert "<script" not in text and "@import" not in text and "url(" not in text
+    assert len(re.findall('<figure><img alt="[^"]{20,}" src="data:image/png', text)) == 5
+    assert "```" not in text and "{doc}" not in text and "section.dataset" not in text
+    for words in ("In five sentences", "What not to conclude", "conv4_w8 (random)"):
+        assert words in text
+    assert "to go" in done.stderr and "to go" not in text  # progress is shown, and not kept
+
+
+REFUSED = {
+    "nothing": (dict(pretrained="", images=""), "PRETRAINED and IMAGES missing"),
+    "weights": (dict(finetuned="conv4_w8=nowhere.pt"), "nowhere.pt"),
+    "images": (dict(images="digtis"), "digits"),
+    "seeds": (dict(seeds="one"), "SEEDS='one' must be whole numbers"),
+    "a recipe": (dict(recipe="fsat"), "did you mean 'fast'"),
+    "no page": (dict(output="report.pdf"), "must end in '.html'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_wrong_is_said_before_any_work(tmp_path, monkeypatch, capsys, case):
+    spec = importlib.util.spec_from_file_location("report", ROOT / "workflow" / "report.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.papermill, "execute_notebook", None)  # calling it would fail
+    change, said = REFUSED[case]
+    assert module.main(words(tmp_path, **OWN_OPTIONS | change)) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.strip().splitlines()) <= 3 and not list(tmp_path.iterdir())

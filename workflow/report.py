@@ -1,0 +1,165 @@
+"""Write a report on two models of one's own: ``make report PRETRAINED=… FINETUNED=… IMAGES=…``
+
+It runs notebooks/your_models.ipynb and turns it into one HTML file that needs no network. The
+comparison itself is in data/runs/report/your_models.nc.
+"""
+
+import argparse
+import html
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+# before Jupyter is imported: this environment's kernel, not one of the same name at home
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from invlib.files import atomic
+from papers.parameters import ParameterError
+from papers.sections import SECTIONS
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
+  padding: 0 1rem; overflow-wrap: break-word; }
+h1, h2 { line-height: 1.2; margin-top: 2.2rem; } .anchor-link { display: none; }
+img { max-width: 100%; height: auto; } figure { margin: 1rem 0; overflow-x: auto; }
+@media (max-width: 45rem) { figure img { max-width: none; width: 44rem; } }
+caption { text-align: left; } figcaption { color: #555; font-size: .9rem; }
+table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top;
+  padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
+.jp-OutputArea-output, .wide, aside { overflow-x: auto; }
+pre { white-space: pre-wrap; } code { font-size: .9em; }
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    for name in ("pretrained", "finetuned", "images", "model", "img-size", "seeds"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--recipe", default="fast")
+    parser.add_argument("--tokens", default="all")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--output", default="report.html")
+    arguments = parser.parse_args(argv)
+    out = Path(arguments.output).expanduser().absolute()
+    try:
+        if out.suffix != ".html":
+            raise ValueError(f"REPORT={arguments.output!r} must end in '.html'")
+        parameters = parameters_of(arguments)
+        section = SECTIONS["your_models"].from_parameters(parameters)
+        section.work.check(section)  # models and images, before a kernel is started
+    except (OSError, ParameterError, TypeError, ValueError) as error:
+        print(f"report: error: {error}", file=sys.stderr)
+        return 2
+    print(f"{section.notebook} ... the comparison of {out.name}", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        executed = Path(folder, "your_models.ipynb")
+        try:
+            papermill.execute_notebook(
+                os.fspath(section.notebook),
+                os.fspath(executed),
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                stderr_file=sys.stderr,  # how far the comparison is
+                extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            )
+        except (PapermillExecutionError, DeadKernelError) as error:
+            said = getattr(error, "evalue", "the kernel died; most often for want of memory")
+            print(f"report: error: {said}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\nreport: interrupted; the same command goes on after the last inversion")
+            return 130
+        page = report(nbformat.read(executed, as_version=4))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(out) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
+    print(f"{os.path.relpath(out)}: open it in a browser")
+    return 0
+
+
+def parameters_of(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the parameters of the notebook; ValueError for what is missing or no number."""
+    given = {name: getattr(arguments, name) for name in ("pretrained", "finetuned", "images")}
+    if missing := [name.upper() for name, value in given.items() if not value]:
+        raise ValueError(
+            f"{' and '.join(missing)} missing: make report PRETRAINED=NAME=WEIGHTS "
+            "FINETUNED=NAME=WEIGHTS IMAGES=FOLDER"
+        )
+    numbers = {"IMG_SIZE": arguments.img_size, "SEEDS": arguments.seeds}
+    for name, text in numbers.items():
+        if not re.fullmatch(r"[\d\s,]*", text):
+            raise ValueError(f"{name}={text!r} must be whole numbers")
+    sizes = [int(size) for size in arguments.img_size.split()]
+    seeds = [int(seed) for seed in arguments.seeds.replace(",", " ").split()]
+    model = {"model": arguments.model} if arguments.model else {}
+    return (
+        given
+        | model
+        | {
+            "scale": "report",
+            "seeds": seeds or [0, 1, 2],
+            "n": arguments.n,
+            "iterations": arguments.steps,
+            "recipe": arguments.recipe,
+            "tokens": arguments.tokens,
+            "split": arguments.split,
+            "img_size": sizes[0] if sizes else None,
+        }
+    )
+
+
+def report(notebook: nbformat.NotebookNode) -> str:
+    """Return the executed notebook as one page without code and without anything from elsewhere."""
+    for cell in notebook.cells:
+        shown = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]  # progress
+        if "outputs" in cell:
+            cell.outputs = shown
+        figure = cell.metadata.get("mystnb", {})
+        for output in shown if figure else ():
+            if "image/png" in output.get("data", {}):  # with its caption, as in the book
+                alt = html.escape(figure["image"]["alt"], quote=True)
+                caption = html.escape(figure["figure"]["caption"])
+                data = output.data.pop("image/png").replace("\n", "")
+                output.data["text/html"] = (
+                    f'<figure><img alt="{alt}" src="data:image/png;base64,{data}">'
+                    f"<figcaption>{caption}</figcaption></figure>"
+                )
+    config = Config()
+    config.TagRemovePreprocessor.enabled = True
+    config.TagRemovePreprocessor.remove_cell_tags = {
+        "book-only",
+        "parameters",
+        "injected-parameters",
+    }
+    exporter = HTMLExporter(
+        config=config,
+        template_name="basic",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Two models, layer by layer</title><style>{STYLE}</style></head>"
+        f"<body><h1>Two models, layer by layer</h1>{body}</body></html>\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
