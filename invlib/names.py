@@ -37,7 +37,7 @@ JACKKNIFES = ("diagonal", "matrix")  # which entries of STIR are stored with an 
 TOKENS = ("all", "cls", "mean")  # what of a layer is its representation
 
 # How an image is inverted.
-RECIPES = ("adam", "anytime", "fast", "fourier", "ngd", "tv")
+RECIPES = ("adam", "anytime", "fast", "fourier", "lbfgs", "ngd", "tv")
 STARTS = ("noise", "same-noise", "white", "black", "images")
 
 # How a model is trained.

@@ -118,7 +118,7 @@ def _may_be_parameter(name: str, value: Any) -> bool:
 
 
 # The library's rules and those raced against them. A test checks that these are all rules.
-RULES = (*RECIPES, "lbfgs", "momentum", "raw_fast", "scaled_ngd", "short_adam")
+RULES = (*RECIPES, "momentum", "raw_fast", "scaled_ngd", "short_adam")
 
 
 def split(recipe: str) -> tuple[str, int, str]:

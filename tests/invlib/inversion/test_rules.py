@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from invlib.inversion.invert import invert
-from invlib.inversion.rules import OPTIMIZERS, fast
+from invlib.inversion.rules import OPTIMIZERS, anytime, fast, fourier, lbfgs, ngd, tv
 from invlib.models.loading import load_model
 from invlib.names import RECIPES
 
@@ -28,6 +28,54 @@ def test_fast_does_not_notice_how_long_a_gradient_is(seen):
         ends.append(x)
     assert (ends[0] - 0.5).abs().max() > 0.01
     torch.testing.assert_close(*ends)
+
+
+def test_lbfgs_solves_a_quadratic_faster_than_the_reference_step():
+    scale = torch.logspace(0, 2, 48).view(1, 3, 4, 4)
+    ends = {}
+    for rule in (lbfgs, ngd):
+        x = torch.full((1, 3, 4, 4), 0.9)
+        update = rule(x, 25)
+        for _ in range(25):
+            update(scale * (x - 0.4))
+        ends[rule] = float((scale * (x - 0.4).square()).sum())
+    assert ends[lbfgs] < 0.05 * ends[ngd]
+
+
+@pytest.mark.parametrize(("rule", "keeps"), [(lbfgs, True), (ngd, True), (anytime, False)])
+def test_sums_of_gradients_keep_what_a_layer_cannot_see_and_adam_does_not(rule, keeps):
+    rng = torch.Generator().manual_seed(0)
+    seen, _ = torch.linalg.qr(torch.randn(48, 20, generator=rng))
+    seen = seen.T  # the layer's rows, orthonormal
+    x = 0.5 + 0.02 * torch.randn(1, 3, 4, 4, generator=rng)
+    goal = 0.5 + 0.02 * torch.randn(48, generator=rng)
+    start = x.clone()
+    update = rule(x, 60, 0.02)
+    for _ in range(60):
+        update(((x.flatten() - goal) @ seen.T @ seen).view_as(x))
+    moved = (x - start).flatten()
+    unseen = moved - moved @ seen.T @ seen
+    assert moved.norm() > 0.05
+    assert (unseen.norm() < 1e-4) == keeps, unseen.norm()
+
+
+def test_priors_make_inversions_smoother():
+    def roughness(rule):
+        x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+        update = rule(x, 200)
+        for _ in range(200):  # the network sees the mean only
+            update((x.mean() - 0.5).expand_as(x).clone())
+        assert abs(float(x.mean()) - 0.5) < 0.02
+        return float(x.diff(dim=-1).abs().mean())
+
+    assert roughness(tv) < 0.2 * roughness(anytime)
+    grad = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    moved = {}
+    for rule in (anytime, fourier):
+        x = torch.full_like(grad, 0.5)
+        rule(x, 1, 0.05)(grad)
+        moved[rule] = (x - 0.5).diff(dim=-1).abs().mean() / (x - 0.5).abs().mean()
+    assert moved[fourier] < 0.9 * moved[anytime]
 
 
 def _rule(move):
