@@ -15,11 +15,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
 
-__all__ = ["BLANK", "atomic", "check_seal", "content", "copy", "lock", "seal"]
+__all__ = ["BLANK", "atomic", "check_seal", "content", "copy", "lock", "read_sealed", "seal"]
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +176,26 @@ def check_seal(path: Path) -> bool:
         If a single byte is not as it was when it was sealed.
     """
     return _remembered(_seal_holds, path)
+
+
+def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the tensors of a safetensors file, and the settings that stand beside its seal.
+
+    The tensors are PyTorch's. With ``tensors=False`` only the settings are read.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, is damaged or no safetensors file.
+    """
+    check_seal(path)
+    try:
+        with safe_open(path, "pt") as file:
+            settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
+            names = file.keys() if tensors else ()
+            return {name: file.get_tensor(name) for name in names}, settings
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
 
 
 def _remembered(read: Callable[..., Seen], path: Path) -> Seen:

@@ -12,9 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from invlib.files import BLANK, atomic, lock, seal
+from invlib.files import BLANK, atomic, lock, read_sealed, seal
 from invlib.inversion.invert import Inversion, invert
-from invlib.models.loading import read_weights
 from invlib.models.staged import StagedModel, check_layers
 from invlib.paths import cache_root
 
@@ -108,7 +107,7 @@ def _read(
     if not path.exists():
         return None
     try:
-        tensors, settings = read_weights(path)
+        tensors, settings = read_sealed(path)
         if settings.get("key", path.stem) != path.stem:
             raise ValueError(f"{path} holds another inversion, {settings['key']}")
         tensors = [tensors[name].to(model.device) for name in ("images", "loss", "best")]

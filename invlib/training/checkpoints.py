@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from invlib.files import BLANK, atomic, check_seal, content, seal
-from invlib.models.loading import load_model, read_weights
+from invlib.files import BLANK, atomic, content, read_sealed, seal
+from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.results.netcdf import open_results
 from invlib.training.run import TrainingRun
@@ -139,9 +138,8 @@ class Trained:
         for epoch in reversed(self._stored("state")):
             try:
                 self._check_weights_to(epoch)
-                tensors, settings = read_weights(self._file(epoch, "state"))
-                self._check_own(self._file(epoch, "state"), epoch)
-                weights, _ = read_weights(self._file(epoch))
+                tensors, settings = self._load("state", epoch)
+                weights, _ = self._load("epoch", epoch)
             except (OSError, ValueError) as error:
                 logger.warning("run %s cannot go on from epoch %d: %s", self.run.id, epoch, error)
                 continue
@@ -193,18 +191,15 @@ class Trained:
     def _check_weights_to(self, epoch: int) -> None:
         """Raise OSError or ValueError unless all weights up to `epoch` that are kept are whole."""
         for needed in range(epoch + 1) if self.run.keep == "all" else {0, epoch}:
-            self._check_own(self._file(needed), needed)
+            self._load("epoch", needed, tensors=False)
 
-    def _check_own(self, path: Path, epoch: int) -> None:
-        """Raise OSError or ValueError unless the file is whole, and of `epoch` of this run."""
-        check_seal(path)
-        try:
-            with safe_open(path, "pt") as file:
-                settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+    def _load(self, kind: str, epoch: int, *, tensors: bool = True) -> tuple[dict, dict]:
+        """Read a file; raise OSError or ValueError unless it is whole and of `epoch` of this run."""
+        path = self._file(epoch, kind)
+        loaded, settings = read_sealed(path, tensors=tensors)
         if (settings.get("run"), settings.get("epoch")) != (self.run.id, epoch):
             raise ValueError(f"{path} is not of epoch {epoch} of run {self.run.id}")
+        return loaded, settings
 
 
 def _write(path: Path, text: str) -> None:
