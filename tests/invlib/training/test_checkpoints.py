@@ -155,7 +155,7 @@ def test_files_of_another_run_do_not_pass(cut, trained, tmp_path, name, monkeypa
     ("name", "after", "said"),
     [
         ("epoch_001.safetensors", b"", "epoch_001.safetensors is damaged"),
-        ("log.nc", TINY.id[:-1].encode(), "log.nc is damaged"),
+        ("log.nc", TINY.id[:-1].encode(), "log.nc is torn or damaged"),
         ("done.json", b'"run": "', "belongs to another run"),
         ("done.json", b'"weights_sha256": "', "is not what done.json says it is"),
         ("run.json", b'"epochs": ', "describes another run"),
