@@ -50,7 +50,11 @@ def _left_by_limits() -> Iterator[float]:
         if number == "0":
             root, limit, used, cached = _CGROUPS, "memory.max", "memory.current", "inactive_file"
         elif "memory" in kinds.split(","):
-            root, limit, used = _CGROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            root, limit, used = (
+                _CGROUPS / "memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+            )
             cached = "total_inactive_file"
         else:
             continue

@@ -67,7 +67,9 @@ def run_seen(folder: Path, file: Path) -> object:
 
 
 def inversion_seen(folder: Path, file: Path) -> object:
-    found = cached_invert(MODEL, IMAGES, cache=folder, iterations=2, layers=[1, 3], snapshots=[1, 2])
+    found = cached_invert(
+        MODEL, IMAGES, cache=folder, iterations=2, layers=[1, 3], snapshots=[1, 2]
+    )
     tensors = [x.numpy().tobytes() for x in (found.images, found.loss, found.best)]
     return tensors, found.images.shape, found.layers, found.snapshots
 
@@ -89,7 +91,9 @@ KINDS = (
     Kind("state of a run cut off", "cut", "state*.*", run_seen),
     Kind("inversion", "inversions", "*.safetensors", inversion_seen),
     Kind("decoded images", "cache", "*.[nj]*", decoded_seen),
-    Kind("result", "results", "*.nc", lambda folder, file: open_results(file).to_dict(data="array")),
+    Kind(
+        "result", "results", "*.nc", lambda folder, file: open_results(file).to_dict(data="array")
+    ),
 )
 
 MODEL = load_model(RUN.model, seed=1)
@@ -220,9 +224,7 @@ def table(counts: dict) -> str:
             for outcome in OUTCOMES
         ]
         rows.append((name, *map(str, of_kind)))
-    return "\n".join(
-        f"{row[0]:26}" + "".join(f"{cell:>16}" for cell in row[1:]) for row in rows
-    )
+    return "\n".join(f"{row[0]:26}" + "".join(f"{cell:>16}" for cell in row[1:]) for row in rows)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,9 @@ def test_the_best_iterate_is_kept_and_not_the_last(model, images):
         torch.testing.assert_close((a - b).norm(dim=1) / a.norm(dim=1), found.best[1, row])
 
 
-@pytest.mark.parametrize("words", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory"])
+@pytest.mark.parametrize(
+    "words", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory"]
+)
 def test_too_little_memory_names_the_chunk(model, images, words, monkeypatch):
     def exhausted(*arguments):
         raise RuntimeError(words)

@@ -344,6 +344,8 @@ def test_an_error_without_a_reason_asks_about_the_disk(tmp_path, monkeypatch):
         raise RuntimeError("NetCDF: HDF error")
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
-    with pytest.raises(OSError, match=r"log\.nc could not be written \(NetCDF: HDF error\); is the"):
+    with pytest.raises(
+        OSError, match=r"log\.nc could not be written \(NetCDF: HDF error\); is the"
+    ):
         save_results(training(), tmp_path / "log.nc")
     assert not list(tmp_path.iterdir())
