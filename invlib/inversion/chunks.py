@@ -21,6 +21,10 @@ _ENOUGH = {"cpu": 16 * 13, "cuda": 256 * 13}
 
 # Where Linux says which limits a container, a cluster job or a service has.
 _CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_MEMORY = {  # by version: folder, limit, use, and the part of the use that can be freed
+    1: ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("", "memory.max", "memory.current", "inactive_file"),
+}
 
 
 def available_bytes(device: torch.device) -> int:
@@ -47,17 +51,11 @@ def _left_by_limits() -> Iterator[float]:
         return
     for line in lines:
         number, kinds, own = line.split(":", 2)
-        if number == "0":
-            root, limit, used, cached = _CGROUPS, "memory.max", "memory.current", "inactive_file"
-        elif "memory" in kinds.split(","):
-            root, limit, used = (
-                _CGROUPS / "memory",
-                "memory.limit_in_bytes",
-                "memory.usage_in_bytes",
-            )
-            cached = "total_inactive_file"
-        else:
+        version = 2 if number == "0" else 1
+        if version == 1 and "memory" not in kinds.split(","):
             continue
+        below, limit, used, cached = _MEMORY[version]
+        root = _CGROUPS / below
         group = root / own.lstrip("/")
         for folder in [group, *group.parents]:
             if not folder.is_relative_to(root):
