@@ -36,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench gpu gpu-bundle gpu-merge parameters test lint lock clean clean-runs
+.PHONY: help install book run reference bench gpu gpu-bundle gpu-merge parameters test mutants lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -86,6 +86,10 @@ parameters: $(STAMP) ## write the parameters cells of the notebooks from the sec
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+
+mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (hours; goes on)
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)
+	$(BIN)/python -m tests.mutants.table
 
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .

@@ -85,3 +85,31 @@ def test_refusals(ds):
         learning(ds, self_term="measurd")
     with pytest.raises(KeyError, match="stir_ft_ft"):
         learning(ds.drop_vars("stir_ft_ft"))
+
+
+def test_each_quantity_has_its_name(ds):
+    names = {
+        learning: ("learning", "learning"),
+        forgetting: ("forgetting", "forgetting"),
+        cka_divergence: ("cka_divergence", "CKA divergence"),
+        invariance_flow: ("invariance_flow", "invariance flow"),
+    }
+    for function, (name, long_name) in names.items():
+        result = function(ds)
+        assert (result.name, result.attrs) == (name, {"long_name": long_name, "units": "1"})
+        assert not {"ref_layer_name", "ref_depth"} & set(result.coords)
+
+
+def test_the_flow_has_two_targets_and_names_what_it_cannot_do(ds):
+    ds = ds.assign_coords(ref_depth=("ref_layer", [0.0, 0.5, 1.0]))
+    flow = invariance_flow(ds, target="pt")
+    np.testing.assert_array_equal(
+        flow, ds.stir_pt_pt.values - ds.stir_pt_pt.values.swapaxes(-1, -2)
+    )
+    assert not {"ref_layer_name", "ref_depth"} & set(flow.coords)
+    with pytest.raises(ValueError, match=r"target='tp' is not one of 'ft', 'pt'"):
+        invariance_flow(ds, target="tp")
+    with pytest.raises(ValueError, match=r"self_term='on' is not one of"):
+        learning(ds, self_term="on")
+    with pytest.raises(KeyError, match=r"unknown variable 'stir_ft_ft'"):
+        learning(ds.drop_vars("stir_ft_ft"))
