@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import os
 import random
 import shutil
@@ -17,11 +18,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 import invlib.training.train as training
+from invlib.data.embedded import digits
 from invlib.data.images import load_images
 from invlib.inversion.cache import cached_invert
 from invlib.models.loading import load_model
@@ -59,11 +63,13 @@ def run_seen(folder: Path, file: Path) -> object:
     log = folder / RUN.id / "log.nc"
     before = log.stat().st_ino if log.exists() else None
     trained = training.train(RUN, root=folder, device="cpu", progress=False)
-    seen = {epoch: weights_seen(folder, trained.checkpoint(epoch)) for epoch in trained.epochs}
+    files = [trained.checkpoint(epoch) for epoch in trained.epochs]
+    seen = [sorted((k, v.numpy().tobytes()) for k, v in load_file(path).items()) for path in files]
+    seen.append(weights_seen(folder, files[-1]))
     values = trained.log
     if log.stat().st_ino != before:  # written anew: another time, another date
         values = values.drop_vars("epoch_time").drop_attrs(deep=False)
-    return seen, values.to_dict(data="array")
+    return trained.epochs, seen, values.to_dict(data="array")
 
 
 def inversion_seen(folder: Path, file: Path) -> object:
@@ -174,6 +180,7 @@ def flip(path: Path, rng: random.Random) -> str:
     return f"byte {place}, bit {bit} of {path.name}"
 
 
+@mock.patch.object(digits, "draw_digits", functools.cache(digits.draw_digits))
 def flips(number: int, root: Path, seed: int = 0) -> tuple[dict, list[str]]:
     """Do `number` flips, the kinds in turn; return counts of (kind, outcome), and what was wrong."""
     rng, counts, wrong = random.Random(seed), collections.Counter(), []
