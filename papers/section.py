@@ -192,8 +192,8 @@ class Section(BaseModel):
         ]
         own = {name: value for name, value in parameters.items() if name in cls.model_fields}
         problems = problems or [
-            f"{name}={reprlib.repr(value):.80} is a {type(value).__name__}; plain numbers, text and "
-            "lists only, at most 10,000 of them"
+            f"{name}={reprlib.repr(value):.80} is a {type(value).__name__}; plain numbers, text "
+            "and lists only, at most 10,000 of them"
             for name, value in own.items()
             if not _is_plain(value)
         ]

@@ -146,8 +146,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{path} {_BROKEN} ({error}); copy it again") from error
     except MemoryError as error:
         raise ValueError(
-            f"{path} is too large to be read at once ({error}; at most {_LARGEST >> 30} GiB, and the "
-            "free memory); keep such a data set as a folder of images, which are read one by one"
+            f"{path} is too large to be read at once ({error}; at most {_LARGEST >> 30} GiB, and "
+            "the free memory); keep such a data set as a folder of images, read one by one"
         ) from error
     if len(wanted) < 2:
         raise ValueError(f"{path} holds {names}, not 'images' and 'labels'")

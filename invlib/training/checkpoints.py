@@ -194,7 +194,7 @@ class Trained:
             self._load("epoch", needed, tensors=False)
 
     def _load(self, kind: str, epoch: int, *, tensors: bool = True) -> tuple[dict, dict]:
-        """Read a file; raise OSError or ValueError unless it is whole and of `epoch` of this run."""
+        """Read a file; raise OSError or ValueError unless it is whole, and this run's `epoch`."""
         path = self._file(epoch, kind)
         loaded, settings = read_sealed(path, tensors=tensors)
         if (settings.get("run"), settings.get("epoch")) != (self.run.id, epoch):

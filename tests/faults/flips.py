@@ -182,7 +182,7 @@ def flip(path: Path, rng: random.Random) -> str:
 
 @mock.patch.object(digits, "draw_digits", functools.cache(digits.draw_digits))
 def flips(number: int, root: Path, seed: int = 0) -> tuple[dict, list[str]]:
-    """Do `number` flips, the kinds in turn; return counts of (kind, outcome), and what was wrong."""
+    """Do `number` flips, the kinds in turn; return counts by (kind, outcome), and the faults."""
     rng, counts, wrong = random.Random(seed), collections.Counter(), []
     whole, work = root / "whole", root / "work"
     stock(whole)

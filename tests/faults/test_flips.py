@@ -1,4 +1,4 @@
-"""A sample of `tests.faults.flips`: no flipped bit gives a wrong value, an unclear error or a crash."""
+"""A sample of `tests.faults.flips`: no wrong value, no unclear error, no crash."""
 
 import logging
 import sys
