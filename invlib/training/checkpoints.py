@@ -62,7 +62,9 @@ class Trained:
             done = json.loads((self.path / "done.json").read_bytes())
             if (done["run"], done["epochs"]) != (id, last):
                 raise ValueError(f"{self.path / 'done.json'} belongs to another run")
-            if TrainingRun.from_json((self.path / "run.json").read_text()).id != id:
+            stored = TrainingRun.from_json((self.path / "run.json").read_text())
+            places = {"weights": self.run.weights, "dataset": self.run.dataset}  # may have moved
+            if stored.model_copy(update=places) != self.run:
                 raise ValueError(f"{self.path / 'run.json'} describes another run")
             self._check_weights_to(last)
             if content(self._file(last)) != f"file:{done['weights_sha256']}":

@@ -178,6 +178,14 @@ def test_a_log_of_another_run_does_not_pass(trained, tmp_path):
     assert "log.nc is the log of another run" in Trained(TINY, tmp_path / TINY.id).problem
 
 
+def test_a_run_whose_start_has_moved_is_still_the_same(trained, tmp_path):
+    start = shutil.copy(trained.checkpoint(), tmp_path / "start.safetensors")
+    again = train(tiny(weights=str(start)), root=tmp_path, device="cpu")
+    moved = shutil.move(start, tmp_path / "moved.safetensors")
+    run = tiny(weights=str(moved))
+    assert run.id == again.path.name and Trained(run, again.path).complete
+
+
 def unsealed(path):
     """As an older version wrote it: the same settings, no seal."""
     with safe_open(path, "pt") as file:
