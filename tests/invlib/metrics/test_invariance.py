@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from invlib import cka_divergence, forgetting, invariance_flow, learning
-from invlib.metrics.invariance import diagonal
+from invlib.metrics.invariance import compressed_share, compression, diagonal, expansion
 
 LAYERS = [0, 1, 2]
 
@@ -113,3 +113,21 @@ def test_the_flow_has_two_targets_and_names_what_it_cannot_do(ds):
         learning(ds, self_term="on")
     with pytest.raises(KeyError, match=r"unknown variable 'stir_ft_ft'"):
         learning(ds.drop_vars("stir_ft_ft"))
+
+
+def test_compression_and_expansion_are_the_means_of_the_triangles(ds):
+    flow = invariance_flow(ds)
+    below = [(i, j) for i in LAYERS for j in LAYERS if j < i]
+    values = np.stack([flow.values[..., i, j] for i, j in below])
+    np.testing.assert_allclose(compression(flow), values.mean(0))
+    np.testing.assert_allclose(expansion(flow), -values.mean(0))
+    np.testing.assert_allclose(compressed_share(flow), (values > 0).mean(0))
+    # of pretrained layers 1 and 2 and fine-tuned layers 0 and 1: the pairs (1, 0), (2, 0), (2, 1)
+    some = dict(pretrained=[1, 2], finetuned=[0, 1])
+    np.testing.assert_allclose(compression(flow, **some), values.mean(0))
+    assert expansion(flow, **some).isnull().all()
+    np.testing.assert_allclose(
+        expansion(flow, pretrained=[0], finetuned=[2]), flow.values[..., 0, 2]
+    )
+    missing = flow.where(flow["ref_layer"] < 2)  # a layer that one network does not have
+    np.testing.assert_allclose(compressed_share(missing), flow.values[..., 1, 0] > 0)
