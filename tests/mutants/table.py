@@ -2,8 +2,9 @@
 
 mutmut changes the code of `invlib.metrics` and `invlib.inversion` in some thousand places, one at a
 time, and runs the tests that reach the place. A mutant is killed if a test fails; one that no test
-reaches has survived. One that changes nothing that a test could see is equivalent: equivalent.yaml names its line and the reason. A line
-that is no longer among the survivors is an error, so the list cannot outlive the code.
+reaches has survived. One that changes nothing that a test could see is equivalent: equivalent.yaml
+names its line and the reason. A line that is no longer among the survivors is an error, so the list
+cannot outlive the code.
 """
 
 from __future__ import annotations
