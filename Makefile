@@ -29,7 +29,6 @@ ARGS     ?=
 
 PYTHON   ?= python3
 VENV     ?= .venv
-UV       := 0.13.8
 
 BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
@@ -46,7 +45,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test lint lock clean clean-runs
+.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test mutants lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -58,15 +57,16 @@ help: ## list these targets
 
 install: $(STAMP) ## create .venv with the locked packages
 
-# uv installs in seconds what takes pip minutes; where it is not to be had, pip does the same.
+# uv installs in seconds what takes pip minutes; where it is not to be had, pip does the same. Both
+# take only files whose SHA-256 is in the locks, uv itself included.
 # The stamp is written last, so an installation that was cut off is done again.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	@if $(BIN)/python -m pip install --quiet uv==$(UV) \
-	    && $(BIN)/uv pip sync --quiet --system-certs --compile-bytecode --python $(BIN)/python requirements.lock; then :; else \
+	@if $(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock \
+	    && $(BIN)/uv pip sync --quiet --require-hashes --system-certs --compile-bytecode --python $(BIN)/python requirements.lock; then :; else \
 	  echo "uv did not do it; installing with pip, which takes longer"; \
-	  $(BIN)/python -m pip install --quiet -r requirements.lock; fi
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock; fi
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -102,13 +102,20 @@ parameters: $(STAMP) ## write the parameters cells of the notebooks from the sec
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
+mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (hours; goes on)
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)
+	$(BIN)/python -m tests.mutants.table
+
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .
 
-lock: $(STAMP) ## make requirements.lock again from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  --output-file requirements.lock pyproject.toml
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: $(STAMP) ## make requirements.lock again from pyproject.toml, with the hashes of all files
+	$(BIN)/$(LOCK) --all-extras --output-file requirements.lock pyproject.toml
+	sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements-uv.lock \
+	  | $(BIN)/$(LOCK) --no-annotate --output-file requirements-uv.lock -
 
 clean: ## delete the rendered book and its intermediate files
 	rm -rf _build

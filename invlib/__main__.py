@@ -45,7 +45,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     program = parser.prog.removeprefix("python -m ")
     try:
         return arguments.do(arguments)
-    except (FloatingPointError, OSError, TypeError, ValueError) as error:
+    except (FloatingPointError, MemoryError, OSError, TypeError, ValueError) as error:
         if arguments.traceback:
             raise
         print(f"{program}: error: {error}", file=sys.stderr)

@@ -1,24 +1,37 @@
-"""Write files whole or not at all, lock them between processes, and hash their content."""
+"""Write files whole or not at all, lock them between processes, hash and seal their content."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
 
-__all__ = ["atomic", "content", "copy", "lock"]
+__all__ = ["BLANK", "atomic", "check_seal", "content", "copy", "lock", "read_sealed", "seal"]
 
 logger = logging.getLogger(__name__)
+
+BLANK = "0" * 64  # what a file has in its first bytes where its seal is to stand
+_HEAD = 4096  # a seal stands in the first bytes
+# One flipped bit breaks a seal into two parts, of which one is still recognised as such.
+_SEAL = re.compile(rb"[0-9a-f]{32,64}")
+_LARGE = 2**20  # a larger file that stays the same is read once per process
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, a quota, a limit on file sizes
+
+Seen = TypeVar("Seen")
 
 
 @contextmanager
@@ -32,7 +45,7 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file system refuses. The old file stays.
+        If the file system refuses, a full disk included. The old file stays.
 
     Examples
     --------
@@ -50,6 +63,12 @@ def atomic(path: Path) -> Iterator[Path]:
         for file in unfinished.iterdir() if unfinished.is_dir() else [unfinished]:
             _flush(file)  # otherwise a power cut could leave the name without the bytes
         os.replace(unfinished, path)
+    except Exception as error:  # libraries wrap the system's error, or hide it
+        full = any(os.strerror(code) in str(error) for code in _FULL)
+        if full or shutil.disk_usage(path.parent).free < 2**20:
+            reason = f"{os.strerror(errno.ENOSPC)}: free some, then give the same command again"
+            raise OSError(errno.ENOSPC, reason, str(path)) from error
+        raise
     finally:  # there is nothing to remove if all went well
         if unfinished.is_dir():
             shutil.rmtree(unfinished)
@@ -78,6 +97,11 @@ def lock(path: Path) -> AbstractContextManager:
 
     If the process that holds it dies, the operating system frees it.
 
+    Raises
+    ------
+    OSError
+        If its folder cannot be written.
+
     Examples
     --------
     >>> import tempfile
@@ -85,13 +109,19 @@ def lock(path: Path) -> AbstractContextManager:
     ...     held.is_locked
     True
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         return held.acquire(blocking=False)
     except Timeout:
         logger.info("another process holds %s: waiting", path)
         return held.acquire()
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"{path.parent} cannot be written ({error}); for a cache, let INVLIB_CACHE name a "
+            "folder that can be written",
+        ) from error
 
 
 def content(path: Path) -> str:
@@ -105,8 +135,7 @@ def content(path: Path) -> str:
     'name:weights.safetensors'
     """
     if path.is_file():
-        stat = path.stat()
-        return "file:" + _file_digest(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
+        return "file:" + _remembered(_file_digest, path)
     if path.is_dir():
         entries = sorted(
             (p.relative_to(path).as_posix(), p.stat().st_size)
@@ -117,8 +146,80 @@ def content(path: Path) -> str:
     return f"name:{path.name}"
 
 
-@functools.lru_cache(maxsize=256)
-def _file_digest(path: str, size: int, mtime_ns: int) -> str:
-    # Size and time are in the key so that a file that changes is read again.
+def seal(path: Path) -> None:
+    """Write the SHA-256 of the file at `path` over the `BLANK` in its first 4 KiB.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "weights")
+    ...     _ = path.write_text(f"seal {BLANK} and much more")
+    ...     seal(path)
+    ...     check_seal(path)
+    True
+    """
+    with open(path, "r+b") as file:
+        place = file.read(_HEAD).index(BLANK.encode())
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(place)
+        file.write(digest.encode())
+
+
+def check_seal(path: Path) -> bool:
+    """Return whether the file at `path` has a seal. Files of older versions have none.
+
+    Raises
+    ------
+    ValueError
+        If a single byte is not as it was when it was sealed.
+    """
+    return _remembered(_seal_holds, path)
+
+
+def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the tensors of a safetensors file, and the settings that stand beside its seal.
+
+    The tensors are PyTorch's. With ``tensors=False`` only the settings are read.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, is damaged or no safetensors file.
+    """
+    check_seal(path)
+    try:
+        with safe_open(path, "pt") as file:
+            settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
+            names = file.keys() if tensors else ()
+            return {name: file.get_tensor(name) for name in names}, settings
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
+
+
+def _remembered(read: Callable[..., Seen], path: Path) -> Seen:
+    """Return what `read` finds in a file; in a large one it looks again only if that changed."""
+    stat = path.stat()
+    read = read if stat.st_size > _LARGE else read.__wrapped__
+    return read(str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+
+
+@functools.lru_cache(maxsize=1024)
+def _seal_holds(path: str, *_stamp: int) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(_HEAD)
+        if (found := _SEAL.search(head)) is None:
+            return False
+        digest = hashlib.sha256(_SEAL.sub(BLANK.encode(), head, count=1))
+        while block := file.read(_LARGE):
+            digest.update(block)
+    if digest.hexdigest().encode() != found[0]:
+        raise ValueError(f"{path} is damaged: it is not as it was written")
+    return True
+
+
+@functools.lru_cache(maxsize=1024)
+def _file_digest(path: str, *_stamp: int) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -103,12 +103,25 @@ Seeds = Annotated[tuple[Natural, ...], *Several]
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    # exactly these types, because a NumPy float is a float too
-    return value is None or type(value) in (bool, float, int, str)
+    """Return whether `value` is made of JSON's types, and of at most 10,000 values.
+
+    A few lines of YAML with aliases can make a value of billions, or one that holds itself.
+    """
+    waiting = [value]
+    for _ in range(10_000):
+        if not waiting:
+            return True
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+            if not all(isinstance(key, str) for key in one):
+                return False
+        elif isinstance(one, list | tuple):
+            waiting += one
+        # exactly these types, because a NumPy float is a float too
+        elif not (one is None or type(one) in (bool, float, int, str)):
+            return False
+    return False
 
 
 def _may_be_parameter(name: str, value: Any) -> bool:

@@ -7,6 +7,7 @@ minutes later, or never. So the first cell after the injected one builds a `Sect
 from __future__ import annotations
 
 import json
+import reprlib
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -191,7 +192,8 @@ class Section(BaseModel):
         ]
         own = {name: value for name, value in parameters.items() if name in cls.model_fields}
         problems = problems or [
-            f"{name}={value!r} is a {type(value).__name__}; plain numbers, text and lists only"
+            f"{name}={reprlib.repr(value):.80} is a {type(value).__name__}; plain numbers, text "
+            "and lists only, at most 10,000 of them"
             for name, value in own.items()
             if not _is_plain(value)
         ]

@@ -43,7 +43,7 @@ def locked() -> dict[str, set[Version]]:
     versions: dict[str, set[Version]] = {}
     for line in (ROOT / "requirements.lock").read_text().splitlines():
         if line and not line.startswith((" ", "#")):
-            requirement = Requirement(line)
+            requirement = Requirement(line.removesuffix("\\"))  # its hashes follow
             (pin,) = requirement.specifier
             assert pin.operator == "==", line
             versions.setdefault(requirement.name, set()).add(Version(pin.version))
@@ -52,8 +52,27 @@ def locked() -> dict[str, set[Version]]:
 
 def test_the_lock_holds_no_addresses():
     text = (ROOT / "requirements.lock").read_text()
-    assert not re.search(r"://|@ |--(extra-)?index|--find-links|--hash", text)
+    assert not re.search(r"://|@ |--(extra-)?index|--find-links", text)
     assert not re.search(r"(^|[\s'\"])/\w+/", text)  # nor paths of somebody's machine
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-uv.lock"])
+def test_everything_locked_has_its_hashes(name):
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
+    packages = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]
+    assert packages
+    for package in packages:
+        head, *hashes = package.replace("\\\n", "\n").split("\n    ")
+        assert "==" in head and hashes, head
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\s*", line) for line in hashes), head
+
+
+def test_make_installs_only_what_has_its_hash():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    installing = [line for line in lines if re.search(r"pip (install|sync)", line)]
+    assert len(installing) == 4  # uv; everything, by uv or by pip; the project itself
+    for line in installing:
+        assert "--require-hashes" in line or "--no-deps --no-build-isolation --editable ." in line
 
 
 def test_the_lock_fulfils_what_is_declared():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -15,15 +16,15 @@ from papers.sections import SECTIONS, runs_of
 from tests.workspace import ROOT, environment
 
 
-def dry_run(*config: str, target: str = "sections") -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "1", target]
+def dry_run(*config: str, target: tuple[str, ...]) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "-n", "--forceall", "--cores", "1", *target]
     command += ["--quiet", "host", "--nolock", "--config", *config]
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "cifar", "paper"])
 def test_the_workflow_resolves(scale):
-    out = dry_run(f"scale={scale}", target="book")
+    out = dry_run(f"scale={scale}", target=("book",))
     said = out.stdout + out.stderr
     assert out.returncode == 0, said
     parameters = load_scale(scale)
@@ -32,6 +33,31 @@ def test_the_workflow_resolves(scale):
     asked = set(re.findall(r"wildcards: id=(\w+)", said))
     assert asked == set(needed)
     assert set(re.findall(r"wildcards: section=(\w+)", said)) == set(SECTIONS)
+
+
+def python_elsewhere(folder: Path) -> Path:
+    """Return a Python at a path with a space that finds the packages of this one."""
+    (folder / "my env" / "bin").mkdir(parents=True)
+    python = folder / "my env" / "bin" / "python"
+    python.symlink_to(Path(sys.executable).resolve())
+    for name in ("lib", "pyvenv.cfg"):
+        (folder / "my env" / name).symlink_to(Path(sys.prefix) / name)
+    return python
+
+
+def test_paths_with_spaces_stay_whole_in_the_commands(tmp_path, monkeypatch):
+    override = tmp_path / "my own.yaml"
+    override.write_text("seeds: [4]")
+    python = python_elsewhere(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(python))
+    target = ("sections", "--printshellcmds")
+    out = dry_run("scale=smoke", f"override={override}", target=target)
+    assert out.returncode == 0, out.stderr
+    commands = re.findall(r"^Shell command: (.*job\.py.*)", out.stdout + out.stderr, re.MULTILINE)
+    assert {" -m papers train " in command for command in commands} == {True, False}
+    for command in map(shlex.split, commands):
+        assert command[:2] == [str(python), "workflow/job.py"]
+        assert command[command.index("--override") + 1] == str(override)
 
 
 def test_results_are_out_of_date_when_code_or_facts_change(monkeypatch):

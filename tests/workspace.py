@@ -87,6 +87,7 @@ chapters:
 
 def copy_project(folder: Path, *names: str) -> Path:
     """Copy these files and folders of the project, and what tells that `folder` is one."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("pyproject.toml", "invlib", "papers", *names):
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")

@@ -78,6 +78,10 @@ def main() -> int:
             problem = re.sub(r"\x1b\[[0-9;]*m", "", problem)  # its colours
     except DeadKernelError:
         problem = "its kernel died; most often the machine has too little memory for this scale"
+    except KeyboardInterrupt:
+        said = "interrupted; the same command goes on from the last epoch and inversion"
+        print(f"\n{section.notebook}: {said}", file=sys.stderr)
+        return 130
     if problem is None:
         fold_parameters(running)
         os.replace(running, executed)

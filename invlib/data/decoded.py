@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,11 +18,13 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from invlib.data.pictures import as_rgb, open_picture
-from invlib.files import atomic, lock
+from invlib.files import atomic, content, lock
 from invlib.names import listed
 from invlib.paths import cache_root
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
+
+logger = logging.getLogger(__name__)
 
 # Part of every key. Raise it when the decoder gives other pixels for the same source.
 _DECODER = 2
@@ -96,8 +99,9 @@ def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return the images (a read-only memory map), labels and class names of a source.
 
     The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``,
-    ``labels.npy`` and ``classes.json``. An entry is written whole or not at all. One process
-    decodes while others wait. Any entry may be deleted at any time.
+    ``labels.npy``, ``classes.json`` and the digests of these three, which every process checks when
+    it opens them first. An entry is written whole or not at all, and made again if it is damaged.
+    One process decodes while others wait. Any entry may be deleted at any time.
 
     Raises
     ------
@@ -110,14 +114,7 @@ def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     entry = root / f"{source.name}-{source.split}-{key}"
     if (images := _open(entry)) is not None:
         return images
-    try:
-        held = lock(root / f".{entry.name}.lock")
-    except OSError as error:
-        raise OSError(
-            f"decoded images cannot be kept in {root} ({error}); "
-            "let INVLIB_CACHE name a folder that can be written"
-        ) from error
-    with held:
+    with lock(root / f".{entry.name}.lock"):
         if (images := _open(entry)) is None:
             shutil.rmtree(entry, ignore_errors=True)  # in case it is damaged
             _write(entry, source.read())
@@ -173,11 +170,17 @@ def validate(
 
 def _open(entry: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]] | None:
     """Return an entry of the cache, or None if it is absent or damaged."""
+    if not entry.exists():
+        return None
     try:
+        for name, digest in json.loads((entry / "digests.json").read_bytes()).items():
+            if content(entry / name) != digest:
+                raise ValueError(f"{name} is not as it was written")
         images = np.load(entry / "images.npy", mmap_mode="r")
         labels = np.load(entry / "labels.npy")
-        class_names = tuple(json.loads((entry / "classes.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, EOFError):
+        class_names = tuple(json.loads((entry / "classes.json").read_bytes()))
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        logger.warning("%s is no whole cache entry and is made again (%s)", entry, error)
         return None
     return images, labels, class_names
 
@@ -188,8 +191,9 @@ def _write(entry: Path, pixels: Pixels) -> None:
         with open(folder / "images.npy", "wb") as file:
             _write_blocks(file, pixels)
         np.save(folder / "labels.npy", np.asarray(pixels.labels, np.int64))
-        text = json.dumps(list(pixels.class_names), ensure_ascii=False)
-        (folder / "classes.json").write_text(text, encoding="utf-8")
+        (folder / "classes.json").write_text(json.dumps(list(pixels.class_names)))
+        digests = {file.name: content(file) for file in sorted(folder.iterdir())}
+        (folder / "digests.json").write_text(json.dumps(digests))
 
 
 def _write_blocks(file: BinaryIO, pixels: Pixels) -> None:

@@ -23,6 +23,7 @@ __all__ = ["EMBEDDED", "find_source"]
 logger = logging.getLogger(__name__)
 
 EMBEDDED = ("digits", "shapes", "shapes_by_form", "street_digits")
+_LARGEST = 16 * 2**30  # bytes that the arrays of an archive may have
 _BROKEN = "is not a complete .npz archive: the file is damaged"
 
 
@@ -46,12 +47,14 @@ def find_source(
     if path.suffix == ".npz":
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
+        _check_name(path.parent)
         _check_complete(path)
         choices("split", split, [path.stem])
         return _archive(path.parent.name, split, path)
 
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
     folder = path if is_path else root / name
+    _check_name(folder)
     official = None if is_path else OFFICIAL.get(name)
     inner = folder if official else folders.innermost(folder)
     splits, reasons = folders.find_splits(inner, split)
@@ -76,6 +79,14 @@ def find_source(
     if inner.is_dir() and not reasons and folders.has_pictures(inner):
         return _undivided(folder.name, split, inner, test_share, split_seed)
     raise ValueError(_nothing_there(name, folder, root, reasons))
+
+
+def _check_name(path: Path) -> None:
+    """Raise ValueError for a name that no text can have: results and figures could not show it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename it") from None
 
 
 def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> str:
@@ -124,11 +135,20 @@ def _check_complete(path: Path) -> None:
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
     _check_complete(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(member.file_size for member in archive.infolist())
+        if claimed > _LARGEST:
+            raise MemoryError(f"its arrays are {claimed / 2**30:.1f} GiB")
         with np.load(path, allow_pickle=False) as arrays:
             wanted = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
             names = arrays.files
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} {_BROKEN} ({error}); copy it again") from error
+    except MemoryError as error:
+        raise ValueError(
+            f"{path} is too large to be read at once ({error}; at most {_LARGEST >> 30} GiB, and "
+            "the free memory); keep such a data set as a folder of images, read one by one"
+        ) from error
     if len(wanted) < 2:
         raise ValueError(f"{path} holds {names}, not 'images' and 'labels'")
     return wanted["images"], wanted["labels"]
@@ -189,6 +209,8 @@ def _named(
     if skipped:
         what = f"{len(files)} images; skipped {len(skipped)} others: {listed(skipped, 5)}"
         logger.warning("%s/%s: %s", name, split, what)
+    for class_name in classes:
+        _check_name(data_set / class_name)
     labels, paths = zip(*files, strict=True)
     readable = _classes_json(data_set) or {}  # ImageNet: {"n01440764": "tench", ...}
     numbers = np.searchsorted(classes, labels)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from invlib.files import atomic, lock
+from invlib.files import BLANK, atomic, lock, read_sealed, seal
 from invlib.inversion.invert import Inversion, invert
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from invlib.paths import cache_root
 
 __all__ = ["cached_invert", "inversion_key"]
+
+logger = logging.getLogger(__name__)
 
 # Part of every key. Raise it when the same arguments would give other inversions, by more
 # than rounding.
@@ -32,8 +35,9 @@ def cached_invert(
     """Return ``invert(model, images, **arguments)``, read from the cache if it is there.
 
     `cache` is True (the project's cache folder), a folder, or False (always invert). A second
-    process that wants the same inversion waits for the first; a damaged file is replaced. An
-    `optimizer` that is a rule of one's own is never kept: no key says what its code does.
+    process that wants the same inversion waits for the first. Every file has a digest of its
+    content; a damaged one is made again, and a warning says so. An `optimizer` that is a rule of
+    one's own is never kept: no key says what its code does.
 
     Examples
     --------
@@ -48,15 +52,21 @@ def cached_invert(
     if cache is False or callable(arguments.get("optimizer")):
         return invert(model, images, **arguments)
     folder = cache_root() / "inversions" if cache is True else Path(cache)
-    path = folder / f"{inversion_key(model, images, **arguments)}.safetensors"
+    key = inversion_key(model, images, **arguments)
+    path = folder / f"{key}.safetensors"
     layers = tuple(check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")))
+    snapshots = tuple(arguments.get("snapshots") or ())
+    # First without the lock: a reader need not be allowed to write.
+    if (found := _read(path, model, layers, snapshots)) is not None:
+        return found
     with lock(path.with_suffix(".lock")):
-        snapshots = tuple(arguments.get("snapshots") or ())
         if (found := _read(path, model, layers, snapshots)) is None:
             found = invert(model, images, **arguments)
             tensors = dict(images=found.images, loss=found.loss, best=found.best)
             with atomic(path) as unfinished:
-                save_file({name: x.contiguous() for name, x in tensors.items()}, unfinished)
+                contiguous = {name: x.contiguous() for name, x in tensors.items()}
+                save_file(contiguous, unfinished, {"invlib": json.dumps(dict(seal=BLANK, key=key))})
+                seal(unfinished)
     return found
 
 
@@ -96,8 +106,16 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
 def _read(
     path: Path, model: StagedModel, layers: tuple[int, ...], snapshots: tuple[int, ...]
 ) -> Inversion | None:
-    try:
-        tensors = load_file(path, device=str(model.device))
-    except (FileNotFoundError, SafetensorError):
+    if not path.exists():
         return None
-    return Inversion(tensors["images"], tensors["loss"], tensors["best"], layers, snapshots)
+    try:
+        tensors, settings = read_sealed(path)
+        if settings.get("key", path.stem) != path.stem:
+            raise ValueError(f"{path} holds another inversion, {settings['key']}")
+        tensors = [tensors[name].to(model.device) for name in ("images", "loss", "best")]
+    except (KeyError, ValueError) as error:
+        logger.warning("%s is no whole inversion and is made again (%s)", path, error)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+    return Inversion(*tensors, layers, snapshots)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Iterator
+from math import ceil, inf
+from pathlib import Path
 
 import psutil
 import torch
@@ -18,15 +20,54 @@ __all__ = ["activation_bytes", "available_bytes", "default_chunk"]
 _ENOUGH = {"cpu": 16 * 13, "cuda": 256 * 13}
 
 
+# Where Linux says which limits a container, a cluster job or a service has.
+_CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_MEMORY = {  # by version: folder, limit, use, and the part of the use that can be freed
+    1: ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("", "memory.max", "memory.current", "inactive_file"),
+}
+
+
 def available_bytes(device: torch.device) -> int:
     """Return the free memory of `device` in bytes.
 
     It includes what can be freed: caches on a CPU, what PyTorch holds but does not use on a GPU.
+    On a CPU it is at most what the limits of the process leave (control groups, version 1 and 2).
     """
     if device.type == "cuda":
         idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + idle
-    return psutil.virtual_memory().available
+    return int(min([psutil.virtual_memory().available, *_left_by_limits()]))
+
+
+def _left_by_limits() -> Iterator[float]:
+    """Yield the bytes that the memory limit of each control group of this process leaves.
+
+    A group is inside another, so the limits of all parents hold as well. Cached files of a group
+    are freed when it needs the memory, and are not part of what it uses.
+    """
+    try:
+        lines = _MINE.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        number, kinds, own = line.split(":", 2)
+        version = 2 if number == "0" else 1
+        if version == 1 and "memory" not in kinds.split(","):
+            continue
+        below, limit, used, cached = _MEMORY[version]
+        root = _CGROUPS / below
+        group = root / own.lstrip("/")
+        for folder in [group, *group.parents]:
+            if not folder.is_relative_to(root):
+                break
+            try:
+                most = (folder / limit).read_text().strip()
+                usage = int((folder / used).read_text())
+                stat = dict(map(str.split, (folder / "memory.stat").read_text().splitlines()))
+            except (OSError, ValueError):  # a container sees its own group at the root
+                continue
+            yield inf if most == "max" else max(0, int(most) - usage + int(stat.get(cached, 0)))
 
 
 def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> int:

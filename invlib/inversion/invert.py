@@ -13,7 +13,9 @@ it. Before the first step all layers are at the same images, and share one pass 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -124,6 +126,8 @@ def invert(
         Images of the wrong shape or outside [0, 1], a layer that does not exist, an unknown
         optimizer or start, a representation that is zero or not finite. A rule of your own that
         leaves [0, 1] at its first step.
+    MemoryError
+        Too little memory, with what to do about it.
     TypeError
         A rule of your own that cannot be called as `invlib.inversion.rules` describes.
 
@@ -169,9 +173,10 @@ def invert(
                 x = images[part].to(device)
                 start = starts[part].to(device)
                 make = partial(rule, iterations=iterations, **options)
-                seen, losses = _invert_chunk(
-                    model, x, start, layers, tokens, make, iterations, looks, tolerance, bar
-                )
+                with _memory_named(f"chunk={chunk} images at {len(layers)} layers"):
+                    seen, losses = _invert_chunk(
+                        model, x, start, layers, tokens, make, iterations, looks, tolerance, bar
+                    )
                 for i, (best_x, distance) in enumerate(seen):
                     found[i][:, part], best[i][:, part] = best_x, distance
                 history += losses / n
@@ -182,6 +187,19 @@ def invert(
     if snapshots is None:
         found, best = found[0], best[0]
     return Inversion(found, history, best, tuple(asked), snapshots or ())
+
+
+@contextmanager
+def _memory_named(what: str) -> Iterator[None]:
+    """Raise MemoryError that names `what` where PyTorch cannot have the memory it wants."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # on a CPU it is a plain RuntimeError
+        if not re.search("out of memory|can't allocate|not enough memory|^$", str(error)):
+            raise
+        raise MemoryError(
+            f"{what} do not fit into memory: pass a smaller chunk ({str(error):.200})"
+        ) from error
 
 
 @dataclass(frozen=True)

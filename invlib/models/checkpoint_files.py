@@ -21,6 +21,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from invlib.files import check_seal
 from invlib.names import listed
 
 __all__ = ["HARMLESS", "Weights", "find_network", "read_weights"]
@@ -80,6 +81,7 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
         start = file.read(64)
     if start[8:9] == b"{":
         try:
+            check_seal(path)
             with safe_open(path, "pt") as file:
                 settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

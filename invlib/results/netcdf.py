@@ -1,11 +1,19 @@
-"""Write and read results as netCDF files. Both check the result against the schema."""
+"""Write and read results as netCDF files. Both check the result against the schema.
+
+A file carries a digest of its content as the attribute ``content_sha256``. Files of older versions
+have none and open without that check.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
+import threading
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from invlib.files import atomic
@@ -13,6 +21,9 @@ from invlib.names import nearest
 from invlib.results.validation import ResultError, conform, validate
 
 __all__ = ["open_results", "save_results"]
+
+_DIGEST = "content_sha256"  # written and checked here; a Dataset in memory does not have it
+_NETCDF = threading.RLock()  # the C library crashes when two threads are in it
 
 
 def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
@@ -49,8 +60,16 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     except ResultError as error:
         raise ResultError(f"{path} was not written: {error}") from None
     path.parent.mkdir(parents=True, exist_ok=True)
+    ds = ds.assign_attrs({_DIGEST: _digest(ds)})
     with atomic(path) as unfinished:
-        ds.to_netcdf(unfinished, engine=_engine(), format="NETCDF4", encoding=_encoding(ds))
+        try:
+            with _NETCDF:
+                ds.to_netcdf(unfinished, engine=_engine(), format="NETCDF4", encoding=_encoding(ds))
+        except RuntimeError as error:  # netCDF does not say why, not even that the disk is full
+            raise OSError(
+                f"{path} could not be written ({error}); is the disk full, or a quota reached?"
+            ) from error
+        _read(unfinished, path)  # what was written can be opened
     return path
 
 
@@ -81,12 +100,7 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
         start = file.read(8)
     if start != b"\x89HDF\r\n\x1a\n":
         raise ResultError(f"{path} is empty, torn or not a netCDF 4 file")
-    try:
-        with xr.open_dataset(path, engine=_engine(), decode_times=False) as file:
-            ds = file.load()
-    except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, AttributeError, ...
-        raise ResultError(f"{path} is torn or damaged: {error}") from error
-    ds = ds.drop_encoding()
+    ds = _read(path, path)
     if not {"kind", "schema_version"} & set(ds.attrs):
         raise ResultError(f"{path} is a netCDF file, but not one that invlib wrote")
     try:
@@ -94,6 +108,50 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
     except ResultError as error:
         raise ResultError(f"{path}: {error}") from None
     return ds
+
+
+def _read(file: Path, path: Path) -> xr.Dataset:
+    """Return the content of `file` without its digest, which is checked. Errors call it `path`."""
+    try:
+        with _NETCDF, xr.open_dataset(file, engine=_engine(), decode_times=False) as opened:
+            ds = opened.load()
+    except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, AttributeError, ...
+        raise ResultError(f"{path} is torn or damaged: {error}") from error
+    ds = ds.drop_encoding()
+    if ds.attrs.pop(_DIGEST, None) not in (None, _digest(ds)):
+        raise ResultError(
+            f"{path} is damaged, or was changed by another program: its content is not what "
+            f"save_results wrote; delete its attribute {_DIGEST!r} if the change was meant"
+        )
+    return ds
+
+
+def _digest(ds: xr.Dataset) -> str:
+    """Return a digest of all values, dims, names and attributes, the same before and after a file.
+
+    Examples
+    --------
+    >>> ds = xr.Dataset({"loss": ("epoch", [1.0, 0.5])})
+    >>> _digest(ds) == _digest(ds.copy(deep=True)) != _digest(ds * 1.5)
+    True
+    """
+    digest = hashlib.sha256()
+    for name, array in [("", None), *sorted(ds.variables.items())]:
+        attrs = ds.attrs if array is None else array.attrs
+        # A file gives back a list of one as that one, and NumPy's numbers for Python's.
+        plain = {key: np.ravel(value).tolist() for key, value in attrs.items() if key != _DIGEST}
+        says = [name, name in ds.coords, plain]
+        if array is not None:
+            values = np.asarray(array.values)
+            text = values.dtype.kind not in "biuf"
+            kind = "text" if text else values.dtype.newbyteorder("<").str
+            says += [array.dims, array.shape, kind]
+            if text:
+                says += [values.astype(str).tolist()]
+            else:
+                digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+        digest.update(json.dumps(says, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _engine() -> str:

@@ -13,6 +13,7 @@ from invlib.results.schema import COORDS, KINDS, PAIR, SCHEMA_VERSION, STACKING,
 
 __all__ = ["ResultError", "conform", "validate"]
 
+_FILL = 15 * 2.0**119  # 9.97e36: what netCDF gives for numbers that were never written
 SLACK = 1e-6  # rounding may exceed a bound by this much
 _ALONG_LAYER = ("layer_name", "depth")  # or, of two different networks, both of each
 # Dims whose coordinate is filled in with 0, 1, 2, ... if it is missing.
@@ -129,8 +130,8 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
         if kind.variables is None:
             if array.dtype.kind not in "fiu":
                 yield f"{name}: dtype {array.dtype}, but a number is required"
-            elif np.isinf(array).any():
-                yield f"{name}: infinite values"
+            elif np.isinf(array).any() or (array == _FILL).any():
+                yield f"{name}: infinite values, or numbers that were never written (9.97e36)"
         elif name not in kind.variables:
             hint = nearest(name, kind.variables) or f"; known are {', '.join(kind.variables)}"
             yield f"unknown variable {name!r} in a {ds.attrs['kind']}{hint}"
@@ -264,7 +265,9 @@ def _value_problems(
         if not part.size:
             continue
         inside = low - SLACK <= part.min() <= part.max() <= field.high + SLACK
-        if not inside or np.isinf(part).any():
+        if (part == _FILL).any():
+            yield f"{array.name}{label}: holds numbers that were never written (9.97e36)"
+        elif not inside or np.isinf(part).any():
             yield (
                 f"{array.name}{label}: values from {part.min():.6g} to {part.max():.6g}, "
                 f"but only [{low:g}, {field.high:g}] is possible"

@@ -1,35 +1,37 @@
 """The folder of a training run, ``<root>/<run.id>/``. Every file in it is whole or absent.
 
-=======================  ==========================================================================
-``run.json``             the settings of the run
+=========================  ========================================================================
+``run.json``               the settings of the run
 ``epoch_000.safetensors``  weights under timm's names, before any step; then one file per epoch
-``state.pt``             optimiser and log after the last epoch, to continue from there
-``log.nc``               loss and accuracy over epochs
-``done.json``            written last, when the run is finished
-=======================  ==========================================================================
+``state_000.safetensors``  optimiser and log after that epoch, to continue from there; the last two
+``log.nc``                 loss and accuracy over epochs
+``done.json``              written last, when the run is finished
+=========================  ========================================================================
+
+Weights and states have a seal: a digest of the file in its own header, see `invlib.files.seal`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
-from safetensors.torch import load_file
-from safetensors.torch import save as to_safetensors
+from safetensors.torch import save_file
+from torch import Tensor
 
-from invlib.files import atomic
+from invlib.files import BLANK, atomic, content, read_sealed, seal
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.results.netcdf import open_results
 from invlib.training.run import TrainingRun
 
 __all__ = ["Trained"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,36 @@ class Trained:
     @property
     def epochs(self) -> list[int]:
         """The epochs whose weights are stored; 0 is before any step."""
-        files = self.path.glob("epoch_*.safetensors")
-        return sorted(int(file.stem.removeprefix("epoch_")) for file in files)
+        return self._stored("epoch")
 
     @property
     def complete(self) -> bool:
-        """Whether the run is finished and all weights that it should keep are there."""
-        written = (self.path / "done.json").is_file() and (self.path / "log.nc").is_file()
-        return written and self._has_weights_to(self.run.epochs)
+        """Whether the run is finished, and every file that a reader will open is whole and its own.
+
+        Weights of older versions have no seal. Of these, only the last are compared with a digest.
+        """
+        return self.problem is None
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps the run from being complete, in words; None if nothing does."""
+        last, id = self.run.epochs, self.run.id
+        try:
+            done = json.loads((self.path / "done.json").read_bytes())
+            if (done["run"], done["epochs"]) != (id, last):
+                raise ValueError(f"{self.path / 'done.json'} belongs to another run")
+            stored = TrainingRun.from_json((self.path / "run.json").read_text())
+            places = {"weights": self.run.weights, "dataset": self.run.dataset}  # may have moved
+            if stored.model_copy(update=places) != self.run:
+                raise ValueError(f"{self.path / 'run.json'} describes another run")
+            self._check_weights_to(last)
+            if content(self._file(last)) != f"file:{done['weights_sha256']}":
+                raise ValueError(f"{self._file(last)} is not what done.json says it is")
+            if len(self.log["epoch"]) != last + 1:
+                raise ValueError(f"{self.path / 'log.nc'} is the log of another run")
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            return str(error)
+        return None
 
     @property
     def log(self) -> xr.Dataset:
@@ -82,63 +106,104 @@ class Trained:
 
     def begin(self) -> None:
         """Remove unfinished files of a killed process, and write ``run.json``."""
-        for leftover in self.path.glob(".*.tmp"):
-            leftover.unlink()
-        _write(self.path / "run.json", self.run.to_json().encode() + b"\n")
+        if (self.path / "done.json").exists():
+            logger.warning("run %s was finished, but %s", self.run.id, self.problem)
+        for leftover in [*self.path.glob(".*.tmp"), self.path / "done.json"]:
+            leftover.unlink(missing_ok=True)
+        _write(self.path / "run.json", self.run.to_json())
 
     def store(self, epoch: int, model: StagedModel, state: dict[str, Any]) -> None:
         """Write the weights after `epoch`, then `state`. With both written, the epoch is finished.
 
-        With ``keep="ends"`` the weights of the epoch before are removed only then. So there is
-        always a complete pair to continue from.
+        What the two last epochs need to continue from them is kept, so one of them may be damaged.
         """
-        settings = {
-            "run": self.run.id,
-            "epoch": epoch,
-            "model": self.run.model,
-            "img_size": model.img_size,
-            "task": model.task,
-            "num_classes": model.net.num_classes if model.task == "classification" else None,
+        head = model.net.num_classes if model.task == "classification" else None
+        settings = {"model": self.run.model, "img_size": model.img_size, "task": model.task}
+        self._save("epoch", epoch, model.net.state_dict(), settings | {"num_classes": head})
+        slots = state["optimizer"]["state"]
+        tensors = {
+            f"{parameter} {name}": value
+            for parameter, values in slots.items()
+            for name, value in values.items()
+            if value is not None  # SGD without momentum has nothing to keep
         }
-        # One key, because safetensors writes several keys in random order.
-        weights = {k: v.detach().cpu().contiguous() for k, v in model.net.state_dict().items()}
-        _write(self._file(epoch), to_safetensors(weights, {"invlib": json.dumps(settings)}))
-        buffer = io.BytesIO()
-        torch.save({"run": self.run.id, "epoch": epoch} | state, buffer)
-        _write(self.path / "state.pt", buffer.getvalue())
-        self._drop_before(epoch)
+        rest = {"groups": state["optimizer"]["param_groups"], "log": state["log"]}
+        self._save("state", epoch, tensors, rest)
+        self._drop(epoch - 1, epoch)
 
     def resume(self, model: StagedModel) -> dict[str, Any] | None:
-        """Load the weights of the last finished epoch into `model`; return its state, or None."""
-        if not (self.path / "state.pt").is_file():
-            return None
-        state = torch.load(self.path / "state.pt", weights_only=True, map_location="cpu")
-        if not self._has_weights_to(state["epoch"]):
-            return None  # weights were deleted: train again
-        model.net.load_state_dict(load_file(self._file(state["epoch"])))
-        self._drop_before(state["epoch"])  # a killed process may not have come to it
-        return state
+        """Load the last epoch whose weights and state are whole; return its state, or None.
 
-    def _drop_before(self, epoch: int) -> None:
-        """With ``keep="ends"``, remove the weights between the first epoch and this one."""
-        for old in self.epochs if self.run.keep == "ends" else ():
-            if 0 < old < epoch:
-                self._file(old).unlink()
+        The weights go into `model`. What is damaged is named in a warning. Without such an epoch
+        the run has to start again, and a warning says so.
+        """
+        for epoch in reversed(self._stored("state")):
+            try:
+                self._check_weights_to(epoch)
+                tensors, settings = self._load("state", epoch)
+                weights, _ = self._load("epoch", epoch)
+            except (OSError, ValueError) as error:
+                logger.warning("run %s cannot go on from epoch %d: %s", self.run.id, epoch, error)
+                continue
+            model.net.load_state_dict(weights)
+            self._drop(epoch - 1, epoch)  # a killed process may not have come to it
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                parameter, name = key.split(" ")
+                slots.setdefault(int(parameter), {})[name] = value
+            optimizer = {"state": slots, "param_groups": settings["groups"]}
+            return {"optimizer": optimizer, "log": settings["log"]}
+        if self.epochs:
+            logger.warning(
+                "run %s has no epoch with both weights and state whole: it starts again",
+                self.run.id,
+            )
+        self._drop()
+        return None
 
     def finish(self) -> None:
         """Write ``done.json``."""
-        weights = hashlib.sha256(self.checkpoint().read_bytes()).hexdigest()
-        done = {"run": self.run.id, "epochs": self.run.epochs, "weights_sha256": weights}
-        _write(self.path / "done.json", json.dumps(done, indent=2).encode() + b"\n")
+        self._drop(self.run.epochs, *([self.run.epochs - 1] if self.run.keep == "all" else []))
+        digest = content(self.checkpoint()).removeprefix("file:")
+        done = {"run": self.run.id, "epochs": self.run.epochs, "weights_sha256": digest}
+        _write(self.path / "done.json", json.dumps(done, indent=2))
 
-    def _file(self, epoch: int) -> Path:
-        return self.path / f"epoch_{epoch:03d}.safetensors"
+    def _save(self, kind: str, epoch: int, tensors: dict[str, Tensor], rest: dict) -> None:
+        # One key, because safetensors writes several keys in random order.
+        settings = {"seal": BLANK, "run": self.run.id, "epoch": epoch} | rest
+        tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+        with atomic(self._file(epoch, kind)) as unfinished:
+            save_file(tensors, unfinished, {"invlib": json.dumps(settings)})
+            seal(unfinished)
 
-    def _has_weights_to(self, epoch: int) -> bool:
-        needed = range(epoch + 1) if self.run.keep == "all" else (0, epoch)
-        return set(needed) <= set(self.epochs)
+    def _drop(self, *going_on: int) -> None:
+        """Remove states but of these epochs; with ``keep="ends"`` weights but of these and of 0."""
+        for epoch in set(self._stored("state")) - set(going_on):
+            self._file(epoch, "state").unlink()
+        for epoch in set(self.epochs) - {0, *going_on} if self.run.keep == "ends" else ():
+            self._file(epoch).unlink()
+
+    def _file(self, epoch: int, kind: str = "epoch") -> Path:
+        return self.path / f"{kind}_{epoch:03d}.safetensors"
+
+    def _stored(self, kind: str) -> list[int]:
+        files = self.path.glob(f"{kind}_*.safetensors")
+        return sorted(int(file.stem.removeprefix(f"{kind}_")) for file in files)
+
+    def _check_weights_to(self, epoch: int) -> None:
+        """Raise OSError or ValueError unless all weights up to `epoch` that are kept are whole."""
+        for needed in range(epoch + 1) if self.run.keep == "all" else {0, epoch}:
+            self._load("epoch", needed, tensors=False)
+
+    def _load(self, kind: str, epoch: int, *, tensors: bool = True) -> tuple[dict, dict]:
+        """Read a file; raise OSError or ValueError unless it is whole, and this run's `epoch`."""
+        path = self._file(epoch, kind)
+        loaded, settings = read_sealed(path, tensors=tensors)
+        if (settings.get("run"), settings.get("epoch")) != (self.run.id, epoch):
+            raise ValueError(f"{path} is not of epoch {epoch} of run {self.run.id}")
+        return loaded, settings
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, text: str) -> None:
     with atomic(path) as unfinished:
-        unfinished.write_bytes(content)
+        unfinished.write_text(text + "\n")

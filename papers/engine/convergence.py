@@ -24,7 +24,7 @@ class Convergence(MerlinSection):
     name = "convergence"
 
     convergence: Recipes = Field(
-        ("anytime:80", "ngd:80", "adam:80", "anytime:80:images"),
+        ("lbfgs:80", "anytime:80", "ngd:80", "lbfgs:80:images"),
         description="rule:steps[:start]",
     )
     convergence_snapshots: Annotated[tuple[Positive, ...], *Several] = Field(

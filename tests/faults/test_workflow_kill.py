@@ -57,7 +57,7 @@ def first(recovered) -> TrainingRun:
 @pytest.fixture(scope="module")
 def recovered(tmp_path_factory) -> Path:
     """A workspace in which everything was killed at some point, and which was then finished."""
-    folder = make_workspace(tmp_path_factory.mktemp("killed"))
+    folder = make_workspace(tmp_path_factory.mktemp("killed") / "a folder")
     scale = folder / "notebooks" / "scales" / "smoke.yaml"
     scale.write_text(scale.read_text().replace("epochs: 2", f"epochs: {EPOCHS}"))
 

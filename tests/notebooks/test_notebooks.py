@@ -12,15 +12,19 @@ import sysconfig
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import yaml
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from invlib.data.images import load_images
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
+HOSTILE = "<img src=x onerror=alert(1)>"
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -40,6 +44,16 @@ def project(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "data" / "papers", folder / "data" / "papers")
     if (ROOT / "data" / "results").is_dir():
         shutil.copytree(ROOT / "data" / "results", folder / "data" / "results")
+    # The smallest scale on a data set of the reader's own, with a name that is not friendly.
+    digits = [load_images("digits", split, n=100) for split in ("train", "test")]
+    (folder / "data" / "datasets" / HOSTILE).mkdir(parents=True)
+    for images in digits:
+        file = folder / "data" / "datasets" / HOSTILE / f"{images.split}.npz"
+        np.savez(file, images=images.images, labels=images.labels)
+    smoke = yaml.safe_load((folder / "notebooks" / "scales" / "smoke.yaml").read_text())
+    own = json.loads(json.dumps(smoke).replace('"digits"', json.dumps(HOSTILE)))
+    assert own["datasets"] == [HOSTILE]
+    (folder / "smoke.yaml").write_text(json.dumps(own))
     return folder
 
 
@@ -105,12 +119,16 @@ def test_it_defines_no_function(path):
 
 @each
 def test_it_runs_by_itself(path, project):
-    done = papermill(project, path, "-f", "notebooks/scales/smoke.yaml", "-y", "seeds: [1]")
+    done = papermill(project, path, "-f", "smoke.yaml", "-y", "seeds: [1]")
     assert done.returncode == 0, done.stderr[-4000:]
     assert (project / "data" / "runs" / "smoke" / f"{path.stem}.nc").is_file()
     outputs = [o for cell in code_cells(project / "out.ipynb") for o in cell.outputs]
     said = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     assert not said  # neither warnings nor progress bars
+    shown = [o.data for o in outputs if o.output_type in ("display_data", "execute_result")]
+    for output in shown:  # a page shows the first of these that there is; text it escapes itself
+        for kind in ("text/html", "text/markdown", "text/latex", "image/svg+xml"):
+            assert "<img src=x" not in output.get(kind, "")
 
 
 # What papermill makes of `-p sedes 3` and `-p seeds '[0,1]'`, and what the notebook says.

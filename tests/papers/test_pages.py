@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from invlib.results.netcdf import open_results, save_results
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
+from papers.claims.tables import claims_html
 from papers.pages import _duration, provenance_html
 from papers.sections import SECTIONS
 from tests.invlib.results.datasets import comparison
@@ -46,6 +51,25 @@ def test_verdicts_are_a_table_for_each_row_under_an_escaped_title(section, shown
     count = shown["reference: cifar"].sizes["dataset"]
     assert page.count("<h3>") == page.count("<table") == count
     assert page.count("<h3>&lt;b&gt;mine&lt;/b&gt;\n") == count and "<b>mine" not in page
+
+
+def test_no_name_reaches_a_page_as_html(section, shown):
+    """Whatever shows a data set's name: verdicts, the box of provenance, the table of settings."""
+    hostile = "<img src=x onerror=alert(1)>"
+    ds = shown["reference: cifar"].copy()
+    ds = ds.assign_coords(dataset=[hostile, *ds["dataset"].values[1:]])
+    parameters = json.loads(ds.attrs["parameters"]) | {"datasets": [hostile], "model": hostile}
+    ds.attrs |= {"parameters": json.dumps(parameters), "command": f"papermill -y '{hostile}'"}
+    runs = {f"this run: {hostile}": ds}
+    pages = (
+        section.verdicts(runs).data,
+        section.made_with(runs).data,
+        section.setup(runs)._repr_html_(),
+        *(claims_html(check_claims(CLAIMS["finetuning_task"], part), compact=False)
+          for _, part in section.rows(runs)),
+    )  # fmt: skip
+    for page in pages:
+        assert "<img" not in page and "&lt;img" in page
 
 
 def test_verdicts_of_another_section(section):

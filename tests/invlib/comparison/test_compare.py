@@ -75,6 +75,17 @@ def test_every_value_is_the_definition(models, pool, ds, estimator):
             assert float(found) == pytest.approx(float(overlap), abs=1e-6)
 
 
+def test_the_loss_left_is_the_mean_over_images_of_their_best(models, pool, ds):
+    images = pool.sample(6, 3).tensor(32)
+    for short, model in zip(("pt", "ft"), models, strict=True):
+        found = invert(model, images, iterations=4, optimizer="adam", seed=3)
+        assert found.best.std(1).min() > 1e-4  # so that a median or a maximum were another number
+        loss = ds[f"inversion_loss_{short}"].sel(seed=3)
+        np.testing.assert_allclose(loss, found.best.double().mean(1), rtol=1e-6)
+        history = ds[f"inversion_history_{short}"].sel(seed=3)
+        np.testing.assert_allclose(history, found.loss, rtol=1e-6)
+
+
 @pytest.mark.parametrize("estimator", ["biased", "debiased"])
 def test_the_jackknife_is_the_comparison_without_an_image(models, pool, ds, estimator):
     """Inversions are image by image, so the rest is what it was: only CKA sees one image less."""

@@ -1,6 +1,8 @@
 """The decoded cache: made once, made again where it is damaged, and nothing left by a failure."""
 
+import contextlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -124,3 +126,47 @@ def test_two_readers_at_once_decode_once(root, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(results) == 4 and len(calls) == 1
+
+
+def test_the_lock_keeps_a_second_reader_out_while_the_first_decodes(root, monkeypatch):
+    """The first waits inside for a second, which comes in only if nothing holds it back."""
+    from invlib.data import sources
+
+    put_archive(root / "mine")
+    read, both, calls = sources._arrays, threading.Barrier(2), []
+
+    def waiting(path):
+        calls.append(path)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.7)
+        return read(path)
+
+    monkeypatch.setattr(sources, "_arrays", waiting)
+    with ThreadPoolExecutor(2) as many:
+        list(many.map(lambda _: load_images("mine", "train"), range(2)))
+    assert len(calls) == 1 and both.broken
+
+
+@pytest.mark.parametrize("file", ["images.npy", "labels.npy", "classes.json", "digests.json"])
+def test_a_flipped_bit_is_noticed_and_the_entry_made_again(root, tmp_path, file, caplog):
+    arrays = put_archive(root / "mine")
+    load_images("mine", "train")
+    (entry,) = cache_entries(tmp_path)
+    blob = bytearray((entry / file).read_bytes())
+    blob[-3] ^= 1  # an image, a label, a name or a digest: each would be another valid one
+    (entry / file).write_bytes(blob)
+    images = load_images("mine", "train")
+    np.testing.assert_array_equal(images.images, arrays["images"])
+    np.testing.assert_array_equal(images.labels, arrays["labels"])
+    assert images.class_names == ("0", "1", "2")
+    assert f"{entry} is no whole cache entry and is made again" in caplog.text
+    caplog.clear()
+    load_images("mine", "train")
+    assert not caplog.text
+
+
+def test_an_entry_is_read_without_a_lock(root, monkeypatch):
+    put_archive(root / "mine")
+    load_images("mine", "train")
+    monkeypatch.setattr(decoded, "lock", None)  # calling it would fail
+    load_images("mine", "train")

@@ -1,11 +1,13 @@
 """Data sets on disk: archives, image folders, and what is said where neither is found."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from invlib.data import sources
 from invlib.data.images import load_images
 from tests.invlib.data.on_disk import cache_entries, noise, own_root, put_archive, put_picture
 
@@ -258,3 +260,73 @@ def test_broken_and_missing_images_are_refused_by_name(root, tmp_path):
         with pytest.raises(ValueError, match=f"1.png is {message}"):
             load_images("mine", "train")
     assert cache_entries(tmp_path) == []
+
+
+# --- what is no ordinary file -------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are POSIX")
+@pytest.mark.parametrize("n", [None, 1])
+def test_a_pipe_among_images_is_named_and_nobody_waits_for_it(root, n):
+    put_picture(root / "mine/train/a/1.png", (40, 40))
+    os.mkfifo(root / "mine/train/a/0.png")
+    with pytest.raises(ValueError, match=r"a/0\.png is a folder, a pipe or a device, not an image"):
+        load_images("mine", "train", n=n)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are POSIX")
+def test_a_pipe_in_the_place_of_an_archive_is_refused(root):
+    (root / "mine").mkdir()
+    os.mkfifo(root / "mine" / "train.npz")
+    with pytest.raises(ValueError, match="mine"):
+        load_images("mine", "train")
+    with pytest.raises(FileNotFoundError, match=r"train\.npz"):
+        load_images(str(root / "mine" / "train.npz"), "train")
+
+
+def test_a_device_among_images_is_named(root):
+    put_picture(root / "mine/train/a/1.png", (40, 40))
+    (root / "mine/train/a/0.png").symlink_to(os.devnull)
+    with pytest.raises(ValueError, match=r"a/0\.png is a folder, a pipe or a device"):
+        load_images("mine", "train")
+
+
+def test_a_decompression_bomb_is_named(root, monkeypatch):
+    put_picture(root / "mine/train/a/0.png", (64, 64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match=r"a/0\.png has too many pixels; make it smaller"):
+        load_images("mine", "train")
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_its_bytes(root):
+    name = os.fsdecode(b"caf\xe9")
+    put_picture(root / "mine/train" / name / "0.png", (40, 40))
+    with pytest.raises(ValueError, match=r"caf\\xe9': the name is not UTF-8; rename it"):
+        load_images("mine", "train")
+    put_archive(root / name)
+    with pytest.raises(ValueError, match=r"caf\\xe9': the name is not UTF-8"):
+        load_images(name, "train")
+    # a file of such a name is an image like any other
+    put_picture(root / "other/train/a" / f"{name}.png", (40, 40))
+    assert len(load_images("other", "train")) == 1
+
+
+def test_an_archive_that_claims_too_much_is_refused_before_it_is_read(root, monkeypatch):
+    put_archive(root / "mine", images=np.zeros((12, 64, 64, 3), np.uint8))  # small when compressed
+    monkeypatch.setattr(sources, "_LARGEST", 100_000)
+    monkeypatch.setattr(sources.np, "load", None)  # reading would fail
+    with pytest.raises(
+        ValueError, match=r"train\.npz is too large .*keep such a data set as a fol"
+    ):
+        load_images("mine", "train")
+
+
+def test_an_archive_that_the_memory_cannot_hold_is_named(root, monkeypatch):
+    put_archive(root / "mine")
+
+    def exhausted(*arguments, **options):
+        raise MemoryError("Unable to allocate 4.2 TiB")
+
+    monkeypatch.setattr(sources.np, "load", exhausted)
+    with pytest.raises(ValueError, match=r"train\.npz is too large to be read at once \(Unable"):
+        load_images("mine", "train")

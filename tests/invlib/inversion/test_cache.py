@@ -1,10 +1,12 @@
 """Inversions kept on disk: made once, by a key of all that they depend on."""
 
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from invlib.data.images import load_images
 from invlib.inversion.cache import cached_invert, inversion_key
@@ -120,3 +122,76 @@ def test_a_key_knows_the_precision_of_products(models, pool):
     finally:
         torch.set_float32_matmul_precision(usual)
     assert len(set(keys)) == 3 and inversion_key(models[0], x) == keys[0]
+
+
+# --- what is on disk ------------------------------------------------------------------------------
+
+
+def test_a_damaged_file_is_made_again_with_a_word(models, pool, tmp_path, counted, caplog):
+    x = pool.tensor(32)[:4]
+    first = cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    (path,) = tmp_path.glob("*.safetensors")
+    blob = bytearray(path.read_bytes())
+    blob[-5] ^= 4  # in the tensors: another number
+    path.write_bytes(blob)
+    again = cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert torch.equal(first.images, again.images) and len(counted) == 2
+    assert caplog.text.count(f"{path} is no whole inversion and is made again") == 1
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert len(counted) == 2
+
+
+def test_a_file_under_the_name_of_another_is_made_again(models, pool, tmp_path, counted, caplog):
+    x = pool.tensor(32)[:4]
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    (path,) = tmp_path.glob("*.safetensors")
+    other = f"{inversion_key(models[0], x, iterations=3)}.safetensors"
+    path.rename(path.with_name(other))
+    found = cached_invert(models[0], x, cache=tmp_path, iterations=3)
+    assert found.loss.shape == (4, 4) and len(counted) == 2
+    assert "holds another inversion" in caplog.text
+
+
+def test_an_older_file_without_a_digest_is_still_read(models, pool, tmp_path, counted, caplog):
+    x = pool.tensor(32)[:4]
+    first = cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    (path,) = tmp_path.glob("*.safetensors")
+    save_file(load_file(path), path)
+    again = cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert torch.equal(first.images, again.images) and len(counted) == 1 and not caplog.text
+
+
+def test_reading_takes_no_lock(models, pool, tmp_path, counted, monkeypatch):
+    """A reader need not be allowed to write where somebody else keeps inversions."""
+    x = pool.tensor(32)[:4]
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    monkeypatch.setattr("invlib.inversion.cache.lock", None)  # calling it would fail
+    cached_invert(models[0], x, cache=tmp_path, iterations=2)
+    assert len(counted) == 1
+
+
+OTHER = dict(
+    layers=[0], iterations=7, optimizer="adam", step=0.1, init="white", snapshots=[1, 2],
+    tolerance=0.5, seed=1, tokens="mean",
+)  # fmt: skip
+
+
+def test_a_key_knows_every_argument_of_invert(models, pool):
+    """Also those to come: an argument without a value here fails."""
+    x = pool.tensor(32)[:4]
+    changes_nothing = {"model", "images", "chunk", "progress"}
+    assert set(OTHER) == set(inspect.signature(invert).parameters) - changes_nothing
+    keys = [inversion_key(models[0], x, **{name: value}) for name, value in OTHER.items()]
+    assert len({inversion_key(models[0], x), *keys}) == len(keys) + 1
+
+
+def test_a_key_knows_network_size_and_device(pool):
+    x = pool.tensor(32)[:2]
+    small = load_model("vit_pico_patch8_32", seed=0)
+    key, names = inversion_key(small, x), []
+    for name, value in dict(name="another", img_size=64).items():
+        other = load_model("vit_pico_patch8_32", seed=0)
+        setattr(other, name, value)
+        names.append(inversion_key(other, x))
+    names.append(inversion_key(small, x.view(1, 6, 32, 32)))  # the same bytes in another shape
+    assert len({key, *names}) == 4

@@ -1,8 +1,10 @@
 """How many images are inverted at once: as many as the memory holds."""
 
+import psutil
 import pytest
 import torch
 
+from invlib.inversion import chunks
 from invlib.inversion.chunks import activation_bytes, available_bytes, default_chunk
 from invlib.models.base import frozen
 from invlib.models.loading import load_model
@@ -47,3 +49,69 @@ def test_what_pytorch_holds_idle_on_a_gpu_is_free(monkeypatch):
     for name, value in dict(mem_get_info=(10, 80), memory_reserved=50, memory_allocated=5).items():
         monkeypatch.setattr(f"torch.cuda.{name}", lambda device, value=value: value)
     assert available_bytes(torch.device("cuda")) == 55
+
+
+GIB = 2**30
+FREE = psutil.virtual_memory().total * 2  # more than the machine can have: no limit at all
+
+
+def group(folder, version, limit, used, cached=0):
+    """Write what Linux shows of a control group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {
+        1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        2: ("memory.max", "memory.current", "inactive_file"),
+    }[version]
+    (folder / names[0]).write_text(f"{limit}\n")
+    (folder / names[1]).write_text(f"{used}\n")
+    (folder / "memory.stat").write_text(f"anon 5\n{names[2]} {cached}\n")
+
+
+@pytest.fixture
+def limits(tmp_path, monkeypatch):
+    def start(*lines):
+        (tmp_path / "mine").write_text("".join(f"{line}\n" for line in lines))
+        monkeypatch.setattr(chunks, "_CGROUPS", tmp_path / "cgroup")
+        monkeypatch.setattr(chunks, "_MINE", tmp_path / "mine")
+        monkeypatch.setattr(
+            chunks.psutil, "virtual_memory", lambda: type("Free", (), {"available": FREE})
+        )
+        return tmp_path / "cgroup"
+
+    return start
+
+
+def available():
+    return available_bytes(torch.device("cpu"))
+
+
+def test_a_limit_of_version_2_holds_and_cached_files_are_free(limits):
+    root = limits("0::/user/job")
+    group(root / "user" / "job", 2, 3 * GIB, 1 * GIB, cached=GIB // 2)
+    group(root / "user", 2, "max", 7 * GIB)
+    assert available() == 2.5 * GIB
+    group(root / "user", 2, 8 * GIB, 7 * GIB)  # what is around it has less left
+    assert available() == GIB
+    group(root / "user", 2, 8 * GIB, 9 * GIB)
+    assert available() == 0
+
+
+def test_a_limit_of_version_1_holds(limits):
+    root = limits("5:cpu,cpuacct:/", "4:memory:/job/7", "1:name=systemd:/")
+    group(root / "memory", 1, 2**63 - 4096, 9 * GIB)
+    assert available() == FREE
+    group(root / "memory" / "job" / "7", 1, 3 * GIB, 2 * GIB, cached=1)
+    assert available() == GIB + 1
+
+
+def test_a_container_finds_its_group_at_the_root(limits):
+    root = limits("0::/system.slice/docker-0123.scope")  # a path of the host
+    group(root, 2, 3 * GIB, 1 * GIB)
+    assert available() == 2 * GIB
+
+
+def test_without_control_groups_the_machine_is_the_limit(limits, monkeypatch, tmp_path):
+    limits("0::/")
+    assert available() == FREE
+    monkeypatch.setattr(chunks, "_MINE", tmp_path / "nowhere")
+    assert available() == FREE

@@ -79,6 +79,35 @@ def test_every_layer_gets_closer_and_keeps_its_best(model, images, optimizer):
             torch.testing.assert_close((a - b).norm(dim=1) / a.norm(dim=1), best)
 
 
+def test_the_best_iterate_is_kept_and_not_the_last(model, images):
+    """With steps far too long the last iterate is nowhere near the best."""
+    found = invert(model, images, iterations=15, optimizer="ngd", step=8.0, snapshots=(4, 15))
+    assert (found.best[1].mean(1) < 0.95 * found.loss[:, -1]).all()
+    assert (found.best[1] <= found.best[0]).all()
+    for row, layer in enumerate(found.layers):
+        x, best, _ = literal_ngd(model, images, layer, 15, 8.0)
+        torch.testing.assert_close(found.best[1, row], best, rtol=1e-3, atol=1e-4)
+        with torch.no_grad():
+            a, b = (model.prefix(y, layer).flatten(1) for y in (images, found.images[1, row]))
+        torch.testing.assert_close((a - b).norm(dim=1) / a.norm(dim=1), found.best[1, row])
+
+
+@pytest.mark.parametrize(
+    "words", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory"]
+)
+def test_too_little_memory_names_the_chunk(model, images, words, monkeypatch):
+    def exhausted(*arguments):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr("invlib.inversion.invert._invert_chunk", exhausted)
+    said = r"chunk=4 images at 2 layers do not fit into memory: pass a smaller chunk \("
+    with pytest.raises(MemoryError, match=said):
+        invert(model, images, iterations=1, layers=[0, 3], chunk=4)
+    words = "shapes cannot be multiplied"
+    with pytest.raises(RuntimeError, match=words):
+        invert(model, images, iterations=1)
+
+
 def test_the_model_is_left_as_it_was(images):
     model = load_model("vit_pico_patch8_32").train()
     frozen = next(model.parameters()).requires_grad_(False)

@@ -1,10 +1,11 @@
 """Descent rules: one for every recipe's name."""
 
+import numpy as np
 import pytest
 import torch
 
 from invlib.inversion.invert import invert
-from invlib.inversion.rules import OPTIMIZERS, anytime, fast, fourier, lbfgs, ngd, tv
+from invlib.inversion.rules import OPTIMIZERS, adam, anytime, fast, fourier, lbfgs, ngd, tv
 from invlib.models.loading import load_model
 from invlib.names import RECIPES
 
@@ -120,3 +121,81 @@ def test_a_rule_that_takes_no_step_is_refused_only_with_a_step():
 def test_rules_of_this_library_are_not_looked_at(monkeypatch):
     monkeypatch.setattr("invlib.inversion.invert.checked", None)  # calling it would fail
     invert(load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), iterations=1)
+
+
+# --- trajectories written out ---------------------------------------------------------------------
+
+
+def literal_adam(grads, step, betas):
+    """Kingma & Ba 2015, algorithm 1, with a cosine from `step` to 0: the displacements."""
+    m, v, moves = np.zeros_like(grads[0]), np.zeros_like(grads[0]), []
+    for t, g in enumerate(grads):
+        m = betas[0] * m + (1 - betas[0]) * g
+        v = betas[1] * v + (1 - betas[1]) * g**2
+        rate = step * (1 + np.cos(np.pi * t / len(grads))) / 2
+        m_hat, v_hat = m / (1 - betas[0] ** (t + 1)), v / (1 - betas[1] ** (t + 1))
+        moves.append(-rate * m_hat / (np.sqrt(v_hat) + 1e-8))
+    return moves
+
+
+def walked(x, moves):
+    for move in moves:
+        x = np.clip(x + move, 0, 1)
+    return x
+
+
+def unit(grads):
+    lengths = np.sqrt((grads.reshape(*grads.shape[:2], -1) ** 2).sum(-1)) + 1e-10
+    return grads / lengths.reshape(*lengths.shape, *[1] * (grads.ndim - 2))
+
+
+@pytest.fixture
+def path():
+    """A start in [0, 1] (2, 3, 4, 6) and the gradients of seven steps, of all lengths."""
+    rng = np.random.default_rng(0)
+    lengths = 10.0 ** rng.integers(-3, 3, (7, 2, 1, 1, 1))
+    return rng.random((2, 3, 4, 6)), rng.normal(size=(7, 2, 3, 4, 6)) * lengths
+
+
+def library(rule, path, **options):
+    start, grads = path
+    x = torch.tensor(start)
+    update = rule(x, len(grads), **options)
+    for grad in grads:
+        update(torch.tensor(grad))
+    return x.numpy()
+
+
+def test_adam_walks_as_written(path):
+    start, grads = path
+    expected = walked(start, literal_adam(grads, 0.1, (0.9, 0.999)))
+    assert (expected == 0).any() and (expected == 1).any()  # the projection is part of it
+    np.testing.assert_allclose(library(adam, path), expected, rtol=0, atol=1e-7)
+
+
+def test_fast_walks_as_written_without_patches(path):
+    start, grads = path
+    expected = walked(start, literal_adam(unit(grads), 0.2, (0.8, 0.9)))
+    np.testing.assert_allclose(library(fast, path), expected, rtol=0, atol=1e-6)
+
+
+def test_fast_walks_as_written_in_the_coordinates_of_patches(path):
+    """Patches of 2×2 pixels, seen through five of their twelve directions."""
+    start, grads = path
+    basis = np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))[0][:5]
+    patches = [(i, j) for i in range(0, 4, 2) for j in range(0, 6, 2)]
+    seen = np.array(
+        [[[basis @ g[n, :, i : i + 2, j : j + 2].ravel() for i, j in patches] for n in (0, 1)]
+         for g in grads]
+    )  # fmt: skip
+    seen = unit(seen)  # (step, image, patch, direction)
+    moves = []
+    for direction in literal_adam(seen, 0.4, (0.8, 0.9)):
+        move = np.zeros_like(start)
+        for n in (0, 1):
+            for k, (i, j) in enumerate(patches):
+                back = (basis.T @ direction[n, k]).reshape(3, 2, 2)
+                move[n, :, i : i + 2, j : j + 2] = back
+        moves.append(move)
+    found = library(fast, path, basis=torch.tensor(basis))
+    np.testing.assert_allclose(found, walked(start, moves), rtol=0, atol=1e-6)

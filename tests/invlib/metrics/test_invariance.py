@@ -93,6 +93,52 @@ def test_refusals(ds):
         learning(ds.drop_vars("stir_ft_ft"))
 
 
+def test_each_quantity_has_its_name(ds):
+    names = {
+        learning: ("learning", "learning"),
+        forgetting: ("forgetting", "forgetting"),
+        cka_divergence: ("cka_divergence", "CKA divergence"),
+        invariance_flow: ("invariance_flow", "invariance flow"),
+    }
+    for function, (name, long_name) in names.items():
+        result = function(ds)
+        assert (result.name, result.attrs) == (name, {"long_name": long_name, "units": "1"})
+        assert not {"ref_layer_name", "ref_depth"} & set(result.coords)
+
+
+def test_the_flow_has_two_targets_and_names_what_it_cannot_do(ds):
+    ds = ds.assign_coords(ref_depth=("ref_layer", [0.0, 0.5, 1.0]))
+    flow = invariance_flow(ds, target="pt")
+    np.testing.assert_array_equal(
+        flow, ds.stir_pt_pt.values - ds.stir_pt_pt.values.swapaxes(-1, -2)
+    )
+    assert not {"ref_layer_name", "ref_depth"} & set(flow.coords)
+    with pytest.raises(ValueError, match=r"target='tp' is not one of 'ft', 'pt'"):
+        invariance_flow(ds, target="tp")
+    with pytest.raises(ValueError, match=r"self_term='on' is not one of"):
+        learning(ds, self_term="on")
+    with pytest.raises(KeyError, match=r"unknown variable 'stir_ft_ft'"):
+        learning(ds.drop_vars("stir_ft_ft"))
+
+
+def test_compression_and_expansion_are_the_means_of_the_triangles(ds):
+    flow = invariance_flow(ds)
+    below = [(i, j) for i in LAYERS for j in LAYERS if j < i]
+    values = np.stack([flow.values[..., i, j] for i, j in below])
+    np.testing.assert_allclose(compression(flow), values.mean(0))
+    np.testing.assert_allclose(expansion(flow), -values.mean(0))
+    np.testing.assert_allclose(compressed_share(flow), (values > 0).mean(0))
+    # of pretrained layers 1 and 2 and fine-tuned layers 0 and 1: the pairs (1, 0), (2, 0), (2, 1)
+    some = dict(pretrained=[1, 2], finetuned=[0, 1])
+    np.testing.assert_allclose(compression(flow, **some), values.mean(0))
+    assert expansion(flow, **some).isnull().all()
+    np.testing.assert_allclose(
+        expansion(flow, pretrained=[0], finetuned=[2]), flow.values[..., 0, 2]
+    )
+    missing = flow.where(flow["ref_layer"] < 2)  # a layer that one network does not have
+    np.testing.assert_allclose(compressed_share(missing), flow.values[..., 1, 0] > 0)
+
+
 # ── Two different networks ────────────────────────────────────────────────────────────────────────
 
 

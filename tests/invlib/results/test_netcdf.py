@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import invlib.files
+import invlib.paths
 import invlib.results.netcdf
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import ResultError, conform, validate
@@ -231,4 +233,119 @@ def test_attributes_that_would_not_come_back_are_refused_by_name(tmp_path, value
             ds["speed"].attrs["note"] = value
         with pytest.raises(ResultError, match=f"{owner}attribute 'note' is of type {kind}.*json"):
             save_results(ds, tmp_path / "x.nc")
+
+
+# --- the digest of the content --------------------------------------------------------------------
+
+
+def rewritten(path, change):
+    """Write the file again with another program after `change`: no checksum of netCDF sees it."""
+    with xr.open_dataset(path, decode_times=False) as opened:
+        ds = opened.load()
+    change(ds)
+    ds.drop_encoding().to_netcdf(path, engine="netcdf4")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds["test_loss"].values.__setitem__(1, np.nextafter(1.0, 2.0)),
+        lambda ds: ds.attrs.update(device="another"),
+        lambda ds: ds["test_loss"].attrs.update(long_name="a loss"),
+        lambda ds: ds.coords.update({"epoch": ("epoch", [0, 1, 3], ds["epoch"].attrs)}),
+        lambda ds: ds.update({"test_loss": ds["test_loss"].astype("f4")}),
+    ],
+)
+def test_content_that_was_changed_is_refused(change, tmp_path):
+    path = save_results(training(), tmp_path / "log.nc")
+    rewritten(path, lambda ds: None)
+    xr.testing.assert_identical(open_results(path), conform(training()))
+    rewritten(path, change)
+    with pytest.raises(ResultError, match=r"log\.nc is damaged, or was changed by another program"):
+        open_results(path)
+    rewritten(path, lambda ds: ds.attrs.pop("content_sha256"))  # as the message says
+    open_results(path)
+
+
+def test_a_result_that_was_opened_and_edited_is_saved_again(tmp_path):
+    path = save_results(training(), tmp_path / "log.nc")
+    ds = open_results(path).assign_attrs(device="another")
+    ds["test_loss"] = ds["test_loss"] * 2
+    save_results(ds, path)
+    assert open_results(path).attrs["device"] == "another"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "ähnlich", "two\nlines", [1], [1.5, 2.5], ["one"], ["a", "b"], np.float32(0.1), 3, 2.0,
+     np.array([1, 2], "i2")],
+)  # fmt: skip
+def test_attributes_of_all_types_have_the_digest_that_a_file_gives_back(value, tmp_path):
+    ds = training().assign_attrs(note=value)
+    open_results(save_results(ds, tmp_path / "log.nc"))
+
+
+def test_reference_results_open(tmp_path):
+    """Those of older versions have no digest; saved again they have one."""
+    path = sorted((invlib.paths.project_root() / "data/results/cifar").glob("dynamics.nc"))
+    if path:  # a checkout of the library alone has none
+        ds = open_results(path[0])
+        xr.testing.assert_identical(ds, open_results(save_results(ds, tmp_path / "again.nc")))
+
+
+def test_numbers_that_were_never_written_are_refused():
+    """netCDF gives its fill value for them, where a loss has no upper bound."""
+    ds = conform(training())
+    ds["test_loss"][1] = netCDF4.default_fillvals["f8"]
+    with pytest.raises(ResultError, match=r"test_loss: holds numbers that were never written"):
+        validate(ds)
+    ds = conform(small("benchmark"))
+    name = next(iter(ds.data_vars))
+    ds[name] = ds[name].astype("f4") * 0 + np.float32(netCDF4.default_fillvals["f4"])
+    ds[name].attrs = {"long_name": "speed", "units": "1/s"}
+    with pytest.raises(ResultError, match="never written"):
+        validate(ds)
+
+
+def test_arrays_carry_the_checksum_of_hdf5_too(tmp_path):
+    """It tells which variable is damaged, and programs that know nothing of the digest check it."""
+    with netCDF4.Dataset(save_results(comparison(), tmp_path / "whole.nc")) as file:
+        filters = {name: v.filters() for name, v in file.variables.items() if v.ndim}
+    numbers = {name: f for name, f in filters.items() if name in comparison().data_vars}
+    assert numbers and all(f["fletcher32"] and f["zlib"] for f in numbers.values())
+
+
+THREADS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from invlib.results.netcdf import open_results, save_results
+path = sys.argv[1]
+def use(k):
+    for _ in range(4):
+        save_results(open_results(path), f"{path}.{k}.nc")
+    return open_results(f"{path}.{k}.nc").identical(open_results(path))
+with ThreadPoolExecutor(10) as many:
+    print(sum(many.map(use, range(10))))
+"""
+
+
+def test_ten_threads_read_and_write(tmp_path):
+    """Without a lock the C library ends the process, or damages what it reads."""
+    path = save_results(training(), tmp_path / "log.nc")
+    sources = Path(invlib.results.netcdf.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS, str(path)], cwd=sources, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "10\n"), done.stderr[-2000:]
+
+
+def test_an_error_without_a_reason_asks_about_the_disk(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("NetCDF: HDF error")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
+    with pytest.raises(
+        OSError, match=r"log\.nc could not be written \(NetCDF: HDF error\); is the"
+    ):
+        save_results(training(), tmp_path / "log.nc")
     assert not list(tmp_path.iterdir())

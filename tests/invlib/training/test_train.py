@@ -189,6 +189,18 @@ def test_a_run_that_starts_from_a_run_trains_that_first(tmp_path, trained):
     assert not torch.equal(start["head.weight"], end["head.weight"])  # always a new head
 
 
+def test_a_new_head_is_drawn_from_the_seed_of_the_run(tmp_path, trained):
+    heads = []
+    for seed in (0, 5):
+        run = tiny(weights=str(trained.checkpoint()), seed=seed, epochs=0)
+        begun = state(train(run, root=tmp_path, device="cpu"), 0)
+        model = load_model(TINY.model, weights=trained.checkpoint())
+        expected = model.with_head("classification", 10, seed=seed).net.state_dict()
+        assert same(begun, expected)
+        heads.append(begun["head.weight"])
+    assert not torch.equal(*heads)
+
+
 def test_weights_from_a_path_give_the_same_as_from_the_run(tmp_path, trained):
     path = at_work(tiny(weights=str(trained.checkpoint())), tmp_path, str(trained.checkpoint()))
     run = at_work(tiny(weights=TINY), tmp_path, trained.checkpoint())
