@@ -85,12 +85,20 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
+    if not model.family.named:  # no name says what somebody's own module computes; its features do
+        with torch.no_grad():
+            features = model.features(images[:1].to(model.device), says["layers"])
+        says |= dict(features=[_digest(h) for h in features])
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
         digest.update(name.encode())
         raw = tensor.detach().cpu().contiguous().flatten()
         digest.update(raw.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()[:24]
+
+
+def _digest(h: Tensor) -> str:
+    return hashlib.sha256(h.detach().double().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _read(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invlib.models.base import Family, frozen, normalise, remember_normalisation
+from invlib.models.base import Family, check_size, frozen, normalise, remember_normalisation
 
 __all__ = ["CHAIN", "CONV4", "Conv4"]
 
@@ -143,8 +143,7 @@ class Chains(Family):
         ValueError
             If `img_size` is too small for the poolings of the network.
         """
-        if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
-            raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+        check_size(img_size)
         x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
         with frozen(net), torch.no_grad():
             try:

@@ -7,7 +7,8 @@ all token or pixel positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -122,6 +123,11 @@ class StagedModel(nn.Module):
         heads = tuple(f"{name}." for name in self.family.head_names(self.net))
         return {k: v for k, v in self.net.state_dict().items() if not k.startswith(heads)}
 
+    def resize(self, img_size: int) -> None:
+        """Set the side of the input in pixels; ValueError if it is impossible."""
+        self.family.resize(self.net, img_size)
+        self.img_size = img_size
+
     @property
     def family(self) -> Family:
         return FAMILIES[type(self.net)]
@@ -136,7 +142,7 @@ class StagedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.net.parameters()).device
+        return next(chain(self.net.parameters(), self.buffers())).device
 
     def prefix(self, x: Tensor, k: int) -> Tensor:
         """Return the representation of images `x` at layer `k`, without running later layers.
@@ -163,12 +169,38 @@ class StagedModel(nn.Module):
         [(2, 17, 32), (2, 17, 32)]
         """
         layers = check_layers(self, layers)
-        by_layer = {}
-        for k in range(max(layers) + 1):
-            x = self.stages[k](x)
-            if k in layers:
-                by_layer[k] = x
+        by_layer = dict(zip(sorted(layers), self.walk(x, sorted(layers)), strict=True))
         return [by_layer[k] for k in layers]
+
+    def walk(
+        self,
+        x: Tensor,
+        layers: Sequence[int],
+        *,
+        rows: Sequence[int] | None = None,
+        batch: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the representations of images `x` at increasing `layers`, one after the other.
+
+        With `rows`, the next ``rows[i]`` images leave at ``layers[i]``, and nothing beyond it is
+        computed for them. A stage runs on `batch` images at a time (default: all), so that only one
+        layer of many images is held.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("vit_pico_patch8_32")
+        >>> [len(h) for h in model.walk(torch.zeros(5, 3, 32, 32), [1, 3], rows=[2, 3])]
+        [2, 3]
+        """
+        leaving = dict(zip(layers, rows or [0] * len(layers), strict=True))
+        for k in range(max(layers) + 1):
+            stage = self.stages[k]
+            x = stage(x) if batch is None else torch.cat([stage(part) for part in x.split(batch)])
+            if k in leaving:
+                rest = len(x) - leaving[k]
+                here, x = x.split([leaving[k], rest]) if rows and rest else (x, x)
+                yield here
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, classes), or with a reconstruction head images (N, 3, H, W)."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from timm.models.convnext import ConvNeXt
 from timm.models.swin_transformer import swin_tiny_patch4_window7_224
 from torch import nn
 
@@ -20,7 +19,6 @@ from invlib.inversion.invert import invert
 from invlib.metrics.subspaces import numerical_rank
 from invlib.models.convnets import CHAIN
 from invlib.models.loading import load_model
-from invlib.models.staged import FAMILIES
 from invlib.models.zoo import create
 from invlib.results.validation import conform, validate
 from invlib.training.run import TrainingRun
@@ -286,11 +284,7 @@ def test_memory_grows_with_the_image():
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext"])
-def test_a_new_architecture_is_one_line_in_the_table(name, monkeypatch):
-    if name == "test_convnext":
-        with pytest.raises(ValueError, match="ConvNeXt; supported are Conv4, EfficientNet"):
-            load_model(name)
-        monkeypatch.setitem(FAMILIES, ConvNeXt, CHAIN)
+def test_everything_takes_a_network_of_timm(name):
     pair = [load_model(name, img_size=32, num_classes=10, seed=seed) for seed in (0, 1)]
     pool = load_images("digits", "test", n=12)
     how = dict(n=8, seeds=[0], iterations=3, subspace_k=2, cache=False)
