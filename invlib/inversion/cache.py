@@ -13,6 +13,7 @@ from torch import Tensor
 
 from invlib.files import atomic, lock
 from invlib.inversion.invert import Inversion, invert
+from invlib.models.hooked import Wrapped
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from invlib.paths import cache_root
@@ -85,7 +86,9 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
-    if not model.family.named:  # no name says what somebody's own module computes; its features do
+    if isinstance(
+        model.family, Wrapped
+    ):  # no name says what somebody's own module computes; its features do
         with torch.no_grad():
             features = model.features(images[:1].to(model.device), says["layers"])
         says |= dict(features=[_digest(h) for h in features])

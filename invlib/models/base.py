@@ -33,12 +33,9 @@ class Family:
     ----------
     heads
         By task, the function that puts a new head into the network.
-    named
-        Whether a model's name says what it computes.
     """
 
     heads: Mapping[str, MakeHead]
-    named = True
 
     def fits(self, net: nn.Module) -> bool:
         """Return whether a network of the family's class can be cut as the family does it."""

@@ -100,6 +100,7 @@ class Chains(Family):
 
     # There is no reconstruction head, because it predicts pixels from the tokens of patches.
     heads = {"classification": _classifier}
+    size = "img_size"  # the attribute of a network that has the size it was set to
 
     def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
         """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1].
@@ -127,32 +128,41 @@ class Chains(Family):
         return named
 
     def head_names(self, net: nn.Module) -> tuple[str, ...]:
-        """Return the name of the module that a new head replaces: ``fc``, ``head.fc``, …"""
-        classifier = net.get_classifier()
-        return tuple(name for name, module in net.named_modules() if module is classifier)
+        """Return the names of the modules that a new head replaces: ``fc``, ``head.fc``, …"""
+        last = net.get_classifier()
+        last = [last] if isinstance(last, nn.Module) else list(last or ())
+        return tuple(name for name, module in net.named_modules() if module in last)
 
     def input_size(self, net: nn.Module) -> int:
         """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
-        return getattr(net, "img_size", None) or net.pretrained_cfg["input_size"][-1]
+        if size := getattr(net, self.size, None):
+            return size
+        channels, height, width = net.pretrained_cfg["input_size"]
+        if channels != 3 or height != width:
+            raise ValueError(f"it takes images of {channels}×{height}×{width}, not 3×n×n")
+        return height
 
     def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input in pixels. Weights stay; feature maps grow or shrink.
+        """Set the side of the input in pixels. Weights stay, or timm resamples them.
 
         Raises
         ------
         ValueError
-            If `img_size` is too small for the poolings of the network.
+            If the network does not take images of `img_size`, such as too few for its poolings.
         """
         check_size(img_size)
         x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
         with frozen(net), torch.no_grad():
             try:
+                if hasattr(net, "set_input_size"):
+                    net.set_input_size(img_size=(img_size, img_size))
                 net.forward_features(x)
-            except RuntimeError as error:
+            except Exception as error:  # each network of timm has its own
                 raise ValueError(
-                    f"img_size={img_size!r} is too small for {type(net).__name__}: {error}"
+                    f"img_size={img_size!r} does not fit {type(net).__name__}: "
+                    f"{type(error).__name__}: {error}"
                 ) from error
-        net.img_size = img_size
+        setattr(net, self.size, img_size)
 
 
 CHAIN = Chains()

@@ -1,4 +1,4 @@
-"""Take layers from any module by the names of its submodules, through forward hooks.
+"""Take layers from any module by the names of its submodules.
 
 One pass of the module gives the representations of all wanted layers and stops after the deepest.
 
@@ -18,11 +18,11 @@ import copy
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from math import isfinite
+from math import inf, isfinite
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ def _parts(value: object) -> dict[int | str, object]:
     if isinstance(value, Mapping):
         return dict(value)
     if dataclasses.is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(enumerate(value)) if isinstance(value, list | tuple) else {}
 
 
@@ -78,30 +78,27 @@ def _key(value: object, part: int | str | None, *usual: str) -> int | str | None
     """
     if isinstance(value, Tensor):
         return None
-    tensors = {key: part for key, part in _parts(value).items() if isinstance(part, Tensor)}
-    fitting = [key for key in ([*usual, *tensors] if part is None else [part]) if key in tensors]
-    if fitting and (part is not None or fitting[0] in usual or len(tensors) == 1):
-        return fitting[0]
-    shapes = ", ".join(f"{key!r} {tuple(tensor.shape)}" for key, tensor in tensors.items())
-    asked = "" if part is None else f" without the tensor part={part!r}"
-    raise ValueError(
-        f"is a {type(value).__name__}{asked} "
-        + (f"with the tensors {shapes}; `part` says which" if tensors else "that has no tensor")
-    )
+    tensors = {key: h for key, h in _parts(value).items() if isinstance(h, Tensor)}
+    only = tensors if len(tensors) == 1 else ()
+    for key in [*usual, *only] if part is None else [part]:
+        if key in tensors:
+            return key
+    shapes = ", ".join(f"{key!r} {tuple(h.shape)}" for key, h in tensors.items()) or "none"
+    asked = "`part` says which" if part is None else f"none is part={part!r}"
+    raise ValueError(f"is a {type(value).__name__} with the tensors {shapes}; {asked}")
+
+
+def _take(value: object, key: int | str | None) -> Tensor:
+    return value if key is None else _parts(value)[key]
 
 
 def _with(value: object, key: int | str | None, tensor: Tensor) -> object:
-    """Return `value` with another tensor as its part `key`."""
-    if key is None:
-        return tensor
+    """Return the mapping, tuple or list `value` with another tensor as its part `key`."""
     if isinstance(value, Mapping):
         value = copy.copy(value)
         value[key] = tensor
         return value
-    if dataclasses.is_dataclass(value):
-        return dataclasses.replace(value, **{key: tensor})
-    values = [tensor if i == key else one for i, one in enumerate(value)]
-    return type(value)(*values) if hasattr(value, "_fields") else type(value)(values)
+    return tensor if key is None else (*value[:key], tensor, *value[key + 1 :])
 
 
 def _one_line(error: Exception) -> str:
@@ -113,25 +110,27 @@ def _one_line(error: Exception) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Tap:
-    """Where a layer is: the output of a submodule, or as ``name:input`` its first input.
-
-    A layer that the module overwrites later, in place, is `spoilt`: it is copied.
-    """
+    """Where a layer is: the output of a submodule, or as ``name:input`` its first input."""
 
     spec: str
     part: int | str | None = None
     shape: tuple[int, ...] = ()  # of one image
     around: object = None  # what the submodule returns, if that is no tensor
-    others: bool = False  # whether that has further tensors
-    spoilt: bool = False
-
-    @property
-    def name(self) -> str:
-        return self.spec.removesuffix(_INPUT)
+    alone: bool = True  # whether that can be made again from the tensor
+    spoilt: bool = False  # whether the module writes into it later: then it is copied
 
     @property
     def at_input(self) -> bool:
         return self.spec.endswith(_INPUT)
+
+    def forward(self, see: Callable, own: Callable, *args, **kwargs) -> object:
+        """Run the submodule's `own` forward; what is here goes through ``see(tap, value)``."""
+        if not self.at_input:
+            return see(self, own(*args, **kwargs))
+        if args:
+            return own(see(self, args[0]), *args[1:], **kwargs)
+        name, value = next(iter(kwargs.items()))
+        return own(**kwargs | {name: see(self, value)})
 
     def kept(self, h: Tensor) -> Tensor:
         return h.clone() if self.spoilt else h
@@ -143,73 +142,46 @@ class Tap:
 
 
 @contextmanager
-def _listening(net: nn.Module, taps: Iterable[Tap], heard: Callable) -> Iterator[None]:
-    """Call ``heard(tap, value)`` wherever a pass of `net` comes by one of the `taps`."""
-    handles = []
-    for tap in taps:
-        module = net.get_submodule(tap.name)
-        if tap.at_input:
-            hook = lambda _, args, kwargs, tap=tap: heard(tap, (*args, *kwargs.values())[0])  # noqa: E731
-            handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
-        else:
-            hook = lambda _, args, out, tap=tap: heard(tap, out)  # noqa: E731
-            handles.append(module.register_forward_hook(hook))
+def _replaced(net: nn.Module, taps: Iterable[Tap], forward: Callable) -> Iterator[None]:
+    """Let the submodules at `taps` run ``forward(tap, own forward, …)`` in place of their own."""
+    before = []
     try:
+        for tap in taps:
+            module = net.get_submodule(tap.spec.removesuffix(_INPUT))
+            before.append((module, vars(module).get("forward")))  # somebody may have replaced it
+            module.forward = partial(forward, tap, module.forward)
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        for module, own in reversed(before):
+            del module.forward
+            if own is not None:
+                module.forward = own
 
 
-@contextmanager
-def _replaced(net: nn.Module, tap: Tap, make: Callable[[], Tensor]) -> Iterator[None]:
-    """Let `tap` have the tensor that `make` returns; a submodule then computes nothing."""
-    module = net.get_submodule(tap.name)
-    if tap.at_input:
-
-        def swap(_, args, kwargs):
-            value = _with(tap.around, tap.part, make())
-            if args:
-                return (value, *args[1:]), kwargs
-            return args, {**kwargs, next(iter(kwargs)): value}
-
-        handle = module.register_forward_pre_hook(swap, with_kwargs=True)
-        undo = handle.remove
-    else:
-        own = module.__dict__.get("forward")  # somebody may have replaced it as well
-        module.forward = lambda *_, **__: _with(tap.around, tap.part, make())
-        undo = partial(delattr, module, "forward")
-        if own is not None:
-            undo = partial(setattr, module, "forward", own)
-    try:
-        yield
-    finally:
-        undo()
+def _listening(net: nn.Module, taps: Iterable[Tap], see: Callable) -> AbstractContextManager:
+    return _replaced(net, taps, lambda tap, *args, **kwargs: tap.forward(see, *args, **kwargs))
 
 
 class Passes:
-    """Passes of a module through hooks at its `taps`, whole or one stage at a time.
+    """Passes of a module that listen at its `taps`, whole or one stage at a time.
 
     `reason` says why the module has no stages; it is empty if it has. A stage makes a pass with
     `rows` blank images (None: as many as it is given). `scale` has the buffers ``input_mean`` and
     ``input_std``.
     """
 
-    def __init__(self, net: nn.Module, scale: nn.Module, img_size: int, specs: list[str], part=None):
+    def __init__(self, net: nn.Module, scale: nn.Module, img_size: int, specs, part=None):
         self.net, self.scale, self.img_size, self.part = net, scale, img_size, part
         with frozen(net), torch.inference_mode(False), torch.enable_grad():
             x = self.blank(_ROWS)
             if not x.is_meta:
                 x = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
             self.taps, features = self._record(x, specs)
-            for self.rows in (1, None):  # noqa: B020  (some count the rows of their images later)
-                if not (reason := self._crossing(features)):
-                    break
+            self.rows, self.reason = 1, ""
+            if reason := self._crossing(features):
+                self.rows = None  # some ask for the number of their images later
+                reason = self._crossing(features)
             self.reason = reason
-
-    def again(self, img_size: int) -> Passes:
-        """Return passes with images of another size."""
-        return Passes(self.net, self.scale, img_size, [tap.spec for tap in self.taps], self.part)
 
     def blank(self, rows: int) -> Tensor:
         weights = chain(self.net.parameters(), self.net.buffers(), self.scale.buffers())
@@ -220,57 +192,57 @@ class Passes:
         """Return the taps in the order of a pass, and what `x` is there."""
         seen: dict[str, list] = {spec: [] for spec in specs}
 
-        def heard(tap, value):
+        def see(tap, value):
             try:
-                key = _key(value, self.part, "last_hidden_state")
+                h = _take(value, key := _key(value, self.part, "last_hidden_state"))
             except ValueError as error:
                 raise _Unfit(f"layers={tap.spec!r} {error}") from None
-            h = value if key is None else _parts(value)[key]
             if h.ndim < 2 or len(h) != len(x) or not h.is_floating_point():
                 raise _Unfit(
                     f"layers={tap.spec!r} has {h.dtype} of shape {tuple(h.shape)} for {len(x)} "
                     "images; a layer has floats (N, …), a row for each image"
                 )
-            if not seen[tap.spec]:
-                seen[tap.spec] = seen.pop(tap.spec)  # to the end: the order of the pass
-            seen[tap.spec].append((value, key, h, h.detach().clone(), h._version))
+            calls = seen.pop(tap.spec)  # to the end: the order of the pass
+            seen[tap.spec] = [*calls, (value, key, h, h.detach().clone(), h._version)]
+            return value
 
         try:
-            with _listening(self.net, map(Tap, specs), heard):
+            with _listening(self.net, map(Tap, specs), see):
                 self.net(x)
         except _Unfit:
             raise
         except Exception as error:  # whatever a module raises that takes something else
-            raise ValueError(
-                f"{type(self.net).__name__} does not take images {tuple(x.shape)}: "
-                f"{_one_line(error)}"
-            ) from error
-        odd = {spec: len(calls) for spec, calls in seen.items() if len(calls) != 1}
-        for spec, count in odd.items():
-            how = f"{count} times; a layer is called once" if count else "never"
-            raise ValueError(f"layers={spec!r}: a pass of {type(self.net).__name__} calls it {how}")
-        taps = []
-        for spec, [(value, key, h, before, version)] in seen.items():
-            others = sum(1 for _ in _tensors(value)) > 1
-            around = None if others or key is None else _with(value, key, h.new_zeros(0))
+            name, shape = type(self.net).__name__, tuple(x.shape)
+            raise ValueError(f"{name} does not take images {shape}: {_one_line(error)}") from error
+        taps, features = [], []
+        for spec, calls in seen.items():
+            if len(calls) != 1:
+                how = f"{len(calls)} times; a layer is called once" if calls else "never"
+                name = type(self.net).__name__
+                raise _Unfit(f"layers={spec!r}: a pass of {name} calls it {how}")
+            [(value, key, h, before, version)] = calls
+            alone = isinstance(value, Tensor | Mapping | tuple | list)
+            alone = alone and sum(1 for _ in _tensors(value)) < 2
+            around = _with(value, key, h.new_zeros(0)) if alone else None
             shape, spoilt = tuple(before.shape[1:]), h._version != version
-            taps.append(Tap(spec, key, shape, around, others, spoilt))
-        return taps, [before for [(_, _, _, before, _)] in seen.values()]
+            taps.append(Tap(spec, key, shape, around, alone, spoilt))
+            features.append(before)
+        return taps, features
 
     def _crossing(self, features: list[Tensor]) -> str:
         """Return where more than a tensor crosses, "" if one does from each layer to the next."""
         for k in range(1, len(self.taps)):
             before, tap = self.taps[k - 1 : k + 1]
             where = f"from {before.spec} to {tap.spec}"
-            if before.others:
+            if not before.alone:
                 return f"{where} more than one tensor crosses"
             try:
                 h = self.resume(k, features[k - 1])
             except Exception as error:  # whatever a module raises that is run in an unusual way
                 return f"{where} it does not run by itself ({_one_line(error)})"
-            alike = h.shape == features[k].shape and (h.is_meta or torch.allclose(
-                h, features[k], rtol=1e-3, atol=1e-5, equal_nan=True))  # fmt: skip
-            if h.requires_grad or not alike:
+            alike = partial(torch.allclose, h, rtol=1e-3, atol=1e-5, equal_nan=True)
+            same = h.shape == features[k].shape and (h.is_meta or alike(features[k]))
+            if h.requires_grad or not same:
                 return f"{where} more than one tensor crosses"
         return ""
 
@@ -280,57 +252,56 @@ class Passes:
             raise ValueError(f"images are {tuple(x.shape[-2:])}, the model was built for {size}")
         return normalise(self.scale, x).to(self.blank(0).dtype)
 
-    def whole(self, x: Tensor) -> Tensor:
-        """Return what the module returns for images `x`: its logits, if it has any."""
-        out = self.net(self.enter(x))
-        key = _key(out, None, "logits", "last_hidden_state")
-        return out if key is None else _parts(out)[key]
+    def output(self, x: Tensor) -> Tensor:
+        """Return what the module makes of `x`: its logits, if it has any."""
+        out = self.net(x)
+        return _take(out, _key(out, None, "logits", "last_hidden_state"))
 
     def features(self, x: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Return the representations of images `x` at `layers`, in evaluation mode."""
         found = {}
 
-        def heard(tap, value):
-            found[tap.spec] = tap.kept(value if tap.part is None else _parts(value)[tap.part])
+        def see(tap, value):
+            found[tap.spec] = tap.kept(_take(value, tap.part))
             if len(found) == len(layers):
                 raise _Enough
+            return value
 
         taps = [self.taps[k] for k in layers]
-        with _listening(self.net, taps, heard), evaluating(self.net), suppress(_Enough):
+        with _listening(self.net, taps, see), evaluating(self.net), suppress(_Enough):
             self.net(self.enter(x))
         return [found[tap.spec] for tap in taps]
 
-    def first(self, x: Tensor) -> Tensor:
-        """Stage 0: return layer 0 of images `x`."""
-        return self.features(x, [0])[0]
-
     def resume(self, k: int, h: Tensor) -> Tensor:
-        """Stage `k`: return layer k from layer k − 1; after the last layer, the module's output."""
-        result = []
+        """Stage `k`: return layer k from layer k − 1; after the last layer, the module's output.
 
-        def heard(tap, value):
-            result.append(value if tap.part is None else _parts(value)[tap.part])
+        Stage 0 takes images. RuntimeError if there are no stages.
+        """
+        if k == 0:
+            return self.features(h, [0])[0]
+        if self.reason:
+            raise RuntimeError(f"layer {k} does not follow from layer {k - 1}: {self.reason}")
+        before, rows, result = self.taps[k - 1], self.rows or len(h), []
+
+        def skip(tap, own, *args, **kwargs):
+            given = before.kept(h) if tap is before else tap.blank(h, rows)
+            out = _with(tap.around, tap.part, given)
+            return tap.forward(lambda *_: out, own, *args, **kwargs) if tap.at_input else out
+
+        def see(tap, value):
+            result.append(_take(value, tap.part))
             raise _Enough
 
-        *earlier, before = self.taps[:k]
-        rows = self.rows or len(h)
-        grad = torch.is_grad_enabled()
-        with ExitStack() as stack:
-            stack.enter_context(evaluating(self.net))
-            for tap in earlier:
-                if not tap.at_input:
-                    stack.enter_context(_replaced(self.net, tap, partial(tap.blank, h, rows)))
-            stack.enter_context(_replaced(self.net, before, partial(before.kept, h)))
-            stack.enter_context(_listening(self.net, self.taps[k : k + 1], heard))
-            stack.enter_context(suppress(_Enough))
-            out = self.net(self.blank(rows).requires_grad_(grad).clone())
-            result.append(out if (key := _key(out, None, "logits")) is None else _parts(out)[key])
+        skipped = [tap for tap in self.taps[:k] if tap is before or not tap.at_input]
+        with (
+            _replaced(self.net, skipped, skip),
+            _listening(self.net, self.taps[k : k + 1], see),
+            evaluating(self.net),
+            suppress(_Enough),
+        ):
+            images = self.blank(rows).requires_grad_(torch.is_grad_enabled()).clone()
+            result.append(self.output(images))
         return result[0]
-
-    def alone(self, k: int, h: Tensor) -> Tensor:
-        raise RuntimeError(
-            f"layer {k} ({self.taps[k].spec}) cannot be computed from layer {k - 1}: {self.reason}"
-        )
 
 
 # ── Layers by name ───────────────────────────────────────────────────────────────────────────────
@@ -401,7 +372,7 @@ def _children(make: Callable[[list[str]], Passes], net: nn.Module) -> list[str]:
     """Return the direct submodules of `net` that can be layers."""
     names = []
     for name, _ in net.named_children():
-        with suppress(ValueError):
+        with suppress(_Unfit):
             names += [tap.spec for tap in make([name]).taps]
     return names
 
@@ -412,35 +383,7 @@ def _children(make: Callable[[list[str]], Passes], net: nn.Module) -> list[str]:
 class TimmNetworks(Chains):
     """Any timm network whose repeated blocks can be cut apart."""
 
-    def head_names(self, net: nn.Module) -> tuple[str, ...]:
-        """Return the names of the modules that a new head replaces."""
-        last = net.get_classifier()
-        last = [last] if isinstance(last, nn.Module) else list(last)
-        return tuple(name for name, module in net.named_modules() if module in last)
-
-    def input_size(self, net: nn.Module) -> int:
-        """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
-        if size := getattr(net, "invlib_img_size", None):
-            return size
-        channels, height, width = net.pretrained_cfg["input_size"]
-        if channels != 3 or height != width:
-            raise ValueError(f"it takes images of {channels}×{height}×{width}, not 3×n×n")
-        return height
-
-    def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input in pixels; timm resamples what depends on it."""
-        check_size(img_size)
-        x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
-        with frozen(net), torch.no_grad():
-            try:
-                if hasattr(net, "set_input_size"):
-                    net.set_input_size(img_size=(img_size, img_size))
-                net(x)
-            except Exception as error:  # each network has its own
-                raise ValueError(
-                    f"img_size={img_size!r} does not fit {type(net).__name__}: {_one_line(error)}"
-                ) from error
-        net.invlib_img_size = img_size  # some have an `img_size` of their own
+    size = "invlib_img_size"  # some have another `img_size` of their own
 
 
 def _keeps(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor]:
@@ -448,21 +391,15 @@ def _keeps(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor
 
 
 class Wrapped(Family):
-    """Modules of somebody's own: nothing in them is replaced."""
+    """Modules of somebody's own: nothing in them is replaced, and any weight may be a layer's."""
 
     heads = {"classification": _keeps}
-    named = False
 
     def head_names(self, net: nn.Module) -> tuple[str, ...]:
-        """Return nothing: any of its weights may belong to a layer."""
         return ()
 
-    def resize(self, net: nn.Module, img_size: int) -> None:
-        """Raise ValueError."""
-        raise ValueError(f"img_size={img_size!r}: wrap the module again for images of another size")
 
-
-TIMM, WRAPPED = TimmNetworks(), Wrapped()
+TIMM = TimmNetworks()
 
 
 class HookedModel(StagedModel):
@@ -479,10 +416,8 @@ class HookedModel(StagedModel):
 
     def _use(self, passes: Passes) -> None:
         self.passes, self.img_size = passes, passes.img_size
-        later = passes.alone if passes.reason else passes.resume
-        count = len(passes.taps)
-        self.stages = (passes.first, *(partial(later, k) for k in range(1, count)))
-        self.head = partial(later, count)
+        *stages, self.head = (partial(passes.resume, k) for k in range(len(passes.taps) + 1))
+        self.stages = tuple(stages)
 
     @property
     def family(self) -> Family:
@@ -490,15 +425,15 @@ class HookedModel(StagedModel):
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
         """Give the model a new head, drawn from `seed`, and return the model."""
-        head = self.head
         super().with_head(task, num_classes, seed=seed)
-        self.head = head
+        self._use(self.passes)
         return self
 
     def resize(self, img_size: int) -> None:
         """Set the side of the input in pixels; ValueError if it is impossible."""
         super().resize(img_size)
-        self._use(self.passes.again(img_size))
+        specs = [tap.spec for tap in self.passes.taps]
+        self._use(Passes(self.net, self.passes.scale, img_size, specs))
 
     def walk(self, x: Tensor, layers: Sequence[int], *, rows=None, batch=None) -> Iterator[Tensor]:
         """Yield the representations of images `x` at increasing `layers`, as `StagedModel.walk`.
@@ -516,8 +451,8 @@ class HookedModel(StagedModel):
             begin += rows[i] if rows else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the module returns for images (N, 3, H, W) in [0, 1]: logits, if any."""
-        return self.passes.whole(x)
+        """Return what the module makes of images (N, 3, H, W) in [0, 1]: its logits, if any."""
+        return self.passes.output(self.passes.enter(x))
 
 
 def family_of(net: nn.Module) -> Family:
@@ -529,10 +464,7 @@ def family_of(net: nn.Module) -> Family:
 def build(net: nn.Module, *, name: str) -> StagedModel:
     """Return `net`, a network that `create` made, as a model with layers.
 
-    Raises
-    ------
-    ValueError
-        If no repeated blocks of it can be cut apart. The message says why.
+    ValueError if no repeated blocks of it can be cut apart. The message says why.
     """
     family = family_of(net)
     if family is not TIMM:
@@ -540,7 +472,7 @@ def build(net: nn.Module, *, name: str) -> StagedModel:
     remember_normalisation(net)
     try:
         img_size = family.input_size(net)
-        passes, reason = _best(lambda specs: Passes(net, net, img_size, specs), net)
+        passes, reason = _best(partial(Passes, net, net, img_size), net)
         if reason:
             raise ValueError(reason)
     except ValueError as error:
@@ -609,9 +541,10 @@ def wrap_model(
             "normalised images, and a name goes to load_model(...)"
         )
     check_size(img_size)
-    for argument, values in dict(mean=mean, std=std).items():
-        if len(values) != 3 or not all(map(isfinite, values)) or (values is std and min(std) <= 0):
-            raise ValueError(f"{argument}={values!r} must be three numbers, one for each channel")
+    if len(mean) != 3 or not all(map(isfinite, mean)):
+        raise ValueError(f"mean={mean!r} must be three numbers, one for each channel")
+    if len(std) != 3 or not all(0 < value < inf for value in std):
+        raise ValueError(f"std={std!r} must be three positive numbers, one for each channel")
     net = module
     while inner := next((m for n, m in net.named_children() if _is_around(net, n)), None):
         net = inner
@@ -625,7 +558,7 @@ def wrap_model(
         passes = _best(make, net)[0] or make(_children(make, net))
     if not passes.taps:
         raise ValueError(f"no direct part of {type(net).__name__} can be a layer: name `layers`")
-    return HookedModel(passes, name=name or type(net).__name__, family=WRAPPED)
+    return HookedModel(passes, name=name or type(net).__name__, family=Wrapped())
 
 
 def _is_around(module: nn.Module, name: str) -> bool:

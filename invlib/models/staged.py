@@ -27,9 +27,8 @@ from invlib.names import TASKS, choices, whole_numbers
 
 __all__ = ["FAMILIES", "StagedModel", "check_layers"]
 
-# By exact class, because a subclass may compute something else with the same attributes. `CHAIN`
-# finds the stages of any timm network that calls its modules one after the other: add a line for it
-# here.
+# By exact class, because a subclass may compute something else with the same attributes. Networks
+# of other classes have their layers by hooks: see `invlib.models.hooked`.
 FAMILIES: dict[type[nn.Module], Family] = {
     VisionTransformer: VIT,
     VisionTransformerDistilled: VIT,
@@ -154,9 +153,8 @@ class StagedModel(nn.Module):
         >>> model.prefix(torch.zeros(2, 3, 32, 32), 1).shape
         torch.Size([2, 17, 32])
         """
-        for stage in self.stages[: check_layers(self, [k])[0] + 1]:
-            x = stage(x)
-        return x
+        (h,) = self.walk(x, check_layers(self, [k]))
+        return h
 
     def features(self, x: Tensor, layers: Iterable[int] | None = None) -> list[Tensor]:
         """Return the representations of images `x` at `layers` (default: all), in one pass.

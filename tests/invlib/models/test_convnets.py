@@ -215,8 +215,8 @@ def test_conv4_at_another_size_shows_its_classifier_the_averaged_map(tmp_path):
         (dict(name="resnet18_cifar_w7"), "the width 7 must be even"),
         (dict(name="conv4_w0"), "the width 0 must be even"),
         (dict(name="vgg11_cifar", weights="timm"), "timm has no weights for 'vgg11_cifar'"),
-        (dict(name="conv4_w4", img_size=8), "img_size=8 is too small for Conv4"),
-        (dict(name="vgg11_cifar_w8", img_size=16), "img_size=16 is too small for VGG"),
+        (dict(name="conv4_w4", img_size=8), "img_size=8 does not fit Conv4"),
+        (dict(name="vgg11_cifar_w8", img_size=16), "img_size=16 does not fit VGG"),
         (dict(name="conv4_w4", img_size=-1), "img_size=-1 must be a positive"),
     ],
 )
