@@ -26,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from invlib.models.convnets import CHAIN
-from invlib.models.hooked import HookedModel, build, family_of
+from invlib.models.hooked import HookedModel, build
 from invlib.models.loading import load_model
+from invlib.models.staged import FAMILIES
 from invlib.models.zoo import create
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ def look(name: str) -> dict[str, str]:
     """Return the row of a model: its layers without layer 0, or the reason why it is refused."""
     with torch.device("meta"):
         net = create(name)
-        chained = family_of(net) is CHAIN
+        chained = FAMILIES.get(type(net)) is CHAIN
     if chained:  # compares numbers
         net = create(name)
     row = dict(

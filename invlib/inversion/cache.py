@@ -86,9 +86,7 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
-    if isinstance(
-        model.family, Wrapped
-    ):  # no name says what somebody's own module computes; its features do
+    if isinstance(model.family, Wrapped):  # no name says what it computes, but its features do
         with torch.no_grad():
             features = model.features(images[:1].to(model.device), says["layers"])
         says |= dict(features=[_digest(h) for h in features])

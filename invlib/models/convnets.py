@@ -100,7 +100,6 @@ class Chains(Family):
 
     # There is no reconstruction head, because it predicts pixels from the tokens of patches.
     heads = {"classification": _classifier}
-    size = "img_size"  # the attribute of a network that has the size it was set to
 
     def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
         """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1].
@@ -135,8 +134,8 @@ class Chains(Family):
 
     def input_size(self, net: nn.Module) -> int:
         """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
-        if size := getattr(net, self.size, None):
-            return size
+        if size := getattr(net, "img_size", None):
+            return size if isinstance(size, int) else size[0]
         channels, height, width = net.pretrained_cfg["input_size"]
         if channels != 3 or height != width:
             raise ValueError(f"it takes images of {channels}×{height}×{width}, not 3×n×n")
@@ -162,7 +161,8 @@ class Chains(Family):
                     f"img_size={img_size!r} does not fit {type(net).__name__}: "
                     f"{type(error).__name__}: {error}"
                 ) from error
-        setattr(net, self.size, img_size)
+        if not isinstance(getattr(net, "img_size", None), tuple):  # its own, and set already
+            net.img_size = img_size
 
 
 CHAIN = Chains()

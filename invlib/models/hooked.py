@@ -14,7 +14,6 @@ a gradient and the given tensor does not: a result that needs one depends on mor
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from invlib.models.base import (
     normalise,
     remember_normalisation,
 )
-from invlib.models.convnets import Chains
+from invlib.models.convnets import CHAIN
 from invlib.models.staged import FAMILIES, StagedModel
 from invlib.names import nearest
 
@@ -92,12 +91,8 @@ def _take(value: object, key: int | str | None) -> Tensor:
     return value if key is None else _parts(value)[key]
 
 
-def _with(value: object, key: int | str | None, tensor: Tensor) -> object:
-    """Return the mapping, tuple or list `value` with another tensor as its part `key`."""
-    if isinstance(value, Mapping):
-        value = copy.copy(value)
-        value[key] = tensor
-        return value
+def _with(value: object, key: int | None, tensor: Tensor) -> object:
+    """Return the tuple or list `value` with another tensor at `key`; None: the tensor itself."""
     return tensor if key is None else (*value[:key], tensor, *value[key + 1 :])
 
 
@@ -167,11 +162,12 @@ class Passes:
 
     `reason` says why the module has no stages; it is empty if it has. A stage makes a pass with
     `rows` blank images (None: as many as it is given). `scale` has the buffers ``input_mean`` and
-    ``input_std``.
+    ``input_std``. `whole`: the output is to follow from the last layer, too.
     """
 
-    def __init__(self, net: nn.Module, scale: nn.Module, img_size: int, specs, part=None):
-        self.net, self.scale, self.img_size, self.part = net, scale, img_size, part
+    def __init__(self, net, scale, img_size: int, specs: list[str], *, part=None, whole=False):
+        self.net, self.scale, self.img_size, self.part, self.whole = (
+            net, scale, img_size, part, whole)  # fmt: skip
         with frozen(net), torch.inference_mode(False), torch.enable_grad():
             x = self.blank(_ROWS)
             if not x.is_meta:
@@ -208,7 +204,7 @@ class Passes:
 
         try:
             with _listening(self.net, map(Tap, specs), see):
-                self.net(x)
+                out = self.output(x) if self.whole else self.net(x)
         except _Unfit:
             raise
         except Exception as error:  # whatever a module raises that takes something else
@@ -221,20 +217,19 @@ class Passes:
                 name = type(self.net).__name__
                 raise _Unfit(f"layers={spec!r}: a pass of {name} calls it {how}")
             [(value, key, h, before, version)] = calls
-            alone = isinstance(value, Tensor | Mapping | tuple | list)
-            alone = alone and sum(1 for _ in _tensors(value)) < 2
+            alone = isinstance(value, Tensor | tuple | list) and len([*_tensors(value)]) < 2
             around = _with(value, key, h.new_zeros(0)) if alone else None
             shape, spoilt = tuple(before.shape[1:]), h._version != version
             taps.append(Tap(spec, key, shape, around, alone, spoilt))
             features.append(before)
-        return taps, features
+        return taps, [*features, out] if self.whole else features
 
     def _crossing(self, features: list[Tensor]) -> str:
         """Return where more than a tensor crosses, "" if one does from each layer to the next."""
-        for k in range(1, len(self.taps)):
-            before, tap = self.taps[k - 1 : k + 1]
-            where = f"from {before.spec} to {tap.spec}"
-            if not before.alone:
+        names = [*(tap.spec for tap in self.taps), "the output"]
+        for k in range(1, len(features)):
+            where = f"from {names[k - 1]} to {names[k]}"
+            if not self.taps[k - 1].alone:
                 return f"{where} more than one tensor crosses"
             try:
                 h = self.resume(k, features[k - 1])
@@ -380,12 +375,6 @@ def _children(make: Callable[[list[str]], Passes], net: nn.Module) -> list[str]:
 # ── Models ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class TimmNetworks(Chains):
-    """Any timm network whose repeated blocks can be cut apart."""
-
-    size = "invlib_img_size"  # some have another `img_size` of their own
-
-
 def _keeps(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor]:
     raise ValueError(f"num_classes={num_classes!r}: a wrapped module keeps its own head")
 
@@ -399,9 +388,6 @@ class Wrapped(Family):
         return ()
 
 
-TIMM = TimmNetworks()
-
-
 class HookedModel(StagedModel):
     """A model whose layers are heard by hooks. Its `stages` run only where it can be cut."""
 
@@ -410,7 +396,7 @@ class HookedModel(StagedModel):
         self.net, self.name, self.task = passes.net, name, "classification"
         if passes.scale is not passes.net:
             self.scale = passes.scale  # to be moved with the model
-        self._family = family
+        self.family = family
         self._use(passes)
         self.layer_names = tuple(names or (tap.spec for tap in passes.taps))
 
@@ -418,10 +404,6 @@ class HookedModel(StagedModel):
         self.passes, self.img_size = passes, passes.img_size
         *stages, self.head = (partial(passes.resume, k) for k in range(len(passes.taps) + 1))
         self.stages = tuple(stages)
-
-    @property
-    def family(self) -> Family:
-        return self._family
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
         """Give the model a new head, drawn from `seed`, and return the model."""
@@ -433,7 +415,7 @@ class HookedModel(StagedModel):
         """Set the side of the input in pixels; ValueError if it is impossible."""
         super().resize(img_size)
         specs = [tap.spec for tap in self.passes.taps]
-        self._use(Passes(self.net, self.passes.scale, img_size, specs))
+        self._use(Passes(self.net, self.passes.scale, img_size, specs, whole=True))
 
     def walk(self, x: Tensor, layers: Sequence[int], *, rows=None, batch=None) -> Iterator[Tensor]:
         """Yield the representations of images `x` at increasing `layers`, as `StagedModel.walk`.
@@ -457,8 +439,8 @@ class HookedModel(StagedModel):
 
 def family_of(net: nn.Module) -> Family:
     """Return the family of a network that `create` made."""
-    family = FAMILIES.get(type(net), TIMM)
-    return family if family.fits(net) else TIMM
+    family = FAMILIES.get(type(net), CHAIN)
+    return family if family.fits(net) else CHAIN
 
 
 def build(net: nn.Module, *, name: str) -> StagedModel:
@@ -467,12 +449,12 @@ def build(net: nn.Module, *, name: str) -> StagedModel:
     ValueError if no repeated blocks of it can be cut apart. The message says why.
     """
     family = family_of(net)
-    if family is not TIMM:
+    if family is FAMILIES.get(type(net)):
         return StagedModel(net, name=name, img_size=family.input_size(net))
     remember_normalisation(net)
     try:
         img_size = family.input_size(net)
-        passes, reason = _best(partial(Passes, net, net, img_size), net)
+        passes, reason = _best(partial(Passes, net, net, img_size, whole=True), net)
         if reason:
             raise ValueError(reason)
     except ValueError as error:

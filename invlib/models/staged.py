@@ -61,7 +61,8 @@ class StagedModel(nn.Module):
 
     def __init__(self, net: nn.Module, *, name: str, img_size: int):
         super().__init__()
-        stages = FAMILIES[type(net)].stages(net)
+        self.family = FAMILIES[type(net)]
+        stages = self.family.stages(net)
         self.net = net
         self.stages = tuple(stages.values())  # a tuple: `net` owns the parameters
         self.layer_names = tuple(stages)
@@ -126,10 +127,6 @@ class StagedModel(nn.Module):
         """Set the side of the input in pixels; ValueError if it is impossible."""
         self.family.resize(self.net, img_size)
         self.img_size = img_size
-
-    @property
-    def family(self) -> Family:
-        return FAMILIES[type(self.net)]
 
     @property
     def layers(self) -> range:
