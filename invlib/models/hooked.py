@@ -166,8 +166,8 @@ class Passes:
     """
 
     def __init__(self, net, scale, img_size: int, specs: list[str], *, part=None, whole=False):
-        self.net, self.scale, self.img_size, self.part, self.whole = (
-            net, scale, img_size, part, whole)  # fmt: skip
+        self.net, self.scale, self.img_size = net, scale, img_size
+        self.part, self.whole = part, whole
         with frozen(net), torch.inference_mode(False), torch.enable_grad():
             x = self.blank(_ROWS)
             if not x.is_meta:
@@ -389,7 +389,7 @@ class Wrapped(Family):
 
 
 class HookedModel(StagedModel):
-    """A model whose layers are heard by hooks. Its `stages` run only where it can be cut."""
+    """A model whose layers are named submodules. Its `stages` run only where it can be cut."""
 
     def __init__(self, passes: Passes, *, name: str, family: Family, names: Sequence[str] = ()):
         nn.Module.__init__(self)

@@ -28,7 +28,7 @@ from invlib.names import TASKS, choices, whole_numbers
 __all__ = ["FAMILIES", "StagedModel", "check_layers"]
 
 # By exact class, because a subclass may compute something else with the same attributes. Networks
-# of other classes have their layers by hooks: see `invlib.models.hooked`.
+# of other classes are cut by their repeated blocks: see `invlib.models.hooked`.
 FAMILIES: dict[type[nn.Module], Family] = {
     VisionTransformer: VIT,
     VisionTransformerDistilled: VIT,
