@@ -45,7 +45,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test mutants lint lock clean clean-runs
+.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test test-timm mutants lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -105,6 +105,8 @@ test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (hours; goes on)
 	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)
 	$(BIN)/python -m tests.mutants.table
+test-timm: $(STAMP) ## try all models of timm and write the table of those supported, in about an hour
+	@PYTHONPATH=. $(BIN)/python tests/timm_models.py $(ARGS)
 
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .

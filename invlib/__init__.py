@@ -20,6 +20,7 @@ _public, __dir__, __all__ = lazy_loader.attach(
         "metrics.cka": ["cka_matrix", "linear_cka"],
         "metrics.invariance": ["cka_divergence", "forgetting", "invariance_flow", "learning"],
         "metrics.subspaces": ["numerical_rank", "subspace_similarity"],
+        "models.hooked": ["wrap_model"],
         "models.loading": ["load_model"],
         "results.netcdf": ["open_results", "save_results"],
         "training.run": ["TrainingRun"],

@@ -196,12 +196,8 @@ def probe_layers(
         for x in train.tensor(model.img_size).split(batch):
             for k, h in zip(layers, model.features(x.to(model.device), layers), strict=True):
                 features[k].append(pooled(h, pool).cpu())
-        parts = list(test.tensor(model.img_size).to(model.device).split(batch))
-        for k in range(layers[-1] + 1):
-            parts = [model.stages[k](part) for part in parts]
-            if k not in layers:
-                continue
-            h = torch.cat(parts)
+        x = test.tensor(model.img_size).to(model.device)
+        for k, h in zip(layers, model.walk(x, layers, batch=batch), strict=True):
             try:
                 probe = linear_probe(
                     torch.cat(features.pop(k)), train.labels, pooled(h, pool), test.labels

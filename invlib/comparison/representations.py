@@ -77,16 +77,15 @@ def _grams(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return Grams (S, L, n, n) of `sets` (S, n, 3, H, W), and directions of the first set."""
     grams, directions = [], []
-    h = enter(model, fitted(sets.flatten(0, 1), model))
+    images = enter(model, fitted(sets.flatten(0, 1), model))
+    wanted = sorted(layers)
     with frozen(model):
-        for stage in range(max(layers) + 1):
-            h = torch.cat([model.stages[stage](part) for part in h.split(batch)])
-            if stage in layers:
-                each = represent(h, tokens).split(sets.shape[1])
-                grams.append(torch.stack([gram(one) for one in each]))
-                if k is not None:
-                    _check_finite(model, grams[-1][:, None], [stage])  # only such have directions
-                    directions.append(principal_directions(each[0], k))
+        for layer, h in zip(wanted, model.walk(images, wanted, batch=batch), strict=True):
+            each = represent(h, tokens).split(sets.shape[1])
+            grams.append(torch.stack([gram(one) for one in each]))
+            if k is not None:
+                _check_finite(model, grams[-1][:, None], [layer])  # only such have directions
+                directions.append(principal_directions(each[0], k))
     order = [sorted(layers).index(layer) for layer in layers]
     directions = [directions[i] for i in order] if k is not None else []
     return torch.stack(grams, 1)[:, order], directions

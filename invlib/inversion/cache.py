@@ -14,6 +14,7 @@ from torch import Tensor
 
 from invlib.files import BLANK, atomic, lock, read_sealed, seal
 from invlib.inversion.invert import Inversion, invert
+from invlib.models.hooked import Wrapped
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from invlib.paths import cache_root
@@ -95,12 +96,20 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
+    if isinstance(model.family, Wrapped):  # no name says what it computes, but its features do
+        with torch.no_grad():
+            features = model.features(images[:1].to(model.device), says["layers"])
+        says |= dict(features=[_digest(h) for h in features])
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
         digest.update(name.encode())
         raw = tensor.detach().cpu().contiguous().flatten()
         digest.update(raw.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()[:24]
+
+
+def _digest(h: Tensor) -> str:
+    return hashlib.sha256(h.detach().double().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _read(

@@ -97,10 +97,8 @@ def _kept_bytes(model: StagedModel, image: Tensor, last: int, copies: int) -> li
 
     h = enter(model, image).repeat(copies, 1, 1, 1).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        for stage in model.stages[: last + 1]:
-            before = sum(kept.values())
-            h = stage(h)
-            per_stage.append(sum(kept.values()) - before)
+        for _ in model.walk(h, range(last + 1), rows=[0] * last + [copies]):
+            per_stage.append(sum(kept.values()) - sum(per_stage))
     return per_stage
 
 

@@ -306,14 +306,9 @@ def _back(model, loss: Tensor, leaf: Tensor, norm: Tensor, **options) -> Tensor:
 
 def _distances(model, x, goal: _Goal) -> Tensor:
     """Return relative distances of all rows. The rows of layer k leave after stage k."""
-    losses, h = [], enter(model, x)
-    for k in range(goal.layers[-1] + 1):
-        h = model.stages[k](h)
-        if k == goal.layers[len(losses)]:
-            target, norm = goal.targets[len(losses)], goal.norms[len(losses)]
-            rest = len(h) - len(target)
-            here, h = h.split([len(target), rest]) if rest else (h, None)
-            losses.append((represent(here, goal.tokens) - target).norm(dim=1) / norm)
+    seen = model.walk(enter(model, x), goal.layers, rows=[len(target) for target in goal.targets])
+    rows = zip(seen, goal.targets, goal.norms, strict=True)
+    losses = [(represent(h, goal.tokens) - target).norm(dim=1) / norm for h, target, norm in rows]
     return torch.cat(losses)
 
 

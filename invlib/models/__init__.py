@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "base": ["Family", "frozen"],
         "checkpoint_files": ["read_weights"],
+        "hooked": ["wrap_model"],
         "loading": ["load_model"],
         "staged": ["FAMILIES", "StagedModel"],
     },

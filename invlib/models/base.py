@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 __all__ = [
     "Family",
+    "check_size",
+    "evaluating",
     "frozen",
     "has_batch_norm",
     "normalise",
@@ -35,6 +37,10 @@ class Family:
 
     heads: Mapping[str, MakeHead]
 
+    def fits(self, net: nn.Module) -> bool:
+        """Return whether a network of the family's class can be cut as the family does it."""
+        return True
+
     def stages(self, net: nn.Module) -> dict[str, Callable[[Tensor], Tensor]]:
         """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1]."""
         raise NotImplementedError
@@ -59,14 +65,20 @@ class Family:
         return None
 
 
-def remember_normalisation(net: nn.Module) -> None:
+def check_size(img_size: int) -> None:
+    """Raise ValueError unless `img_size` can be the side of an image in pixels."""
+    if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
+        raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+
+
+def remember_normalisation(net: nn.Module, **values: Sequence[float]) -> None:
     """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1): timm's values, or else 0.5.
 
-    Not persistent: they are no weights and are in no checkpoint.
+    `values` are `mean` and `std` in place of these. Not persistent: they are in no checkpoint.
     """
-    cfg = getattr(net, "pretrained_cfg", None) or {}
+    cfg = values or getattr(net, "pretrained_cfg", None) or {}
     for key in ("mean", "std"):
-        value = torch.tensor(cfg.get(key, (0.5, 0.5, 0.5))).view(3, 1, 1)
+        value = torch.tensor(tuple(cfg.get(key, (0.5, 0.5, 0.5)))).view(3, 1, 1)
         net.register_buffer(f"input_{key}", value, persistent=False)
 
 
@@ -84,6 +96,18 @@ def normalise(net: nn.Module, x: Tensor) -> Tensor:
 
 
 @contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put `model` into evaluation mode, and restore the mode of every part afterwards."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Put `model` into evaluation mode without parameter gradients, and restore it afterwards.
 
@@ -92,18 +116,15 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """
     convolutions = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
-    training = {module: module.training for module in model.modules()}
     wanted = [p for p in model.parameters() if p.requires_grad]
-    model.eval()
     for p in wanted:
         p.requires_grad_(False)
     try:
-        yield
+        with evaluating(model):
+            yield
     finally:
         for p in wanted:
             p.requires_grad_(True)
-        for module, mode in training.items():
-            module.training = mode
         torch.backends.cudnn.allow_tf32 = convolutions
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invlib.models.base import Family, frozen, normalise, remember_normalisation
+from invlib.models.base import Family, check_size, frozen, normalise, remember_normalisation
 
 __all__ = ["CHAIN", "CONV4", "Conv4"]
 
@@ -127,33 +127,42 @@ class Chains(Family):
         return named
 
     def head_names(self, net: nn.Module) -> tuple[str, ...]:
-        """Return the name of the module that a new head replaces: ``fc``, ``head.fc``, …"""
-        classifier = net.get_classifier()
-        return tuple(name for name, module in net.named_modules() if module is classifier)
+        """Return the names of the modules that a new head replaces: ``fc``, ``head.fc``, …"""
+        last = net.get_classifier()
+        last = [last] if isinstance(last, nn.Module) else list(last or ())
+        return tuple(name for name, module in net.named_modules() if module in last)
 
     def input_size(self, net: nn.Module) -> int:
         """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
-        return getattr(net, "img_size", None) or net.pretrained_cfg["input_size"][-1]
+        if size := getattr(net, "img_size", None):
+            return size if isinstance(size, int) else size[0]
+        channels, height, width = net.pretrained_cfg["input_size"]
+        if channels != 3 or height != width:
+            raise ValueError(f"it takes images of {channels}×{height}×{width}, not 3×n×n")
+        return height
 
     def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input in pixels. Weights stay; feature maps grow or shrink.
+        """Set the side of the input in pixels. Weights stay, or timm resamples them.
 
         Raises
         ------
         ValueError
-            If `img_size` is too small for the poolings of the network.
+            If the network does not take images of `img_size`, such as too few for its poolings.
         """
-        if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
-            raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+        check_size(img_size)
         x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
         with frozen(net), torch.no_grad():
             try:
+                if hasattr(net, "set_input_size"):
+                    net.set_input_size(img_size=(img_size, img_size))
                 net.forward_features(x)
-            except RuntimeError as error:
+            except Exception as error:  # each network of timm has its own
                 raise ValueError(
-                    f"img_size={img_size!r} is too small for {type(net).__name__}: {error}"
+                    f"img_size={img_size!r} does not fit {type(net).__name__}: "
+                    f"{type(error).__name__}: {error}"
                 ) from error
-        net.img_size = img_size
+        if not isinstance(getattr(net, "img_size", None), tuple):  # its own, and set already
+            net.img_size = img_size
 
 
 CHAIN = Chains()

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from invlib.models.checkpoint_files import find_network, read_weights
-from invlib.models.staged import FAMILIES, StagedModel
+from invlib.models.hooked import build, family_of
+from invlib.models.staged import StagedModel
 from invlib.models.zoo import create
 from invlib.names import listed
 from invlib.paths import resolve_weights
@@ -107,12 +108,7 @@ def load_model(
             num_classes=num_classes,
             img_size=img_size if weights is None else None,
         )
-    if type(net) not in FAMILIES:
-        supported = ", ".join(sorted(cls.__name__ for cls in FAMILIES))
-        raise ValueError(
-            f"model={name!r} is a timm {type(net).__name__}; supported are {supported}"
-        )
-    family = FAMILIES[type(net)]
+    family = family_of(net)
     state, task, notes = None, "classification", ()
     heads = tuple(f"{head}." for head in family.head_names(net))
     if weights is not None and weights != "timm":
@@ -127,7 +123,7 @@ def load_model(
             family.resize(net, settings["img_size"])
     elif entry is not None:
         raise ValueError(f"entry={entry!r} needs weights=…, the path of a checkpoint")
-    model = StagedModel(net, name=name, img_size=family.input_size(net))
+    model = build(net, name=name)
     if state is not None:
         sizes = [len(state[f"{head}weight"]) for head in heads if f"{head}weight" in state]
         classes = sizes[0] if sizes else num_classes
@@ -140,8 +136,7 @@ def load_model(
         model.with_head(task, num_classes, seed=seed)
         notes += (f"head for {num_classes} classes drawn from seed {seed}",)
     if img_size is not None and img_size != model.img_size:
-        family.resize(net, img_size)
-        model.img_size = img_size
+        model.resize(img_size)
     model.notes = notes
     return model.eval()
 

@@ -7,7 +7,8 @@ all token or pixel positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -26,9 +27,8 @@ from invlib.names import TASKS, choices, whole_numbers
 
 __all__ = ["FAMILIES", "StagedModel", "check_layers"]
 
-# By exact class, because a subclass may compute something else with the same attributes. `CHAIN`
-# finds the stages of any timm network that calls its modules one after the other: add a line for it
-# here.
+# By exact class, because a subclass may compute something else with the same attributes. Networks
+# of other classes are cut by their repeated blocks: see `invlib.models.hooked`.
 FAMILIES: dict[type[nn.Module], Family] = {
     VisionTransformer: VIT,
     VisionTransformerDistilled: VIT,
@@ -61,7 +61,8 @@ class StagedModel(nn.Module):
 
     def __init__(self, net: nn.Module, *, name: str, img_size: int):
         super().__init__()
-        stages = FAMILIES[type(net)].stages(net)
+        self.family = FAMILIES[type(net)]
+        stages = self.family.stages(net)
         self.net = net
         self.stages = tuple(stages.values())  # a tuple: `net` owns the parameters
         self.layer_names = tuple(stages)
@@ -122,9 +123,10 @@ class StagedModel(nn.Module):
         heads = tuple(f"{name}." for name in self.family.head_names(self.net))
         return {k: v for k, v in self.net.state_dict().items() if not k.startswith(heads)}
 
-    @property
-    def family(self) -> Family:
-        return FAMILIES[type(self.net)]
+    def resize(self, img_size: int) -> None:
+        """Set the side of the input in pixels; ValueError if it is impossible."""
+        self.family.resize(self.net, img_size)
+        self.img_size = img_size
 
     @property
     def layers(self) -> range:
@@ -136,7 +138,7 @@ class StagedModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return next(self.net.parameters()).device
+        return next(chain(self.net.parameters(), self.buffers())).device
 
     def prefix(self, x: Tensor, k: int) -> Tensor:
         """Return the representation of images `x` at layer `k`, without running later layers.
@@ -148,9 +150,8 @@ class StagedModel(nn.Module):
         >>> model.prefix(torch.zeros(2, 3, 32, 32), 1).shape
         torch.Size([2, 17, 32])
         """
-        for stage in self.stages[: check_layers(self, [k])[0] + 1]:
-            x = stage(x)
-        return x
+        (h,) = self.walk(x, check_layers(self, [k]))
+        return h
 
     def features(self, x: Tensor, layers: Iterable[int] | None = None) -> list[Tensor]:
         """Return the representations of images `x` at `layers` (default: all), in one pass.
@@ -163,12 +164,38 @@ class StagedModel(nn.Module):
         [(2, 17, 32), (2, 17, 32)]
         """
         layers = check_layers(self, layers)
-        by_layer = {}
-        for k in range(max(layers) + 1):
-            x = self.stages[k](x)
-            if k in layers:
-                by_layer[k] = x
+        by_layer = dict(zip(sorted(layers), self.walk(x, sorted(layers)), strict=True))
         return [by_layer[k] for k in layers]
+
+    def walk(
+        self,
+        x: Tensor,
+        layers: Sequence[int],
+        *,
+        rows: Sequence[int] | None = None,
+        batch: int | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield the representations of images `x` at increasing `layers`, one after the other.
+
+        With `rows`, the next ``rows[i]`` images leave at ``layers[i]``, and nothing beyond it is
+        computed for them. A stage runs on `batch` images at a time (default: all), so that only one
+        layer of many images is held.
+
+        Examples
+        --------
+        >>> from invlib import load_model
+        >>> model = load_model("vit_pico_patch8_32")
+        >>> [len(h) for h in model.walk(torch.zeros(5, 3, 32, 32), [1, 3], rows=[2, 3])]
+        [2, 3]
+        """
+        leaving = dict(zip(layers, rows or [0] * len(layers), strict=True))
+        for k in range(max(layers) + 1):
+            stage = self.stages[k]
+            x = stage(x) if batch is None else torch.cat([stage(part) for part in x.split(batch)])
+            if k in leaving:
+                rest = len(x) - leaving[k]
+                here, x = x.split([leaving[k], rest]) if rows and rest else (x, x)
+                yield here
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, classes), or with a reconstruction head images (N, 3, H, W)."""

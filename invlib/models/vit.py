@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from timm.layers import PatchEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from invlib.models.base import Family, remember_normalisation
+from invlib.models.base import Family, check_size, remember_normalisation
 
 __all__ = ["VIT", "ReconstructionHead"]
 
@@ -81,6 +82,11 @@ class VisionTransformers(Family):
 
     heads = {"classification": _classifier, "reconstruction": _decoder}
 
+    def fits(self, net: VisionTransformer) -> bool:
+        """Return whether patches are embedded by a single convolution, at one image size."""
+        embed = net.patch_embed
+        return type(embed) is PatchEmbed and embed.flatten and embed.strict_img_size
+
     def stages(self, net: VisionTransformer) -> dict[str, Callable[[Tensor], Tensor]]:
         """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1]."""
         remember_normalisation(net)
@@ -117,8 +123,7 @@ class VisionTransformers(Family):
             If the patch does not divide `img_size`.
         """
         patch = net.patch_embed.patch_size[0]
-        if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
-            raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+        check_size(img_size)
         if img_size % patch:
             raise ValueError(f"img_size={img_size!r} must be a multiple of {patch}, the patch size")
         net.set_input_size(img_size=(img_size, img_size))

@@ -53,7 +53,6 @@ def test_a_new_number_of_classes_keeps_the_trunk(tmp_path):
     ("arguments", "message"),
     [
         (dict(name="vit_tinny_patch16_224"), "did you mean 'vit_tiny_patch16_224'"),
-        (dict(name="mixer_s32_224"), "MlpMixer; supported are Conv4, EfficientNet"),
         (dict(name="vit_pico_patch8_32", img_size=30), "img_size=30 must be a multiple of 8"),
         (dict(name="vit_pico_patch8_32", weights="timm"), "timm has no weights for"),
         (dict(name="vit_nano_patch8_32", weights="W"), r"attn.proj.bias is \(32,\), the model has"),

@@ -1,0 +1,30 @@
+"""The table of timm's networks: the page shows the list in data/, and that is what is found."""
+
+import pytest
+import timm
+
+from invlib.models.loading import load_model
+from tests.timm_models import PAGE, look, read, smallest, table
+
+
+def test_the_page_shows_the_list():
+    rows = read()
+    assert table(rows) in PAGE.read_text(encoding="utf-8")
+    assert [row["model"] for row in rows] == timm.list_models()
+    assert len(smallest(rows)) >= 60  # of which features and logits are held to timm's own
+
+
+@pytest.mark.parametrize(
+    "name", ["test_convnext", "vit_tiny_patch16_224", "resnet18", "pit_ti_224", "coat_tiny"]
+)
+def test_a_row_is_what_is_found(name):
+    (row,) = [row for row in read() if row["model"] == name]
+    assert look(name) == row
+    assert bool(row["refused"]) == (name == "coat_tiny")
+
+
+def test_load_model_gives_the_reason():
+    (row,) = [row for row in read() if row["model"] == "crossvit_9_240"]
+    with pytest.raises(ValueError) as error:
+        load_model("crossvit_9_240")
+    assert str(error.value) == row["refused"]
