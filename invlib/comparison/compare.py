@@ -30,6 +30,7 @@ from invlib.metrics.cka import (
     cka_matrix_from_grams,
     minibatch_cka_from_grams,
 )
+from invlib.metrics.similarities import similarity_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.base import split_batches
 from invlib.models.staged import StagedModel
@@ -62,6 +63,7 @@ def compare(
     init: str = "noise",
     snapshots: Iterable[int] | None = None,
     tolerance: float | None = None,
+    similarities: Iterable[str] = (),
     subspace_k: int | None = None,
     minibatch: int | None = None,
     cache: bool | str | Path = True,
@@ -104,6 +106,9 @@ def compare(
         ``snapshot``. Layers are then inverted one after the other, so that few images are held.
     tolerance
         A relative distance at which an image is left alone, as in `invert`.
+    similarities
+        Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
+        `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
     subspace_k
         Principal directions that span a layer's subspace; at most n − 1. Default: 10, or n − 1.
     minibatch
@@ -153,7 +158,7 @@ def compare(
     pool = as_pool(pool)
     _check_kinds(pretrained, finetuned)
     models = {"pt": pretrained, "ft": finetuned}
-    seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens)
+    seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens, similarities)
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
@@ -174,6 +179,9 @@ def compare(
             f"minibatch={minibatch!r} must be at least 4, and is for stir=False: STIR needs the "
             "Grams of all images"
         )
+    if minibatch is not None and pair.estimators != ESTIMATORS:
+        raise ValueError(f"similarities={pair.estimators[2:]!r} need the Grams of all images, "
+                         f"not those of minibatch={minibatch}")  # fmt: skip
     if examples < 0:
         raise ValueError(f"examples={examples!r} must be at least 0")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
@@ -218,11 +226,15 @@ def compare(
                     bar.refresh()
                     part = _with_inversion(pair, short, inversion, here, jackknife)
                     part |= _inverted(short, inversion, pretrained.img_size, shown, tolerance)
+                    own = here[short][[pair.layers[short].index(layer) for layer in some]]
+                    part[f"inversion_loss_centred_{short}"] = _centred(inversion, own)
                     by_layers.append(part)
                 parts |= _joined(by_layers)
             ds = pair.dataset(parts)
             per_seed.append(ds.merge(_examples(images["pt"][:shown])) if shown else ds)
-    out = _stack_seeds(per_seed, seeds, pair, ESTIMATORS if minibatch is None else ["debiased"])
+    out = _stack_seeds(
+        per_seed, seeds, pair, pair.estimators if minibatch is None else ["debiased"]
+    )
     if "snapshot" in out.dims:
         out = out.assign_coords(snapshot=list(recipe["snapshots"]))
     parameters = recipe | dict(
@@ -324,7 +336,7 @@ def _without_inversion(
     for target in ("ft", "pt"):
         out[f"cka_{target}_pt"] = (
             _MATRIX_OF_A_SEED,
-            _both(cka_matrix_from_grams, grams["pt"], grams[target]),
+            _similar(pair, grams["pt"], grams[target], matrix=True),
         )
         answering = grams[target][pair.answering(target, "pt")]
         out |= _jackknife(f"cka_{target}_pt", grams["pt"], answering)
@@ -340,9 +352,9 @@ def _controls(pair: Pair, starts: dict[str, Tensor], grams: dict[str, Tensor]) -
     out = {}
     for target, start in starts.items():
         if bool((start == start[:1]).all()):  # one for all images has no CKA
-            control = np.full((len(ESTIMATORS), len(grams[target])), np.nan)
+            control = np.full((len(pair.estimators), len(grams[target])), np.nan)
         else:
-            control = _both(cka_from_grams, grams[target], pair.grams(target, start)[0])
+            control = _similar(pair, grams[target], pair.grams(target, start)[0])
         out[f"stir_control_{target}"] = (("estimator", "layer"), control)
     return out
 
@@ -363,7 +375,7 @@ def _with_inversion(
             name = f"stir_{target}_{reference}"
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
             seen = pair.grams(target, images)[0]
-            values = _both(cka_from_grams, grams[target][None], seen)
+            values = _similar(pair, grams[target][None], seen)
             out[name] = (_MATRIX_OF_A_SEED, values)
             same = np.array(pair.answering(target, reference))[own]
             pairs = seen[range(len(own)), same]  # (ref_layer, n, n): layer = ref_layer
@@ -411,6 +423,28 @@ def _joined(parts: list[dict[str, tuple]]) -> dict[str, tuple]:
             dims = tuple("layer" if dim == "ref_layer" else dim for dim in dims)
         out[name] = (dims, values)
     return out
+
+
+def _centred(inversion: Inversion, grams: Tensor) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the distance left, relative to the root mean square distance of two images.
+
+    `grams` (ref_layer, n, n) are those of the images, of the model and layers that were inverted.
+    """
+    squares, n = grams.diagonal(dim1=-2, dim2=-1), grams.shape[-1]
+    others = (grams.sum((-2, -1)) - squares.sum(-1)) / (n * (n - 1))
+    apart = (2 * (squares.mean(-1) - others)).clamp_min(0).sqrt()  # (ref_layer,)
+    left = (inversion.best.to(grams) * squares.sqrt()).mean(-1) / apart
+    return ("snapshot", "ref_layer")[-left.ndim :], left.cpu().numpy()
+
+
+def _similar(pair: Pair, a: Tensor, b: Tensor, *, matrix: bool = False) -> np.ndarray:
+    """Return every similarity of two stacks of Grams, (estimator, …); `matrix`: of all pairs."""
+    both = _both(cka_matrix_from_grams if matrix else cka_from_grams, a, b)
+    if matrix:
+        a, b = a[:, None], b[None]
+    names = pair.estimators[len(ESTIMATORS) :]
+    others = [similarity_from_grams(name, a, b).cpu().numpy() for name in names]
+    return np.stack([*both, *others])
 
 
 def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:

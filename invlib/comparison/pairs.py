@@ -12,7 +12,7 @@ from invlib.comparison.representations import layer_grams
 from invlib.metrics.invariance import nearest_depth
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
-from invlib.names import choices, owners, whole_numbers
+from invlib.names import ESTIMATORS, SIMILARITIES, choices, owners, whole_numbers
 
 __all__ = ["Layers", "Pair"]
 
@@ -22,7 +22,15 @@ Layers = Iterable[int | str] | Mapping[str, Iterable[int | str]]
 class Pair:
     """Two models, the layers of each that are compared, and which layer answers to which."""
 
-    def __init__(self, models: dict[str, StagedModel], layers: Layers | None, tokens: str):
+    def __init__(
+        self,
+        models: dict[str, StagedModel],
+        layers: Layers | None,
+        tokens: str,
+        similarities: Iterable[str] = (),
+    ):
+        others = [choices("similarities", name, SIMILARITIES) for name in similarities]
+        self.estimators = tuple(dict.fromkeys((*ESTIMATORS, *others)))
         asked = dict.fromkeys(models, layers)
         if isinstance(layers, Mapping):
             for short in layers:
@@ -55,6 +63,10 @@ class Pair:
         """Return variables on the axes of all layers; NaN, or 0, at those that do not exist."""
         out = {}
         for name, (dims, values) in parts.items():
+            if name.endswith(("_jackknife", "_left_out")):  # of CKA only
+                missing = len(self.estimators) - len(ESTIMATORS)
+                widths = [(0, missing if dim == "estimator" else 0) for dim in dims]
+                values = np.pad(values, widths, constant_values=np.nan)
             for dim, short in owners(name).items() if not self.alike else ():
                 where = [self.axis.index(layer) for layer in self.layers[short]]
                 along = dims.index(dim)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from invlib.names import ESTIMATORS, SELF_TERMS
+from invlib.names import SELF_TERMS, SIMILARITIES
 
 __all__ = [
     "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PAIR", "PROBES", "SCHEMA_VERSION", "STACKING",
@@ -121,6 +121,10 @@ for _short, _long in PAIR.items():
             "seed ref_layer", "float",
             f"relative distance left after inverting the {_long} model", 0,
         ),
+        f"inversion_loss_centred_{_short}": Field(
+            "seed ref_layer", "float",
+            f"distance left after inverting the {_long} model, over that of two images", 0,
+        ),
         f"inversion_history_{_short}": Field(
             "seed ref_layer iteration", "float",
             f"relative distance while inverting the {_long} model", 0,
@@ -198,7 +202,9 @@ STACKING = tuple(
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"
 
 COORDS = {
-    "estimator": Field("estimator", "str", "CKA estimator", values=ESTIMATORS),
+    "estimator": Field(
+        "estimator", "str", "CKA estimator, or another similarity", values=SIMILARITIES
+    ),
     "self_term": Field(
         "self_term", "str", "what the first term is for i = j", values=SELF_TERMS
     ),

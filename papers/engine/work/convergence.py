@@ -13,6 +13,7 @@ from invlib.data.images import ImageSet
 from invlib.metrics.distances import at_distance, extrapolate, gap
 from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
+from invlib.names import SIMILARITIES
 from papers.claims.claim import Claim
 from papers.engine.convergence import Convergence
 from papers.merlin2023.work.base import pretrained_model
@@ -69,6 +70,7 @@ def _compared(
         iterations=steps,
         init=init,
         snapshots=[s for s in section.convergence_snapshots if s <= steps],
+        similarities=() if alone else SIMILARITIES,
         subspace_k=min(section.subspace_k, section.convergence_n - 1),
         examples=0,
         cache=section.inversions,
@@ -95,6 +97,7 @@ def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) ->
         inverted=["pt"],
         optimizer=section.recipe,
         iterations=section.iterations,
+        similarities=SIMILARITIES,
         subspace_k=min(section.subspace_k, section.convergence_n - 1),
         examples=0,
         cache=section.inversions,
@@ -162,14 +165,16 @@ def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
     return ceil(20 * max(ends)) / 20
 
 
-def one_curve(ds: xr.Dataset) -> pd.DataFrame:
+def one_curve(ds: xr.Dataset, *, unit: str = "relative") -> pd.DataFrame:
     """Return how far STIR of each recipe lies from the first one's curve over distance, by layer.
 
     It is the largest difference of debiased STIR(fine-tuned | pretrained) at equal distance, over
-    the tasks. The last row is the yardstick: how far the other seeds of the first recipe lie.
+    the tasks. The last row is the yardstick: how far the other seeds of the first recipe lie. With
+    ``unit="centred"`` the distance is that of `invlib.metrics.distances.at_distance`.
     """
+    measure = {"relative": "inversion_loss_pt", "centred": "inversion_loss_centred_pt"}[unit]
     stir = diagonal(ds, "stir_ft_pt").sel(estimator="debiased")
-    left = ds["inversion_loss_pt"].rename(ref_layer="layer")
+    left = ds[measure].rename(ref_layer="layer")
     one = dict(seed=ds["seed"].values[0])
     recipes = gap(stir.sel(one), left.sel(one).broadcast_like(stir.sel(one)), "recipe")
     table = recipes.max("task").transpose("recipe", "layer").to_pandas().iloc[1:]

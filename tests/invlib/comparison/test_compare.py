@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 from invlib.comparison.compare import compare
+from invlib.comparison.representations import layer_grams
 from invlib.comparison.stacking import stack
 from invlib.data.images import load_images
 from invlib.inversion.invert import invert, start_images
@@ -16,6 +17,7 @@ from invlib.inversion.rules import adam
 from invlib.metrics.cka import linear_cka
 from invlib.metrics.distances import at_distance
 from invlib.metrics.invariance import forgetting
+from invlib.metrics.similarities import similarity_from_grams
 from invlib.metrics.subspaces import subspace_similarity
 from invlib.models.loading import load_model
 from invlib.results.netcdf import open_results, save_results
@@ -402,3 +404,38 @@ def test_what_holds_images_serves_as_a_pool(models, pool):
     for source in (pool.images, floats.numpy(), data_set, loader):
         ds = compare(*models, source, **options)
         np.testing.assert_allclose(ds.cka_ft_pt, expected.cka_ft_pt, atol=1e-4)
+
+
+def test_other_similarities_join_the_estimators(models, pool):
+    pt, ft = models
+    options = dict(n=12, seeds=[0], iterations=3, snapshots=[1, 3], cache=False, subspace_k=3)
+    ds = compare(pt, ft, pool, similarities=["procrustes", "trimmed"], **options)
+    assert ds.estimator.values.tolist() == ["biased", "debiased", "procrustes", "trimmed"]
+    plain = compare(pt, ft, pool, **options)
+    xr.testing.assert_equal(ds.sel(estimator=["biased", "debiased"])[list(plain)], plain)
+    extra = ds.sel(estimator=["procrustes", "trimmed"])
+    assert extra.stir_ft_pt.notnull().all() and extra.stir_ft_pt_jackknife.isnull().all()
+    images = pool.sample(12, 0).tensor(pt.img_size)
+    grams = [layer_grams(model, images, [1, 2])[0] for model in (pt, ft)]
+    expected = similarity_from_grams("procrustes", grams[0][0], grams[1][1])
+    found = ds.cka_ft_pt.sel(estimator="procrustes", seed=0, ref_layer=1, layer=2)
+    assert float(found) == pytest.approx(float(expected))
+    with pytest.raises(ValueError, match="similarities='procrustse'.*did you mean 'procrustes'"):
+        compare(pt, ft, pool, similarities=["procrustse"], **options)
+    with pytest.raises(ValueError, match="similarities=.*need the Grams of all images"):
+        compare(pt, ft, pool, n=12, stir=False, minibatch=6, similarities=["trimmed"], subspace_k=3)
+
+
+def test_the_centred_distance_is_relative_to_that_of_two_images(models, pool):
+    pt, ft = models
+    ds = compare(pt, ft, pool, n=6, seeds=[0], layers=[2], iterations=2, subspace_k=3, cache=False)
+    images = pool.sample(6, 0).tensor(pt.img_size)
+    found = invert(pt, images, layers=[2], iterations=2, seed=0)
+    with torch.no_grad():
+        (x,), (other,) = (
+            [h.flatten(1).double() for h in pt.features(some, [2])]
+            for some in (images, found.images[0])
+        )
+    pairs = torch.cdist(x, x)[~torch.eye(6, dtype=bool)]
+    expected = (x - other).norm(dim=1).mean() / pairs.square().mean().sqrt()
+    assert ds.inversion_loss_centred_pt.item() == pytest.approx(float(expected), rel=1e-4)

@@ -135,6 +135,7 @@ def test_a_file_of_equal_networks_is_what_it_was(pool):
             f"cka_{short}_pt_jackknife": (*diagonals, "left_out"),
             f"stir_control_{short}": diagonals,
             f"inversion_loss_{short}": ("seed", "ref_layer"),
+            f"inversion_loss_centred_{short}": ("seed", "ref_layer"),
             f"inversion_history_{short}": ("seed", "ref_layer", "iteration"),
             f"example_inverted_{short}": ("ref_layer", "example", "y", "x", "channel"),
         }

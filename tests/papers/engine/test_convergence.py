@@ -67,6 +67,9 @@ def test_a_recipe_off_the_curve_is_seen_beside_other_draws():
     assert table.loc["ngd:100", 5] == pytest.approx(0.3)
     assert table.loc["ngd:100"].drop(5).max() == pytest.approx(0)
     np.testing.assert_allclose(table.loc["other draws"], 0.02)
+    ds = followed(off=0.3)
+    ds["inversion_loss_centred_pt"] = 3 * ds.inversion_loss_pt
+    assert one_curve(ds, unit="centred").equals(table)  # the same curves, stretched
 
 
 def test_measures_are_of_every_recipe_and_snapshot():
