@@ -10,6 +10,8 @@ SECTIONS ?=
 # Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
 JOBS     ?= all
 PROFILE  ?=
+# Most jobs that the inversions of a section are cut into: none here, 16 with a profile.
+PARTS    ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
 # For make report: two models, as NAME=WEIGHTS or a checkpoint of MODEL, images, and how much is done.
@@ -33,7 +35,8 @@ VENV     ?= .venv
 BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
 WORKFLOW := $(BIN)/python workflow/run.py
-SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)"
+SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)" \
+           --parts "$(PARTS)"
 
 # What is installed decides, not what a shell happens to point at. And compiled modules are kept:
 # without them each of some thirty processes compiles PyTorch's sources again, for seven seconds.
