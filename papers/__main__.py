@@ -14,6 +14,7 @@ from invlib.paths import project_root, resolve_weights, results_root, runs_root
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import rewrite
 from papers.engine.gpu import add_gpu
+from papers.engine.plan import plan_text
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 
@@ -55,6 +56,15 @@ def part_command(arguments: argparse.Namespace) -> int:
             + (f"i/k with 1 <= i <= k <= {most}" if most else "none, it has no inversions to cut")
         )
     section.invert(int(part), int(parts))
+    return 0
+
+
+def plan_command(arguments: argparse.Namespace) -> int:
+    """Print the jobs of a scale, and the GPU-hours and the storage they take."""
+    parameters = load_scale(arguments.scale, arguments.override)
+    sections = {name: cls.from_parameters(parameters) for name, cls in SECTIONS.items()}
+    runs = runs_of(section for section in sections.values() if not section.own_trainings)
+    print(plan_text(sections, runs, arguments.parts))
     return 0
 
 
@@ -124,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         {
             "train": "train the models a scale needs",
             "part": "do some of a section's inversions",
+            "plan": "say what a scale takes",
             "claims": "judge the claims of the papers on the results of a scale",
             "bench": "measure what a comparison costs",
             "gpu": "measure on a borrowed GPU",
@@ -155,6 +166,11 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--part", default="1/1", metavar="I/K", help="which of K shares (1/1)")
     part.add_argument("--scale", default="laptop", help="a file of notebooks/scales (laptop)")
     part.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+
+    plan = add("plan", plan_command, "Say what a scale takes: jobs, GPU-hours, storage.")
+    plan.add_argument("--scale", default="laptop", help="a file of notebooks/scales (laptop)")
+    plan.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+    plan.add_argument("--parts", type=int, default=16, help="most jobs that a section is cut into")
 
     claims = add(
         "claims",

@@ -1,4 +1,4 @@
-"""What a run needs to know of a cluster before Snakemake starts: its profile, its plugin, its SLURM.
+"""What a run needs to know of a cluster before Snakemake starts: profile, plugin, SLURM.
 
 Of a profile only `executor` is read here; everything else is Snakemake's business.
 """
@@ -52,11 +52,13 @@ def check_plugin(executor: str) -> None:
 
 
 class Slurm:
-    """The jobs of one checkout in SLURM's queue. They are known by the first part of their names."""
+    """The jobs of one checkout in SLURM's queue, known by the first part of their names."""
 
     def __init__(self, root: Path) -> None:
         if not shutil.which("sbatch"):
-            sys.exit("executor='slurm' of the profile: there is no sbatch here; run make where it is")
+            sys.exit(
+                "executor='slurm' of the profile: there is no sbatch here; run make where it is"
+            )
         self.prefix = "invlib-" + hashlib.sha256(os.fspath(root).encode()).hexdigest()[:12]
 
     def options(self) -> list[str]:

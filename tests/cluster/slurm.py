@@ -17,6 +17,8 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -188,3 +190,10 @@ class Slurm:
                 logs = "".join(p.read_text()[-1500:] for p in (self.folder / "logs").iterdir())
                 raise TimeoutError(f"{what}: not there after {seconds} s\n{logs}")
             time.sleep(0.1)
+
+
+if __name__ == "__main__":  # does it start here? .ci/run asks
+    if missing():
+        sys.exit(f"not installed: {', '.join(missing())}")
+    with tempfile.TemporaryDirectory() as folder, Slurm(Path(folder, "slurm")) as slurm:
+        print(slurm("sinfo"))
