@@ -64,14 +64,16 @@ class Slurm:
     def options(self) -> list[str]:
         """Return Snakemake's options for this checkout and this SLURM."""
         # Without accounting sacct knows of no job, and Snakemake would wait for ever.
-        known = subprocess.run(["sacct", "--noheader"], capture_output=True).returncode == 0
+        ask = ["sacct", "--noheader"]
+        known = shutil.which(ask[0]) and not subprocess.run(ask, capture_output=True).returncode
         status = [] if known else ["--slurm-status-command", "squeue"]
         return ["--slurm-jobname-prefix", self.prefix, *status]
 
     def cancel_leftovers(self, seconds: float = 120) -> None:
         """Cancel what an earlier run, cut off, left in the queue: it goes on as new jobs."""
         if jobs := self._jobs():
-            print(f"an earlier run left {len(jobs)} jobs in the queue; cancelling them", flush=True)
+            ids = ", ".join(jobs)
+            print(f"an earlier run left jobs in the queue; cancelling them: {ids}", flush=True)
             subprocess.run(["scancel", *jobs], check=True)
         deadline = time.monotonic() + seconds
         while self._jobs() and time.monotonic() < deadline:
