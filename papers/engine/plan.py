@@ -1,15 +1,15 @@
 """``make plan``: the jobs of a scale, the GPU-hours and the storage they take. Imports no torch.
 
-Sizes are those the sections declare; what one of them costs is in ``data/costs.yaml``, measured.
+Sizes are those the sections declare; what one of them costs is in ``plan.yaml``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from invlib.paths import project_root
 from invlib.training.run import TrainingRun
 from papers.section import Section
 
@@ -70,8 +70,7 @@ def plan(sections: Mapping[str, Section], runs: Iterable[TrainingRun], parts: in
     Storage is that of weights, optimiser states and kept inversions; nothing is taken off for
     inversions that sections share.
     """
-    costs = yaml.safe_load((project_root() / "data" / "costs.yaml").read_text(encoding="utf-8"))
-    runs, rows = list(runs), []
+    costs, runs, rows = _costs(), list(runs), []
     rows.append(Row("trainings", len(runs), *_sums(runs, lambda run: _training(run, costs))))
     for name, section in sections.items():
         if wanted := section.to_invert():
@@ -80,6 +79,10 @@ def plan(sections: Mapping[str, Section], runs: Iterable[TrainingRun], parts: in
             rows.append(Row(f"{name}: inversions", min(parts, len(wanted)), *sums))
     rows.append(Row("sections, which gather", len(sections)))
     return rows
+
+
+def _costs() -> dict[str, Any]:
+    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 
 
 def _training(run: TrainingRun, costs: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -129,7 +132,7 @@ def _sums(
 def plan_text(sections: Mapping[str, Section], runs: Mapping[str, TrainingRun], parts: int) -> str:
     """Return the plan as a table with its totals, and what is not in it."""
     rows = plan(sections, runs.values(), parts)
-    costs = yaml.safe_load((project_root() / "data" / "costs.yaml").read_text(encoding="utf-8"))
+    costs = _costs()
     known = [row for row in rows if row.hours is not None]
     rows = [*rows, Row("together", sum(row.jobs for row in rows), *_totals(known))]
     lines = [f"{'':32}{'jobs':>6}{'GPU-hours':>12}{'hours a job':>13}{'GB':>9}"]
@@ -139,7 +142,9 @@ def plan_text(sections: Mapping[str, Section], runs: Mapping[str, TrainingRun], 
             each = f"{row.hours / row.jobs:.2f}" if row.jobs and row is not rows[-1] else ""
             cells = [f"{row.hours:.1f}", each, f"{row.gigabytes:.0f}"]
         lines.append(f"{row.what:32}{row.jobs:6}{cells[0]:>12}{cells[1]:>13}{cells[2]:>9}")
-    lines.append(f"Hours of one {costs['card']}, {costs['precision']}: see data/costs.yaml.")
+    lines.append(
+        f"Hours of one {costs['card']}, {costs['precision']}: see papers/engine/plan.yaml."
+    )
     lines.append("Not in them: what is marked -, which nobody has measured on a GPU, and")
     for name, section in sections.items():
         if section.own_trainings:

@@ -56,7 +56,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        made_of = ("workflow", "notebooks", "data/papers", "data/results", "data/costs.yaml")
+        made_of = ("workflow", "notebooks", "data/papers", "data/results")
         self.folder = copy_project(folder, *made_of)
         self.override = folder / "longer.yaml"
         self.override.write_text(LONGER)

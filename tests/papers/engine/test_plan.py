@@ -20,7 +20,7 @@ from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 from tests.workspace import ROOT
 
-COSTS = yaml.safe_load((ROOT / "data" / "costs.yaml").read_text())
+COSTS = yaml.safe_load((ROOT / "papers" / "engine" / "plan.yaml").read_text())
 PICO = dict(depth=3, width=32, patch=8, img_size=32)
 
 
