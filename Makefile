@@ -10,6 +10,8 @@ SECTIONS ?=
 # Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
 JOBS     ?= all
 PROFILE  ?=
+# Most jobs that the inversions of a section are cut into: none here, 16 with a profile.
+PARTS    ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
 # For make report: two models, as NAME=WEIGHTS or a checkpoint of MODEL, images, and how much is done.
@@ -33,7 +35,8 @@ VENV     ?= .venv
 BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
 WORKFLOW := $(BIN)/python workflow/run.py
-SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)"
+SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)" \
+           --parts "$(PARTS)"
 
 # What is installed decides, not what a shell happens to point at. And compiled modules are kept:
 # without them each of some thirty processes compiles PyTorch's sources again, for seven seconds.
@@ -45,7 +48,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run reference bench report gpu gpu-bundle gpu-merge parameters test test-timm mutants lint lock clean clean-runs
+.PHONY: help install book run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-cluster test-timm mutants lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -76,6 +79,10 @@ book: $(STAMP) ## run the workflow at SCALE and render the book
 run: $(STAMP) ## run the workflow at SCALE, without the book
 	@$(WORKFLOW) sections $(SELECT) --only "$(SECTIONS)"
 
+plan: $(STAMP) ## say what SCALE takes on a cluster: jobs, GPU-hours, storage
+	@$(BIN)/python -m papers plan --scale "$(SCALE)" $(if $(OVERRIDE),--override "$(OVERRIDE)") \
+	  $(if $(PARTS),--parts "$(PARTS)")
+
 reference: run ## run at SCALE, then keep the results in data/results/SCALE
 	@$(BIN)/python workflow/reference.py --scale "$(SCALE)" --only "$(SECTIONS)"
 
@@ -101,6 +108,9 @@ parameters: $(STAMP) ## write the parameters cells of the notebooks from the sec
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
+
+test-cluster: $(STAMP) ## run the workflow through SLURM on this machine (CLUSTER=all for everything)
+	@OMP_NUM_THREADS=1 CLUSTER=$(or $(CLUSTER),some) $(BIN)/python -m pytest tests/cluster/test_slurm.py -v -s $(ARGS)
 
 mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (hours; goes on)
 	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)

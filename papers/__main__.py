@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
 from invlib.files import copy
+from invlib.names import choices
 from invlib.paths import project_root, resolve_weights, results_root, runs_root
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import rewrite
 from papers.engine.gpu import add_gpu
+from papers.engine.plan import plan_text
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
 
@@ -38,6 +40,31 @@ def train_command(arguments: argparse.Namespace) -> int:
             + ", ".join(runs)
         )
     train_all(list(runs.values()) if arguments.all else [runs[arguments.id]], root, arguments)
+    return 0
+
+
+def part_command(arguments: argparse.Namespace) -> int:
+    """Do a share of a section's inversions, which the section then finds in its cache."""
+    part, _, parts = arguments.part.partition("/")
+    parameters = load_scale(arguments.scale, arguments.override)
+    section = SECTIONS[choices("section", arguments.section, SECTIONS)].from_parameters(parameters)
+    most = len(section.to_invert())
+    fine = part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts) <= most
+    if not fine:
+        raise ValueError(
+            f"part={arguments.part!r} of {section.name} at scale {section.scale}: allowed is "
+            + (f"i/k with 1 <= i <= k <= {most}" if most else "none, it has no inversions to cut")
+        )
+    section.invert(int(part), int(parts))
+    return 0
+
+
+def plan_command(arguments: argparse.Namespace) -> int:
+    """Print the jobs of a scale, and the GPU-hours and the storage they take."""
+    parameters = load_scale(arguments.scale, arguments.override)
+    sections = {name: cls.from_parameters(parameters) for name, cls in SECTIONS.items()}
+    runs = runs_of(section for section in sections.values() if not section.own_trainings)
+    print(plan_text(sections, runs, arguments.parts))
     return 0
 
 
@@ -106,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         "Re-run the experiments of three papers on fine-tuned vision models.",
         {
             "train": "train the models a scale needs",
+            "part": "do some of a section's inversions",
+            "plan": "say what a scale takes",
             "claims": "judge the claims of the papers on the results of a scale",
             "bench": "measure what a comparison costs",
             "gpu": "measure on a borrowed GPU",
@@ -126,6 +155,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
     add_training_options(train, "data/runs/SCALE/training")
+
+    part = add(
+        "part",
+        part_command,
+        "Do a share of a section's inversions, as a job of its own. The section finds them in its "
+        "cache. The trainings come first: python -m papers train.",
+    )
+    part.add_argument("section", help="a section of the book, such as dynamics")
+    part.add_argument("--part", default="1/1", metavar="I/K", help="which of K shares (1/1)")
+    part.add_argument("--scale", default="laptop", help="a file of notebooks/scales (laptop)")
+    part.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+
+    plan = add("plan", plan_command, "Say what a scale takes: jobs, GPU-hours, storage.")
+    plan.add_argument("--scale", default="laptop", help="a file of notebooks/scales (laptop)")
+    plan.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+    plan.add_argument("--parts", type=int, default=16, help="most jobs that a section is cut into")
 
     claims = add(
         "claims",

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 import psutil
 import yaml
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Shown = Mapping[str, xr.Dataset]
 
-__all__ = ["REFERENCE_SCALE", "Section", "section_class"]
+__all__ = ["REFERENCE_SCALE", "Inverted", "Section", "section_class"]
 
 # The committed results of this scale are shown beside a reader's own run.
 REFERENCE_SCALE = "cifar"
@@ -50,6 +50,14 @@ _BY_NAME: dict[str, type[Section]] = {}
 
 # Set in a namespace that was checked once, see `Section.from_namespace`.
 _CHECKED = "_invlib_parameters_checked"
+
+
+class Inverted(NamedTuple):
+    """A model to invert: weights of `run` after `epoch`; `seed` draws test images and noise."""
+
+    run: TrainingRun
+    epoch: int
+    seed: int
 
 
 class Section(BaseModel):
@@ -106,6 +114,15 @@ class Section(BaseModel):
     def runs(self) -> dict[str, TrainingRun]:
         """Return the training runs of this section, by readable names. Imports no torch."""
         return {}
+
+    def to_invert(self) -> list[Inverted]:
+        """Return the inversions of this section that can be jobs of their own. Imports no torch."""
+        return []
+
+    def invert(self, part: int, parts: int) -> None:
+        """Put one of `parts` shares of `to_invert` into the cache; `part` counts from 1."""
+        base = import_module(f"{type(self).__module__.rpartition('.')[0]}.work.base")
+        base.fill_cache(self, self.to_invert()[part - 1 :: parts])
 
     @property
     def work(self) -> ModuleType:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cluster
 import locks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,17 +24,33 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names of sections, instead of all of them")
     parser.add_argument("--jobs", default="all", help="cores to use")
     parser.add_argument("--profile", default="", help="a Snakemake profile, for a cluster")
+    parser.add_argument(
+        "--parts",
+        default="",
+        help="most jobs that the inversions of a section are cut into (0; with a profile 16)",
+    )
     arguments, more = parser.parse_known_args()
 
     os.chdir(ROOT)
     check(arguments.scale, arguments.override, arguments.only.split())
+    parts = arguments.parts or ("16" if arguments.profile else "0")
+    if not parts.isdecimal():
+        sys.exit(f"parts={parts!r} must be a whole number >= 0")
+    slurm, executor = None, cluster.executor_of(arguments.profile) if arguments.profile else "local"
+    cluster.check_plugin(executor)
+    if executor == "slurm" and not {"-n", "--dry-run", "--dryrun"} & set(more):
+        slurm = cluster.Slurm(ROOT)
+        more += slurm.options()
     targets = [f"data/runs/{arguments.scale}/{name}.nc" for name in arguments.only.split()]
     snakemake = [sys.executable, "-m", "snakemake"]
     where = ["--profile", arguments.profile] if arguments.profile else ["--cores", cores(arguments)]
-    config = ["--config", f"scale={arguments.scale}", f"override={arguments.override}"]
+    config = [f"scale={arguments.scale}", f"override={arguments.override}", f"parts={parts}"]
+    config = ["--config", *config]
 
     # Never closed: the Snakemake that this process becomes inherits it.
     makes = locks.hold(locks.MAKE, waiting="another make is at work here; waiting for it ...")
+    if slurm and makes is not None:
+        slurm.cancel_leftovers()
     jobs = locks.hold(
         locks.JOBS,
         waiting="a job of an earlier run is still at work; waiting for it ...",

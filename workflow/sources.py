@@ -1,5 +1,7 @@
 """Which files of the project a result or the book is made from. Paths are relative to its root."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -28,6 +30,11 @@ def book() -> list[str]:
 
 def existing(*paths: str) -> list[str]:
     return [path for path in paths if Path(path).is_file()]
+
+
+def names(paths: Iterable[str]) -> str:
+    """Return a short text that differs for another set of files, whatever they hold."""
+    return hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()[:12]
 
 
 def _python() -> list[str]:

@@ -2,6 +2,7 @@
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.pretraining_dataset import IMAGENET, PretrainingDataset
+from papers.section import Inverted
 
 
 class Accuracy(PretrainingDataset):
@@ -26,3 +27,7 @@ class Accuracy(PretrainingDataset):
         return super().runs() | {
             f"{dataset} from {start}": self.finetuning_run(dataset) for dataset in others
         }
+
+    def to_invert(self) -> list[Inverted]:
+        """Return none: this section reads the comparisons of `PretrainingDataset`."""
+        return []

@@ -1,5 +1,6 @@
 """The parameters and training runs that all sections of paper A (Merlin et al. 2023) share."""
 
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from invlib.names import OPTIMIZERS, RECIPES, TASKS
 from invlib.training.run import TrainingRun
 from papers.parameters import Names, Natural, Positive, PositiveFloat, Several, one_of
 from papers.pretrained import Pretrained
+from papers.section import Inverted
 
 
 class MerlinSection(Pretrained):
@@ -67,3 +69,22 @@ class MerlinSection(Pretrained):
             seed=self.train_seed,
         )
         return TrainingRun(**usual | other)
+
+    def inverted_at(
+        self,
+        runs: Iterable[TrainingRun],
+        epochs: Callable[[int], Iterable[int]] = lambda last: [last],
+    ) -> list[Inverted]:
+        """Return the inversions of the starts of `runs`, and of each after `epochs` (of the last).
+
+        A start that several trainings on one data set share is inverted once.
+        """
+        if not self.cache:
+            return []
+        starts = {}
+        for run in runs:
+            start = run.parent.id if run.parent else run.weights or run.id
+            starts.setdefault((start, run.dataset), run)
+        models = [(run, 0) for run in starts.values()]
+        models += [(run, epoch) for run in runs for epoch in epochs(run.epochs) if epoch > 0]
+        return [Inverted(run, epoch, seed) for run, epoch in models for seed in self.seeds]

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from invlib.names import RECIPES, choices
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.parameters import Recipes, split
+from papers.section import Inverted
 
 
 def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,3 +33,7 @@ class CompressionExpansion(FinetuningTask):
     flow_recipes: Annotated[Recipes, AfterValidator(_ours)] = Field(
         ("ngd:20",), description="recipes that the matrix is drawn under besides"
     )
+
+    def to_invert(self) -> list[Inverted]:
+        """Return none: those of the usual recipe are among `FinetuningTask`'s, others are few."""
+        return []

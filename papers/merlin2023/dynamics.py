@@ -5,6 +5,7 @@ from pydantic import Field
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Positive
+from papers.section import Inverted
 
 
 class Dynamics(MerlinSection):
@@ -27,3 +28,11 @@ class Dynamics(MerlinSection):
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tuning to each data set, with the weights of every epoch."""
         return {dataset: self.finetuning_run(dataset) for dataset in self.datasets}
+
+    def epochs(self, last: int) -> list[int]:
+        """Return the epochs that are looked at, of a training with so many."""
+        return [*range(0, last, self.every), last]
+
+    def to_invert(self) -> list[Inverted]:
+        """Return those of the start, and of each epoch that is looked at."""
+        return self.inverted_at(self.runs().values(), self.epochs)

@@ -2,6 +2,7 @@
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
+from papers.section import Inverted
 
 
 class FinetuningTask(MerlinSection):
@@ -21,7 +22,14 @@ class FinetuningTask(MerlinSection):
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, where there is one, and a fine-tuning for each pair."""
-        return self.pretraining_by_name() | {
+        return self.pretraining_by_name() | self._finetunings()
+
+    def to_invert(self) -> list[Inverted]:
+        """Return those of the pretrained model on each data set, and of each fine-tuned one."""
+        return self.inverted_at(self._finetunings().values())
+
+    def _finetunings(self) -> dict[str, TrainingRun]:
+        return {
             f"{dataset}: {task}": self.finetuning_run(dataset, task)
             for dataset in self.datasets
             for task in self.tasks

@@ -6,6 +6,7 @@ from invlib.names import choices
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Names, Natural, Positive
+from papers.section import Inverted
 
 NONE = "none"  # no pretraining: a random start
 IMAGENET = "imagenet"  # the model of `weights`
@@ -77,3 +78,7 @@ class PretrainingDataset(MerlinSection):
             for target in self.targets
             for start in self.starts(target)
         }
+
+    def to_invert(self) -> list[Inverted]:
+        """Return those of each start and of each trained model."""
+        return self.inverted_at(self.runs().values())

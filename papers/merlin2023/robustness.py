@@ -8,6 +8,7 @@ from invlib.names import AUGMENTATIONS, OPTIMIZERS
 from invlib.training.run import TrainingRun
 from papers.merlin2023.dynamics import Dynamics
 from papers.parameters import Name, Positive, Several
+from papers.section import Inverted
 
 
 def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -66,3 +67,7 @@ class Robustness(Dynamics):
                 augmentation=augmentation[0] if augmentation else self.augmentation,
             )
         return runs
+
+    def to_invert(self) -> list[Inverted]:
+        """Return those of the one start, because forgetting needs no others."""
+        return [] if self.own_trainings else self.inverted_at(self.runs().values(), lambda _: [])

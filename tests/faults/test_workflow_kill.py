@@ -136,6 +136,12 @@ def test_nothing_is_done_twice_and_what_changed_is_done_again(recovered, tmp_pat
         assert planned(recovered) == {"section"}, name
         path.write_text(text)
         os.utime(path, times)
+    added = recovered / "papers" / "added.py"  # older than the results, and nevertheless new
+    added.touch()
+    os.utime(added, (0, 0))
+    assert planned(recovered) == {"section"}
+    added.unlink()
+    assert planned(recovered, "--parts", "4") == set()
     (tmp_path / "over.yaml").write_text("seeds: [4]")
     assert planned(recovered, "--override", str(tmp_path / "over.yaml")) == {"section"}
     (tmp_path / "over.yaml").write_text("epochs: 1")

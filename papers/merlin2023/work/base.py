@@ -1,14 +1,17 @@
 """What computing all sections of paper A needs: the pretrained model, comparisons with it."""
 
+from collections.abc import Iterable
+
 import xarray as xr
 
 from invlib import compare, load_images, load_model, train
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
 from papers.merlin2023.base import MerlinSection
+from papers.section import Inverted
 from papers.work import best_device
 
-__all__ = ["compare_finetuned", "pretrained_model"]
+__all__ = ["compare_finetuned", "fill_cache", "pretrained_model"]
 
 
 def pretrained_model(section: MerlinSection) -> StagedModel:
@@ -49,3 +52,11 @@ def compare_finetuned(
     log = trained.log.isel(epoch=epoch, drop=True)
     names = [name for name in ("test_loss", "test_accuracy") if name in log]
     return ds.assign({name: log[name] for name in names})
+
+
+def fill_cache(section: MerlinSection, wanted: Iterable[Inverted]) -> None:
+    """Invert what is `wanted` just as the section's comparisons will, so that they find it."""
+    for run, epoch, seed in wanted:
+        trained = train(run, root=section.training_root)
+        model = trained.model(epoch)
+        compare_finetuned(section, model, trained, epoch, seeds=[seed], inverted=["pt"], examples=0)

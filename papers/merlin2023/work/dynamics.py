@@ -41,7 +41,7 @@ def trajectory(
     tests = load_images(trained.run.dataset, "test")
     sets = corrupted_sets(tests, n=section.corrupted_n, severities=range(6))
     parts = {}
-    epochs = [e for e in trained.epochs if e % section.every == 0 or e == trained.epochs[-1]]
+    epochs = section.epochs(trained.run.epochs)
     for epoch in tqdm(epochs, desc="epochs", leave=False, disable=None):
         ds = compare_finetuned(section, pretrained, trained, epoch, inverted=inverted, examples=0)
         accuracy = _accuracies(trained.model(epoch).to(pretrained.device), sets)
