@@ -17,7 +17,7 @@ import xarray as xr
 from torch import Tensor
 
 from invlib.comparison.pairs import Layers, Pair
-from invlib.comparison.representations import fitted
+from invlib.comparison.representations import fitted, layer_norms
 from invlib.data.images import ImageSet, stratified
 from invlib.data.pools import Items, as_pool
 from invlib.inversion.cache import cached_invert
@@ -213,6 +213,7 @@ def compare(
                     m: grams[m] if images[m].shape == x.shape else pair.grams(m, x)[0]
                     for m, x in dict.fromkeys(models, images[short]).items()
                 }
+                norms = layer_norms(models[short], images[short], pair.layers[short], tokens=tokens)
                 by_layers = []
                 for some in together[short]:
                     target = bar.n + iterations
@@ -226,8 +227,9 @@ def compare(
                     bar.refresh()
                     part = _with_inversion(pair, short, inversion, here, jackknife)
                     part |= _inverted(short, inversion, pretrained.img_size, shown, tolerance)
-                    own = here[short][[pair.layers[short].index(layer) for layer in some]]
-                    part[f"inversion_loss_centred_{short}"] = _centred(inversion, own)
+                    own = [pair.layers[short].index(layer) for layer in some]
+                    apart = norms[own], here[short][own]
+                    part[f"inversion_loss_centred_{short}"] = _centred(inversion, *apart)
                     by_layers.append(part)
                 parts |= _joined(by_layers)
             ds = pair.dataset(parts)
@@ -425,15 +427,18 @@ def _joined(parts: list[dict[str, tuple]]) -> dict[str, tuple]:
     return out
 
 
-def _centred(inversion: Inversion, grams: Tensor) -> tuple[tuple[str, ...], np.ndarray]:
+def _centred(
+    inversion: Inversion, norms: Tensor, grams: Tensor
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the distance left, relative to the root mean square distance of two images.
 
-    `grams` (ref_layer, n, n) are those of the images, of the model and layers that were inverted.
+    Of the model and layers that were inverted, `norms` (ref_layer, n) are the lengths of the
+    images' representations, and `grams` (ref_layer, n, n) their centred Grams.
     """
-    squares, n = grams.diagonal(dim1=-2, dim2=-1), grams.shape[-1]
-    others = (grams.sum((-2, -1)) - squares.sum(-1)) / (n * (n - 1))
-    apart = (2 * (squares.mean(-1) - others)).clamp_min(0).sqrt()  # (ref_layer,)
-    left = (inversion.best.to(grams) * squares.sqrt()).mean(-1) / apart
+    n = norms.shape[-1]
+    # of centred rows the mean square distance of two is 2 n / (n − 1) times their mean square
+    apart = (2 * grams.diagonal(dim1=-2, dim2=-1).sum(-1) / (n - 1)).sqrt()  # (ref_layer,)
+    left = (inversion.best.to(norms) * norms).mean(-1) / apart
     return ("snapshot", "ref_layer")[-left.ndim :], left.cpu().numpy()
 
 

@@ -12,7 +12,7 @@ from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import enter, represent
 
-__all__ = ["fitted", "layer_grams"]
+__all__ = ["fitted", "layer_grams", "layer_norms"]
 
 
 def fitted(images: Tensor, model: StagedModel | int) -> Tensor:
@@ -65,6 +65,24 @@ def layer_grams(
     grams, directions = _grams(model, images[None], layers, batch, tokens, k)
     _check_finite(model, grams, layers)
     return grams[0], directions
+
+
+def layer_norms(
+    model: StagedModel, images: Tensor, layers: list[int], *, tokens: str = "all"
+) -> Tensor:
+    """Return the length of every image's representation (n, 3, H, W) -> (L, n) float64.
+
+    Examples
+    --------
+    >>> from invlib import load_model
+    >>> layer_norms(load_model("vit_pico_patch8_32"), torch.rand(5, 3, 32, 32), [3, 1]).shape
+    torch.Size([2, 5])
+    """
+    images, wanted = enter(model, fitted(images, model)), sorted(layers)
+    with frozen(model):
+        walked = zip(wanted, model.walk(images, wanted, batch=64), strict=True)
+        norms = {k: represent(h, tokens).flatten(1).double().norm(dim=1) for k, h in walked}
+    return torch.stack([norms[layer] for layer in layers])
 
 
 def _grams(

@@ -43,6 +43,7 @@ def dataset(section: Convergence) -> xr.Dataset:
         }
         parts[recipe] = stack(by_task, "task", shared=True)
     ds = xr.concat(parts.values(), xr.Variable("recipe", list(parts)), join="outer")
+    ds = ds.sel(estimator=list(SIMILARITIES))  # the join has sorted them
     ds = ds.merge(_along_the_way(section, pretrained, pool), join="exact")
     baseline = _untrained(section, pretrained, pool)
     return ds.merge(baseline, join="exact", compat="no_conflicts")
