@@ -101,7 +101,7 @@ def stirred(net: nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
     for tensor in net.state_dict().values():
         if tensor.is_floating_point() and tensor.numel():
-            tensor.data += 0.02 * torch.rand(tensor.shape, generator=generator)
+            tensor.data += 0.02 * torch.rand(tensor.shape, generator=generator).mul(2).sub(1)
 
 
 @torch.no_grad()
