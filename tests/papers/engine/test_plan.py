@@ -78,9 +78,15 @@ def test_what_was_not_measured_has_no_number():
     assert "together" in plan_text(*of_scale("smoke"), 2)
 
 
-def test_the_page_shows_the_plan_of_the_paper_scale():
+def test_the_page_shows_what_is_known_of_the_paper_scale():
     page = (ROOT / "book" / "running.md").read_text(encoding="utf-8")
-    assert plan_text(*of_scale("paper"), 16) in page
+    sections, runs = of_scale("paper")
+    known = [row for row in plan(sections, runs.values(), 16) if row.hours is not None]
+    said = plan_text(sections, runs, 16).splitlines()
+    table = "\n".join([said[0], *(next(x for x in said if x.startswith(r.what)) for r in known)])
+    assert f"```text\n{table}\n```" in page
+    hours, gigabytes = (sum(getattr(row, what) for row in known) for what in ("hours", "gigabytes"))
+    assert f"together {hours:.0f} hours of a GPU and {gigabytes:.0f} GB" in page
 
 
 def test_a_dry_run_prints_it():
