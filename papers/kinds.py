@@ -126,13 +126,13 @@ _SNAPSHOT = "estimator snapshot layer"
 _KNOWN = {
     name: Field(dims, "float", long_name, low, high, nan="any")
     for name, dims, long_name, low, high in [
-        ("measured", f"{_BUILT} steps {_STIR}", "STIR, measured", -1, 1),
+        ("measured", f"{_BUILT} built_snapshot {_STIR}", "STIR, measured", -1, 1),
         ("truth", f"{_BUILT} {_STIR}", "STIR if the unseen part stays that of the start", -1, 1),
         ("truth_conditional", f"{_BUILT} {_STIR}",
          "STIR if noise is drawn given the part that is seen", -1, 1),
         ("truth_limit", f"{_BUILT} shared", "linear CKA, for infinitely many images", 0, 1),
-        ("distance", f"{_BUILT} steps built_layer seed", "relative distance left", 0, inf),
-        ("drift", f"{_BUILT} steps built_layer seed",
+        ("distance", f"{_BUILT} built_snapshot built_layer seed", "relative distance left", 0, inf),
+        ("drift", f"{_BUILT} built_snapshot built_layer seed",
          "distance of the unseen part from the start, relative to its spread", 0, inf),
         ("outside", _BUILT, "share of numbers of the true X′ outside [0, 1]", 0, 1),
         ("n_seen", "construction side", "numbers that the reference sees", 1, inf),
@@ -157,7 +157,6 @@ _COORDS = {
     "shared": Field("shared", "str", "what the target shares of the unseen part"),
     "n_images": Field("n_images", "int", "number of images compared", 2, increasing=True),
     "similarity": Field("similarity", "str", "similarity of Grams", values=SIMILARITIES),
-    "steps": Field("steps", "int", "gradient steps of the inversion", 1, increasing=True),
     "change": Field("change", "str", "what is changed in a picture"),
     "reference": Field(
         "reference", "str", "weights compared with", values=("initial", "pretrained")
@@ -174,6 +173,9 @@ _COORDS = {
     "when": Field("when", "str", "network before or after it", values=("before", "after")),
     "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
     "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
+    "built_snapshot": Field(
+        "built_snapshot", "int", "gradient steps of the inversion", 1, increasing=True
+    ),
     "shown_layer": Field("shown_layer", "int", "layer whose X′ is shown", 0, increasing=True),
     "claim": Field("claim", "str", "identifier of the claim"),
 }

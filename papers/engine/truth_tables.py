@@ -25,7 +25,7 @@ def errors(ds: xr.Dataset) -> xr.DataArray:
     return (ds["measured"] - ds["truth"]).assign_attrs(long_name="measured − true", units="1")
 
 
-def last_look(values: xr.DataArray, dim: str = "steps") -> xr.DataArray:
+def last_look(values: xr.DataArray, dim: str = "built_snapshot") -> xr.DataArray:
     """Return the values of the last snapshot that a recipe has."""
     last = values[dim].where(values.notnull()).max(dim)
     return values.where(values[dim] == last).max(dim)

@@ -57,7 +57,7 @@ def _built(section: KnownInvariances) -> xr.Dataset:
         construction=list(CONSTRUCTIONS),
         side=list(section.known_sizes),
         recipe=list(section.known_recipes),
-        steps=list(section.known_snapshots),
+        built_snapshot=list(section.known_snapshots),
         built_layer=list(BUILT_LAYERS),
         shared=list(PAIRS),
         n_images=list(section.known_n),
@@ -67,12 +67,12 @@ def _built(section: KnownInvariances) -> xr.Dataset:
     where = "construction side recipe"
     stir = "built_layer shared n_images seed similarity"
     dims = {
-        "measured": f"{where} steps {stir}",
+        "measured": f"{where} built_snapshot {stir}",
         "truth": f"{where} {stir}",
         "truth_conditional": f"{where} {stir}",
         "truth_limit": f"{where} shared",
-        "distance": f"{where} steps built_layer seed",
-        "drift": f"{where} steps built_layer seed",
+        "distance": f"{where} built_snapshot built_layer seed",
+        "drift": f"{where} built_snapshot built_layer seed",
         "outside": where,
         "n_seen": "construction side",
     }
@@ -122,7 +122,7 @@ def _one_draw(
         snapshots=looks,
         seed=seed,
     )
-    here, reached = cell | {"seed": seed}, cell | {"seed": seed, "steps": looks}
+    here, reached = cell | {"seed": seed}, cell | {"seed": seed, "built_snapshot": looks}
     out["distance"].loc[reached] = found.best.mean(-1).cpu().numpy()
     out["drift"].loc[reached] = _drift(found.images.cpu(), start, seen)
     sets = torch.stack([images, *truths.values()]).to(device)
@@ -133,7 +133,9 @@ def _one_draw(
         for name, grams in zip(truths, true, strict=True):
             out[name].loc[here | {"shared": shared}] = _of_first(section.known_n, own, grams)
         inverted = layer_grams(target, found.images.flatten(0, 1), [0, 1])[0]
-        inverted = inverted.unflatten(0, (len(looks), 2))[:, [0, 1], [0, 1]]  # (steps, layer, n, n)
+        inverted = inverted.unflatten(0, (len(looks), 2))[
+            :, [0, 1], [0, 1]
+        ]  # (snapshot, layer, n, n)
         values = _of_first(section.known_n, own, inverted)
         out["measured"].loc[reached | {"shared": shared}] = values
 

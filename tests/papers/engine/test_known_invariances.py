@@ -135,10 +135,12 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     ds = open_results(one.output)
     truth = ds["truth"].sel(shared=["all", "more"], similarity=["biased", "debiased", "trimmed"])
     np.testing.assert_allclose(truth.sel(built_layer="linear"), 1, atol=1e-4)
-    assert ds["measured"].sel(steps=5).isnull().all()  # beyond the recipes' own steps
-    assert ds["measured"].sel(steps=[1, 2]).notnull().all()
-    np.testing.assert_array_equal(tables.last_look(ds["distance"]), ds["distance"].sel(steps=2))
-    assert (ds["drift"].sel(recipe="ngd:2", steps=2) < 0.5).all()
+    assert ds["measured"].sel(built_snapshot=5).isnull().all()  # beyond the recipes' own steps
+    assert ds["measured"].sel(built_snapshot=[1, 2]).notnull().all()
+    np.testing.assert_array_equal(
+        tables.last_look(ds["distance"]), ds["distance"].sel(built_snapshot=2)
+    )
+    assert (ds["drift"].sel(recipe="ngd:2", built_snapshot=2) < 0.5).all()
     assert ds["forgetting"].sizes == {
         "pretraining": 2, "dataset": 2, "train_seed": 1, "estimator": 2, "snapshot": 2, "layer": 2,
     }  # fmt: skip
