@@ -55,8 +55,8 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
                         face = colour if layer == "linear" else "none"
                         look = dict(color=colour, markerfacecolor=face, markersize=3.5, alpha=0.7)
                         ax.plot(*(one.values.ravel() for one in both), "o", **look)
-        for ax in axes[-1]:
-            ax.set_xlabel(x.attrs.get("long_name", ""), fontsize="small")
+        # once, because the name is longer than a panel
+        axes[-1][len(shared) // 2].set_xlabel(x.attrs.get("long_name", ""))
         looks = {rule: dict(color=colour_of(i), marker="o", ls="") for i, rule in enumerate(rules)}
         empty = dict(color="0.4", marker="o", ls="", markerfacecolor="none")
         legend(fig, looks | {"bent layer (empty)": empty}, 5)
