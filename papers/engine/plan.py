@@ -34,7 +34,7 @@ def training_flop(*, depth: int, width: int, patch: int, img_size: int) -> float
     Examples
     --------
     >>> training_flop(depth=12, width=768, patch=32, img_size=224) / 1e9
-    26.220755968
+    26.219298816
     """
     embed, products, attention = _forward(width, patch, img_size)
     return 3 * depth * (products + attention) + 2 * embed  # pixels need no gradient

@@ -6,6 +6,7 @@ from math import ceil
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pandas.io.formats.style import Styler
 
 from invlib import compare, forgetting, invert, learning, load_images, load_model, train
 from invlib.comparison.stacking import stack
@@ -153,6 +154,28 @@ def measures(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(out)
 
 
+def by_steps(ds: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
+    """Return the panels of the first figure: debiased, of the first recipe and one task."""
+    one = measures(ds.isel(recipe=0)).sel(estimator="debiased", task=task)
+    names = ["learning", "forgetting", "distance left, pretrained", "self term, pretrained"]
+    return {name: one[name] for name in names}
+
+
+def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
+    """Return debiased STIR by layer at the end of the first recipe, (which, layer).
+
+    Of the fine-tuned models and of the pretrained one, given what the pretrained one cannot tell
+    apart; and of the pretrained one given what an untrained one cannot.
+    """
+    main = ds.isel(recipe=0, seed=0, snapshot=-1).sel(estimator="debiased")
+    kept = diagonal(main, "stir_ft_pt")
+    parts = {f"fine-tuned: {task}": kept.sel(task=task) for task in ds["task"].values}
+    parts["pretrained itself"] = diagonal(main, "stir_pt_pt")
+    parts["pretrained, of an untrained one"] = ds["stir_pt_untrained"].sel(estimator="debiased")
+    bare = [part.reset_coords(drop=True) for part in parts.values()]
+    return xr.concat(bare, xr.Variable("which", list(parts)), join="exact")
+
+
 def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
     """Return the least distance, to a twentieth, that a recipe reaches at every layer and model.
 
@@ -236,6 +259,12 @@ def findings(
         lambda row: (row > by_id[row.name].threshold) == by_id[row.name].above, axis=1
     ).where(table.notna())
     return table, holds
+
+
+def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
+    """Return the numbers of `findings` for a page, bold where the claim's condition holds."""
+    marks = holds.map(lambda yes: "font-weight: bold" if yes is True else "color: #8a8a8a")
+    return numbers.style.apply(lambda _: marks, axis=None).format(precision=2, na_rep="")
 
 
 def extrapolations(ds: xr.Dataset) -> pd.DataFrame:

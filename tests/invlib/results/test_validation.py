@@ -173,7 +173,8 @@ WRONG = {
     ),
     "unknown estimator": (
         lambda ds: ds.assign_coords(estimator=["biased", "unbiased"]),
-        "estimator='unbiased' is not one of 'biased', 'debiased'; did you mean",
+        "estimator='unbiased' is not one of 'biased', 'debiased', 'procrustes', 'mutual_knn', "
+        "'trimmed'; did you mean",
     ),
     "repeated seed": (
         lambda ds: ds.assign_coords(seed=[3, 3]),

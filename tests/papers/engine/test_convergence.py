@@ -7,9 +7,12 @@ import xarray as xr
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.engine.work.convergence import (
+    beside_untrained,
+    by_steps,
     common_distance,
     extrapolations,
     findings,
+    marked,
     measures,
     one_curve,
     readings,
@@ -106,6 +109,8 @@ def test_findings_are_the_numbers_of_claims():
     similar = holds.loc["A-4.1-similarity-is-not-invariance"].dropna()
     assert not similar.any()  # learning is of the size of CKA divergence
     assert any(id.startswith("A-4.3-") for id in numbers.index)
+    shown = marked(numbers, holds).to_html()
+    assert shown.count("font-weight: bold") >= 1 and "nan" not in shown
 
 
 def test_what_is_linear_in_distance_is_extrapolated_exactly():
@@ -142,4 +147,6 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
     assert reached.sel(recipe="anytime:4").all()
     fast = reached.sel(recipe="fast:2:images")
     assert fast.sel(seed=0).values.tolist() == [True, True, False] and not fast.sel(seed=1).any()
+    assert not beside_untrained(ds).isnull().any() and beside_untrained(ds).sizes["which"] == 4
+    assert set(by_steps(ds, "classification")["forgetting"].dims) == {"snapshot", "seed", "layer"}
     assert ds.way_images.sizes["snapshot"] == 3 and "task" not in ds.stir_pt_pt.dims
