@@ -24,17 +24,17 @@ class Convergence(MerlinSection):
     name = "convergence"
 
     convergence: Recipes = Field(
-        ("lbfgs:80", "anytime:80", "ngd:80", "lbfgs:80:images"),
+        ("lbfgs:40", "anytime:40", "lbfgs:40:images"),
         description="rule:steps[:start]",
     )
     convergence_snapshots: Annotated[tuple[Positive, ...], *Several] = Field(
-        (10, 20, 40, 80),
+        (5, 10, 20, 40),
         description="steps, among them those of each recipe",
         validate_default=True,
     )
-    convergence_n: Positive = Field(12, description="images per seed")
+    convergence_n: Positive = Field(8, description="images per seed")
     convergence_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
-        None, description="None: all layers"
+        (0, 4, 8, 12), description="None: all layers"
     )
     convergence_seeds: Annotated[tuple[Natural, ...], *Several] = Field(
         (0,), description="of the first recipe; the others have the first of them"
