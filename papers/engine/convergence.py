@@ -24,23 +24,23 @@ class Convergence(MerlinSection):
     name = "convergence"
 
     convergence: Recipes = Field(
-        ("lbfgs:40", "anytime:40", "lbfgs:40:images"),
+        ("lbfgs:20", "anytime:20"),
         description="rule:steps[:start]",
     )
     convergence_snapshots: Annotated[tuple[Positive, ...], *Several] = Field(
-        (5, 10, 20, 40),
+        (5, 10, 20),
         description="steps, among them those of each recipe",
         validate_default=True,
     )
     convergence_n: Positive = Field(8, description="images per seed")
     convergence_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
-        (0, 4, 8, 12), description="None: all layers"
+        (0, 6, 12), description="None: all layers"
     )
     convergence_seeds: Annotated[tuple[Natural, ...], *Several] = Field(
         (0,), description="of the first recipe; the others have the first of them"
     )
     convergence_shown: Annotated[tuple[Natural, ...], *Several] = Field(
-        (0, 4, 8, 12), description="layers whose X′ are shown along the way"
+        (0, 6, 12), description="layers whose X′ are shown along the way"
     )
 
     @field_validator("convergence_snapshots")
