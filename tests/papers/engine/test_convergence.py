@@ -139,7 +139,8 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
         dict(scale="smoke", weights=None, model="vit_pico_patch8_32", pretraining_n=32,
              pretraining_epochs=0, finetuning_n=32, finetuning_test_n=16, finetuning_epochs=0,
              convergence=["anytime:4", "fast:2:images"], convergence_snapshots=[1, 2, 4],
-             convergence_n=6, convergence_layers=None, convergence_seeds=[0, 1], convergence_shown=[0, 3], cache=False)
+             convergence_n=6, convergence_layers=None, convergence_seeds=[0, 1],
+             convergence_shown=[0, 3], cache=False)
     )  # fmt: skip
     ds = section.dataset()
     assert open_results(section.output).identical(ds)
