@@ -15,23 +15,12 @@ from pathlib import Path
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import nbformat
-import papermill
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
+from kernel import run_notebook
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
 
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
-
-
-class ThisPython(AsyncKernelManager):
-    """Starts the kernel of this very Python, whatever kernels JUPYTER_PATH and the home have."""
-
-    @default("kernel_spec_manager")
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[])  # then "python3" is ipykernel's own, from here
 
 
 def main() -> int:
@@ -57,16 +46,10 @@ def main() -> int:
     print(f"{section.notebook} at scale {section.scale} ...", flush=True)
     start = time.time()
     try:
-        papermill.execute_notebook(
-            os.fspath(section.notebook),
-            os.fspath(running),
-            parameters=parameters,
-            kernel_name="python3",
-            kernel_manager_class=ThisPython,
-            progress_bar=False,
-            log_output=False,
-            # not that its sockets are unencrypted, which stay on this machine
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        run_notebook(
+            section.notebook,
+            running,
+            parameters,
             autosave_cell_every=30,  # so that a killed one leaves something to look at
         )
         problem = None

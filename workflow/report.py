@@ -13,11 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-# before Jupyter is imported: this environment's kernel, not one of the same name at home
-os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-
 import nbformat
-import papermill
+from kernel import run_notebook
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
@@ -66,15 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         executed = Path(folder, "your_models.ipynb")
         try:
-            papermill.execute_notebook(
-                os.fspath(section.notebook),
-                os.fspath(executed),
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
+            run_notebook(
+                section.notebook,
+                executed,
+                parameters,
                 stderr_file=sys.stderr,  # how far the comparison is
-                extra_arguments=["--IPKernelApp.log_level=ERROR"],
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             said = getattr(error, "evalue", "the kernel died; most often for want of memory")

@@ -219,6 +219,13 @@ def test_the_workflow_runs_notebooks_in_its_own_python(project, other_python):
     assert cell.outputs[0].text.strip() == sys.executable
 
 
+def test_notebooks_are_started_in_one_place():
+    """So that the report, too, runs in this Python."""
+    files = (ROOT / "workflow").glob("*.py")
+    starting = [file.name for file in files if "execute_notebook" in file.read_text()]
+    assert starting == ["kernel.py"]
+
+
 def test_a_kernel_of_another_python_stops_before_any_work(project, other_python):
     path = ROOT / "notebooks" / "finetuning_task.ipynb"
     done = papermill(project, path, "-p", "scale", "elsewhere", **other_python)
