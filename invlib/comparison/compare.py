@@ -169,6 +169,8 @@ def compare(
             f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
             f"{len(pool)} in the pool"
         )
+    if "trimmed" in pair.estimators and n < 5:
+        raise ValueError(f"n={n} images; similarities='trimmed' leaves a tenth out and needs 5")
     subspace_k = min(10, n - 1) if subspace_k is None else subspace_k
     if not 1 <= subspace_k < n:
         raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to n - 1, with n={n} images")

@@ -32,7 +32,7 @@ class Convergence(MerlinSection):
         description="steps, among them those of each recipe",
         validate_default=True,
     )
-    convergence_n: Positive = Field(8, description="images per seed")
+    convergence_n: Annotated[int, Field(ge=5)] = Field(8, description="images per seed")
     convergence_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
         (0, 6, 12), description="None: all layers"
     )

@@ -406,7 +406,7 @@ def test_what_holds_images_serves_as_a_pool(models, pool):
         np.testing.assert_allclose(ds.cka_ft_pt, expected.cka_ft_pt, atol=1e-4)
 
 
-def test_other_similarities_join_the_estimators(models, pool):
+def test_other_similarities_join_the_estimators(models, pool, monkeypatch):
     pt, ft = models
     options = dict(n=12, seeds=[0], iterations=3, snapshots=[1, 3], cache=False, subspace_k=3)
     ds = compare(pt, ft, pool, similarities=["procrustes", "trimmed"], **options)
@@ -422,6 +422,9 @@ def test_other_similarities_join_the_estimators(models, pool):
     assert float(found) == pytest.approx(float(expected))
     with pytest.raises(ValueError, match="similarities='procrustse'.*did you mean 'procrustes'"):
         compare(pt, ft, pool, similarities=["procrustse"], **options)
+    monkeypatch.setattr("invlib.comparison.compare.cached_invert", None)  # calling it would fail
+    with pytest.raises(ValueError, match="n=4 images; similarities='trimmed' .* needs 5"):
+        compare(pt, ft, pool, similarities=["trimmed"], **options | dict(n=4))
     with pytest.raises(ValueError, match="similarities=.*need the Grams of all images"):
         compare(pt, ft, pool, n=12, stir=False, minibatch=6, similarities=["trimmed"], subspace_k=3)
 
