@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.special import stdtrit
 from scipy.stats import rankdata
 
 from invlib.data.embedded.shapes import CHANGES
 from invlib.names import ESTIMATORS
+from papers.claims.statistics import interval_over_trainings
 from papers.engine.known_invariances import COLOUR, DATA_SETS, FORM, MARGIN
 from papers.parameters import split
 
 __all__ = [
-    "built_says", "by_layer", "by_number", "contrast", "corrected", "error_table", "errors",
-    "followed", "given_depth", "last_look", "mean_and_half", "relations", "similarity_table",
-    "spearman", "trained_says", "training_rows", "truths_say", "verdict",
+    "answer", "built_says", "by_layer", "by_number", "contrast", "corrected", "error_table",
+    "errors", "followed", "given_depth", "last_look", "mean_and_half", "relations",
+    "similarity_table", "spearman", "trained_says", "training_rows", "truths_say",
 ]  # fmt: skip
 
 
@@ -85,10 +85,8 @@ def corrected(values: xr.DataArray) -> xr.DataArray:
     return xr.concat(parts, "pretraining")
 
 
-def mean_and_half(
-    values: xr.DataArray, dim: str = "train_seed"
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the mean over trainings and half its 95 % interval (Student's t); NaN for one of them.
+def mean_and_half(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean over trainings and half its 95 % interval; NaN for one of them.
 
     Examples
     --------
@@ -96,18 +94,16 @@ def mean_and_half(
     >>> float(mean), round(float(half), 2)
     (2.0, 2.48)
     """
-    n, mean = values.sizes[dim], values.mean(dim)
-    if n < 2:
-        return mean, mean * np.nan
-    return mean, values.std(dim, ddof=1) * (stdtrit(n - 1, 0.975) / n**0.5)
+    found = interval_over_trainings(values)
+    return found["mean"], found["high"] - found["mean"]
 
 
-def verdict(mean: float, half: float) -> str:
+def answer(mean: float, half: float) -> str:
     """Return "yes" or "no" if the interval is all above or all below 0, else "cannot tell".
 
     Examples
     --------
-    >>> verdict(0.5, 0.2), verdict(-0.5, 0.2), verdict(0.1, 0.2), verdict(0.5, np.nan)
+    >>> answer(0.5, 0.2), answer(-0.5, 0.2), answer(0.1, 0.2), answer(0.5, np.nan)
     ('yes', 'no', 'cannot tell', 'cannot tell')
     """
     if mean - half > 0:
@@ -172,7 +168,7 @@ def relations(ds: xr.Dataset, snapshot: int = -1) -> pd.DataFrame:
             for title, r in (ways | {"Spearman": spearman(x, y)}).items():
                 mean, half = map(float, mean_and_half(r))
                 row[title] = f"{mean:.2f} ± {half:.2f}"
-            rows[f"{name}, first {first}", change] = row | {"follows": verdict(mean, half)}
+            rows[f"{name}, first {first}", change] = row | {"follows": answer(mean, half)}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis(["measure", "movement under a change of"])
 
@@ -202,7 +198,7 @@ def _pairs(values: xr.DataArray) -> list[tuple[float, float]]:
 def _where(values: xr.DataArray) -> str:
     """Return in which layers `values` are above 0 for certain, in words."""
     layers = zip(values["layer"].values, _pairs(values), strict=True)
-    sure = [str(layer) for layer, (m, h) in layers if verdict(m, h) == "yes"]
+    sure = [str(layer) for layer, (m, h) in layers if answer(m, h) == "yes"]
     return f"in layers {', '.join(sure)}" if sure else "in no layer for certain"
 
 
@@ -329,6 +325,9 @@ def trained_says(ds: xr.Dataset) -> str:
         colour = movement.sel(change="colour", drop=True)
         mean, half = map(float, mean_and_half(spearman(colour, values)))
         fixed, around = map(float, mean_and_half(given_depth(colour, values)))
+        follows = answer(mean, half).capitalize()
+        if follows == "Yes" and answer(fixed, around) != "yes":
+            follows += ", but not for certain beyond what depth explains"
         others = [
             f"{float(spearman(movement.sel(change=c, drop=True), values).mean()):.2f} ({c})"
             for c in CHANGES
@@ -338,10 +337,10 @@ def trained_says(ds: xr.Dataset) -> str:
             f"- First `{first}`: colour moves pictures {'more' if first == FORM else 'less'} than "
             f"after the placebo {_where(colour)}, and {name} exceeds that of the placebo "
             f"{_where(values)}. Does one follow the other over layers? "
-            f"**{verdict(mean, half).capitalize()}**: the rank correlation is {mean:.2f} ± "
+            f"**{follows}**: the rank correlation is {mean:.2f} ± "
             f"{half:.2f} ({n} training{'s' if n > 1 else ': no interval'}). With other changes it "
             f"is {', '.join(others)}. With depth held fixed, the correlation is {fixed:.2f} ± "
-            f"{around:.2f}: {verdict(fixed, around)}."
+            f"{around:.2f}: {answer(fixed, around)}."
         )
     if (both := contrast(ds)) is not None:
         parts = {name: both.sel(measure=name, drop=True) for name in ("forgetting", "learning")}

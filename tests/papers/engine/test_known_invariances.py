@@ -119,6 +119,17 @@ def test_depth_alone_is_no_relation_and_directions_are_compared():
     assert tables.contrast(ds.isel(pretraining=[0])) is None
 
 
+def test_what_depth_explains_is_no_plain_yes():
+    """Both grow with depth where colour starts to matter, and have nothing else in common."""
+    ds, rng = planted(follows=False), np.random.default_rng(1)
+    grows = ds["layer"] * (ds["dataset"] == COLOUR)
+    forgetting = ds["forgetting"] + grows + rng.normal(size=ds["forgetting"].shape)
+    said = tables.trained_says(
+        ds.assign(forgetting=forgetting, moved_after=ds["moved_after"] + grows)
+    )
+    assert "**Yes, but not for certain beyond what depth explains**" in said
+
+
 def test_one_training_has_no_interval():
     ds = planted(follows=True).isel(train_seed=[0])
     assert set(tables.relations(ds)["follows"]) == {"cannot tell"}
