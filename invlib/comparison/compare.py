@@ -63,6 +63,7 @@ def compare(
     init: str = "noise",
     snapshots: Iterable[int] | None = None,
     tolerance: float | None = None,
+    against: float | None = None,
     similarities: Iterable[str] = (),
     subspace_k: int | None = None,
     minibatch: int | None = None,
@@ -106,6 +107,10 @@ def compare(
         ``snapshot``. Layers are then inverted one after the other, so that few images are held.
     tolerance
         A relative distance at which an image is left alone, as in `invert`.
+    against
+        A weight in (−1, 1): X′ of each model is also driven from what the *other* makes of X, or
+        for a negative weight drawn to it, as in `invert`. What STIR of the other one is then says
+        how far it depends on which X′ is found. For equal networks.
     similarities
         Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
         `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
@@ -190,8 +195,10 @@ def compare(
     snapshots = None if snapshots is None else tuple(snapshots)
     looks = dict(snapshots=snapshots, tolerance=tolerance)
     recipe |= {name: value for name, value in looks.items() if value is not None}
+    check_recipe(**recipe, weight=against, chunk=chunk)
+    if against is not None and not pair.alike:
+        raise ValueError(f"against={against!r} is for equal networks, layer by layer")
     recipe |= {} if tokens == "all" else dict(tokens=tokens)
-    check_recipe(**{k: v for k, v in recipe.items() if k != "tokens"}, chunk=chunk)
     find = partial(cached_invert, cache=cache, chunk=chunk, **recipe)
     together = {  # the layers that are inverted in one go
         short: [[layer] for layer in own] if snapshots else [own]
@@ -222,8 +229,10 @@ def compare(
                     what = f"{models[short].name} ({short}), layers {some[0]} to {some[-1]}"
                     bar.set_postfix_str("", refresh=False)
                     bar.set_description_str(f"seed {seed}, {what}")
+                    other = finetuned if short == "pt" else pretrained
+                    foe = {} if against is None else dict(against=(other, against))
                     inversion = find(
-                        models[short], images[short], layers=some, seed=seed, progress=bar
+                        models[short], images[short], layers=some, seed=seed, progress=bar, **foe
                     )
                     bar.update(target - bar.n)  # an inversion from the cache takes no steps
                     bar.refresh()
@@ -251,7 +260,8 @@ def compare(
         pool=getattr(pool, "name", "tensor"),
         **{f"notes_{short}": model.notes for short, model in models.items() if model.notes},
     )
-    parameters |= {} if minibatch is None else dict(minibatch=minibatch)
+    extra = dict(minibatch=minibatch, against=against)
+    parameters |= {name: value for name, value in extra.items() if value is not None}
     if not pair.alike or finetuned.img_size != pretrained.img_size:
         parameters |= dict(finetuned=finetuned.name, img_size_ft=finetuned.img_size)
     out.attrs = {"kind": "comparison"} | provenance(

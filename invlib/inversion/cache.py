@@ -80,6 +80,10 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     `chunk` and `progress`, which change nothing.
     """
     says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
+    models = [model]
+    if against := arguments.get("against"):
+        models.append(against[0])
+        says["against"] = [against[0].name, against[1]]
     says |= dict(
         engine=ENGINE,
         model=model.name,
@@ -96,12 +100,15 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
-    if isinstance(model.family, Wrapped):  # no name says what it computes, but its features do
+    # No name says what a wrapped module computes, but its features do.
+    wrapped = [each for each in models if isinstance(each.family, Wrapped)]
+    for each in wrapped:
         with torch.no_grad():
-            features = model.features(images[:1].to(model.device), says["layers"])
-        says |= dict(features=[_digest(h) for h in features])
+            features = each.features(images[:1].to(each.device), says["layers"])
+        says.setdefault("features", []).extend(_digest(h) for h in features)
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
-    for name, tensor in [*sorted(model.trunk().items()), ("images", images)]:
+    weights = [item for each in models for item in sorted(each.trunk().items())]
+    for name, tensor in [*weights, ("images", images)]:
         digest.update(name.encode())
         raw = tensor.detach().cpu().contiguous().flatten()
         digest.update(raw.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16

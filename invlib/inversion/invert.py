@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,11 +73,12 @@ def invert(
     init: str = "noise",
     snapshots: Iterable[int] | None = None,
     tolerance: float | None = None,
+    against: tuple[StagedModel, float] | None = None,
     seed: int = 0,
     chunk: int | None = None,
     progress: bool | tqdm | None = None,
 ) -> Inversion:
-    """Search, for each image and layer, for another image with the same representation.
+    r"""Search, for each image and layer, for another image with the same representation.
 
     Parameters
     ----------
@@ -108,6 +109,11 @@ def invert(
         so many iterations gives.
     tolerance
         A relative distance at which an image leaves the batch: easy layers then cost little.
+    against
+        A second model and a weight w in (−1, 1): controversial images (Golan et al. 2020; Nanda et
+        al. 2023). With the gradient g of the distance and h of the second model's distance at the
+        same layer, the rule gets :math:`g - w \lVert g\rVert h / \lVert h\rVert`. So the
+        distance still falls, and the second model is driven from X; for w < 0 it is drawn to X.
     chunk
         Images worked on at a time, all layers of each; default from the memory at hand. On a CPU
         results do not depend on it, but for one case: PyTorch computes the convolutions of a
@@ -150,11 +156,15 @@ def invert(
         init=init,
         snapshots=snapshots,
         tolerance=tolerance,
+        weight=None if against is None else against[1],
         chunk=chunk,
     )
     rule = checked(optimizer) if callable(optimizer) else OPTIMIZERS[optimizer]
     asked = check_tokens(model, layers, tokens)
     layers = sorted(asked)
+    if against is not None:
+        check_images(against[0], images)
+        check_tokens(against[0], layers, tokens)
     n, device = len(images), model.device
     starts = start_images(images, init, seed).to(images.dtype)
 
@@ -163,7 +173,7 @@ def invert(
     found = torch.empty(len(looks), len(layers), *images.shape, **like)
     best = torch.empty(len(looks), len(layers), n, **like)
     history = torch.zeros(iterations + 1, len(layers), **like)
-    with frozen(model):
+    with frozen(model), nullcontext() if against is None else frozen(against[0]):
         chunk = chunk or default_chunk(model, images, layers)
         parts = split_batches(torch.arange(n), chunk, least=min(2, n, chunk))
         options = dict(basis=model.patch_basis()) | ({} if step is None else dict(step=step))
@@ -175,8 +185,9 @@ def invert(
                 make = partial(rule, iterations=iterations, **options)
                 with _memory_named(f"chunk={chunk} images at {len(layers)} layers"):
                     seen, losses = _invert_chunk(
-                        model, x, start, layers, tokens, make, iterations, looks, tolerance, bar
-                    )
+                        model, x, start, layers, tokens, make, iterations, looks, tolerance,
+                        against, bar,
+                    )  # fmt: skip
                 for i, (best_x, distance) in enumerate(seen):
                     found[i][:, part], best[i][:, part] = best_x, distance
                 history += losses / n
@@ -223,15 +234,24 @@ class _Goal:
         )
 
 
-def _invert_chunk(model, images, start, layers, tokens, make, iterations, looks, tolerance, bar):
-    """Return (best iterates, distances) after each number of steps in `looks`, and all losses."""
-    c = len(images)
+def _goal(model, images, layers, tokens) -> _Goal:
+    """Return what `images` look like to `model` at `layers`."""
     with torch.no_grad():
         shown = model.features(enter(model, images), layers)
-    targets = [represent(h, tokens) for h in shown]  # (c, d_k) each
-    norms = torch.stack([t.norm(dim=1) for t in targets])  # (L, c)
-    check_norms(norms, layers, model)
-    goal = going = _Goal(layers, targets, list(norms), tokens)
+    targets = [represent(h, tokens) for h in shown]
+    norms = [target.norm(dim=1) for target in targets]
+    check_norms(torch.stack(norms), layers, model)
+    return _Goal(layers, targets, norms, tokens)
+
+
+def _invert_chunk(
+    model, images, start, layers, tokens, make, iterations, looks, tolerance, against, bar
+):
+    """Return (best iterates, distances) after each number of steps in `looks`, and all losses."""
+    c = len(images)
+    goal = going = _goal(model, images, layers, tokens)
+    foe, weight = against or (None, 0.0)
+    foes = foes_going = foe and _goal(foe, images, layers, tokens)
     x = start.repeat(len(layers), 1, 1, 1)  # (L·c, 3, H, W), sorted by layer
     update = make(x)
     best_x, best = x.clone(), x.new_full((len(x),), torch.inf)
@@ -241,8 +261,10 @@ def _invert_chunk(model, images, start, layers, tokens, make, iterations, looks,
         at = x if away is None else x[away]
         if t == 0:
             loss, grad = _first_gradient(model, start, goal)
+            grad = _driven(grad, foe and _first_gradient(foe, start, foes)[1], weight)
         elif t < iterations:
             loss, grad = _gradient(model, at, going)
+            grad = _driven(grad, foe and _gradient(foe, at, foes_going)[1], weight)
         else:
             with torch.no_grad():
                 loss, grad = _distances(model, at, going), None
@@ -264,7 +286,7 @@ def _invert_chunk(model, images, start, layers, tokens, make, iterations, looks,
             if not bool(now.any()):
                 break
             if not bool(now.all()) and (away is None or not torch.equal(now, away)):
-                away, going = now, goal.only(now)
+                away, going, foes_going = now, goal.only(now), foes and foes.only(now)
         if t < iterations:
             with outside_autocast(x.device):  # a precision is the network's, not the rule's
                 update(grad)  # x moves, and is projected to [0, 1], in place
@@ -293,6 +315,14 @@ def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
     leaf = x.detach().requires_grad_()
     loss = _distances(model, leaf, goal)
     return loss.detach(), _back(model, loss, leaf, torch.cat(goal.norms))
+
+
+def _driven(grad: Tensor, other: Tensor | None, weight: float) -> Tensor:
+    """Return gradients (R, 3, H, W) turned from where `other` gradients point, see `invert`."""
+    if other is None:
+        return grad
+    length, others = (g.flatten(1).norm(dim=1)[:, None, None, None] for g in (grad, other))
+    return grad - weight * length / (others + 1e-10) * other
 
 
 def _back(model, loss: Tensor, leaf: Tensor, norm: Tensor, **options) -> Tensor:
@@ -346,6 +376,7 @@ def check_recipe(
     init: str,
     snapshots: tuple[int, ...] | None = None,
     tolerance: float | None = None,
+    weight: float | None = None,
     chunk: int | None,
 ) -> None:
     """Raise ValueError or TypeError for arguments that `invert` cannot use."""
@@ -360,6 +391,8 @@ def check_recipe(
     for name, value in dict(step=step, tolerance=tolerance).items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name}={value!r} must be a positive number")
+    if weight is not None and not -1 < weight < 1:
+        raise ValueError(f"against={weight!r}: its weight must lie between -1 and 1")
     if snapshots is not None and (
         not snapshots
         or any(isinstance(s, bool) or not isinstance(s, int) for s in snapshots)

@@ -8,11 +8,14 @@ from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Natural, Positive, Recipes, Several, split
 
+Weight = Annotated[float, Field(gt=-1, lt=1)]
+
 
 class Convergence(MerlinSection):
     """STIR, learning and forgetting as functions of steps, and of the distance that is left.
 
-    The first recipe of `convergence` is run with all `seeds`, the others with the first seed.
+    The first recipe of `convergence` is run with all `seeds`, the others with the first seed. So
+    are the adversarial ones: the first rule and start, with each weight of `convergence_against`.
 
     Examples
     --------
@@ -42,6 +45,20 @@ class Convergence(MerlinSection):
     convergence_shown: Annotated[tuple[Natural, ...], *Several] = Field(
         (0, 6, 12), description="layers whose X′ are shown along the way"
     )
+
+    convergence_against: Annotated[tuple[Weight, ...], *Several] = Field(
+        (0.5, -0.5),
+        description="weights with which X′ is also driven from the other model’s X",
+    )
+    convergence_against_steps: Positive = Field(10, description="one of the snapshots")
+
+    @field_validator("convergence_against_steps")
+    @classmethod
+    def _seen(cls, steps: int, others: ValidationInfo) -> int:
+        looks = others.data.get("convergence_snapshots", (steps,))  # none: refused themselves
+        if steps not in looks:
+            raise ValueError(f"must be one of convergence_snapshots={list(looks)}")
+        return steps
 
     @field_validator("convergence_snapshots")
     @classmethod

@@ -37,17 +37,31 @@ def dataset(section: Convergence) -> xr.Dataset:
         for task in section.tasks
     }
     parts = {}
-    for i, recipe in enumerate(section.convergence):
+    for recipe, against in _recipes(section).items():
+        alone = bool(parts)
         by_task = {
-            task: _compared(section, recipe, pretrained, model, pool, alone=i > 0)
+            task: _compared(section, recipe, pretrained, model, pool, alone=alone, against=against)
             for task, model in finetuned.items()
         }
-        parts[recipe] = stack(by_task, "task", shared=True)
+        parts[recipe] = stack(by_task, "task", shared=not section.convergence_against)
     ds = xr.concat(parts.values(), xr.Variable("recipe", list(parts)), join="outer")
     ds = ds.sel(estimator=list(SIMILARITIES))  # the join has sorted them
     ds = ds.merge(_along_the_way(section, pretrained, pool), join="exact")
     baseline = _untrained(section, pretrained, pool)
     return ds.merge(baseline, join="exact", compat="no_conflicts")
+
+
+def _recipes(section: Convergence) -> dict[str, float | None]:
+    """Return the recipes, the adversarial ones with their weight behind a space."""
+    rule, _, init = split(section.convergence[0])
+    driven = f"{rule}:{section.convergence_against_steps}" + f":{init}" * (init != "noise")
+    return dict.fromkeys(section.convergence) | {
+        f"{driven} {weight:+g}": weight for weight in section.convergence_against
+    }
+
+
+def _split(recipe: str) -> tuple[str, int, str]:
+    return split(recipe.split(" ")[0])
 
 
 def _compared(
@@ -58,9 +72,10 @@ def _compared(
     pool: ImageSet,
     *,
     alone: bool,
+    against: float | None = None,
 ) -> xr.Dataset:
     """Return a comparison with snapshots by one recipe; `alone` means the first seed only."""
-    rule, steps, init = split(recipe)
+    rule, steps, init = _split(recipe)
     ds = compare(
         pretrained,
         finetuned,
@@ -72,6 +87,7 @@ def _compared(
         iterations=steps,
         init=init,
         snapshots=[s for s in section.convergence_snapshots if s <= steps],
+        against=against,
         similarities=() if alone else SIMILARITIES,
         subspace_k=min(section.subspace_k, section.convergence_n - 1),
         examples=0,
@@ -216,7 +232,7 @@ def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
     a comparison takes it.
     """
     first, *others = (str(name) for name in ds["recipe"].values)
-    rules = {recipe: split(recipe) for recipe in (first, *others)}
+    rules = {recipe: _split(recipe) for recipe in (first, *others)}
     main = ds.sel(recipe=first)
     at = f"at {distance:g}"
     out = {

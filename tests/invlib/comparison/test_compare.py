@@ -442,3 +442,18 @@ def test_the_centred_distance_is_relative_to_that_of_two_images(models, pool):
     pairs = torch.cdist(x, x)[~torch.eye(6, dtype=bool)]
     expected = (x - other).norm(dim=1).mean() / pairs.square().mean().sqrt()
     assert ds.inversion_loss_centred_pt.item() == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_each_model_may_be_driven_from_what_the_other_sees(models, pool):
+    options = QUICK | dict(seeds=[0], iterations=30, optimizer="ngd")
+    ways = {w: compare(*models, pool, against=w, **options) for w in (0.6, None, -0.6)}
+    for name in ("stir_ft_pt", "stir_pt_ft"):
+        last = [float(ds[name].sel(estimator="debiased")[0, 3, 3]) for ds in ways.values()]
+        assert last == sorted(last) and last[2] > last[0] + 0.1
+    said = {w: json.loads(ds.attrs["parameters"]).get("against") for w, ds in ways.items()}
+    assert said == {0.6: 0.6, None: None, -0.6: -0.6}
+
+
+def test_other_networks_cannot_be_driven_from_one_another(models, pool):
+    with pytest.raises(ValueError, match="against=0.3 is for equal networks"):
+        compare(models[0], load_model("vit_nano_patch8_32"), pool, against=0.3, **QUICK)

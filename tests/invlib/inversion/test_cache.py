@@ -74,6 +74,11 @@ def test_a_new_head_is_the_same_key_and_anything_else_is_not(models, pool):
         inversion_key(models[0], x, iterations=3, layers=[0]),
         inversion_key(models[0], x, iterations=3, seed=1),
         inversion_key(models[0], x, iterations=3, step=0.1),
+        inversion_key(models[0], x, iterations=3, against=(models[1], 0.3)),
+        inversion_key(models[0], x, iterations=3, against=(models[1], -0.3)),
+        inversion_key(
+            models[0], x, iterations=3, against=(load_model(models[0].name, seed=7), 0.3)
+        ),
     ]
     assert len({key, *others}) == len(others) + 1
 
@@ -180,8 +185,9 @@ def test_a_key_knows_every_argument_of_invert(models, pool):
     """Also those to come: an argument without a value here fails."""
     x = pool.tensor(32)[:4]
     changes_nothing = {"model", "images", "chunk", "progress"}
-    assert set(OTHER) == set(inspect.signature(invert).parameters) - changes_nothing
-    keys = [inversion_key(models[0], x, **{name: value}) for name, value in OTHER.items()]
+    other = OTHER | dict(against=(models[1], 0.3))
+    assert set(other) == set(inspect.signature(invert).parameters) - changes_nothing
+    keys = [inversion_key(models[0], x, **{name: value}) for name, value in other.items()]
     assert len({inversion_key(models[0], x), *keys}) == len(keys) + 1
 
 

@@ -268,3 +268,58 @@ def test_tolerance_and_snapshots_do_not_depend_on_the_chunk(model, images, chunk
 def test_snapshots_and_tolerances_of_no_use_are_refused(model, images, wrong, said):
     with pytest.raises(ValueError, match=said):
         invert(model, images, iterations=10, **wrong)
+
+
+# --- controversial images -------------------------------------------------------------------------
+
+
+def test_one_step_against_a_second_model_is_the_formula(model, images):
+    foe, k, w = load_model("vit_pico_patch8_32", seed=2), 2, 0.4
+    x = start_images(images, "noise", 0)
+
+    def gradient(one):
+        leaf = x.clone().requires_grad_()
+        target, seen = (one.features(i)[k].flatten(1) for i in (images, leaf))
+        loss = ((seen - target.detach()).norm(dim=1) / target.detach().norm(dim=1)).sum()
+        return torch.autograd.grad(loss, leaf)[0].flatten(1)
+
+    g, h = gradient(model), gradient(foe)
+    g = g - w * g.norm(dim=1, keepdim=True) * h / h.norm(dim=1, keepdim=True)
+    expected = (x - 0.5 * (g / g.norm(dim=1, keepdim=True)).view_as(x)).clamp(0, 1)
+    seen = []
+
+    def watched(x, iterations, basis=None):
+        update = OPTIMIZERS["ngd"](x, iterations)
+        return lambda grad: (update(grad), seen.append(x.clone()))
+
+    invert(model, images, layers=[k], iterations=1, optimizer=watched, against=(foe, w))
+    torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.5])
+def test_the_second_model_is_driven_away_or_drawn_near(model, images, tolerance):
+    foe = load_model("vit_pico_patch8_32", seed=2)
+    target = foe.features(images)[3].flatten(1)
+
+    def distances(against):
+        found = invert(
+            model, images, layers=[1, 3], iterations=60, optimizer="anytime", against=against,
+            tolerance=tolerance,
+        )  # fmt: skip
+        seen = foe.features(found.images[1])[3].flatten(1)
+        return found.best[1].mean(), ((seen - target).norm(dim=1) / target.norm(dim=1)).mean()
+
+    ways = dict(away=distances((foe, 0.5)), plain=distances(None), near=distances((foe, -0.5)))
+    left, other = ({name: float(way[i]) for name, way in ways.items()} for i in (0, 1))
+    assert max(left.values()) < 0.6
+    assert other["away"] - 0.02 > other["plain"] > other["near"] + 0.02
+
+
+@pytest.mark.parametrize(
+    ("size", "weight", "said"),
+    [(32, 1.0, "against=1.0: its weight must lie between -1 and 1"), (16, 0.3, "takes a tensor")],
+)
+def test_a_second_model_of_no_use_is_refused(model, images, size, weight, said):
+    foe = load_model("vit_pico_patch8_32", seed=2, img_size=size)
+    with pytest.raises(ValueError, match=said):
+        invert(model, images, against=(foe, weight))

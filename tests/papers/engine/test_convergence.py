@@ -137,17 +137,23 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
     monkeypatch.setenv("INVLIB_DATA", str(tmp_path))
     section = SECTIONS["convergence"].from_parameters(
         dict(scale="smoke", weights=None, model="vit_pico_patch8_32", pretraining_n=32,
-             pretraining_epochs=0, finetuning_n=32, finetuning_test_n=16, finetuning_epochs=0,
+             pretraining_epochs=0, finetuning_n=32, finetuning_test_n=16, finetuning_epochs=1,
              convergence=["anytime:4", "fast:2:images"], convergence_snapshots=[1, 2, 4],
              convergence_n=6, convergence_layers=None, convergence_seeds=[0, 1],
-             convergence_shown=[0, 3], cache=False)
+             convergence_shown=[0, 3], convergence_against=[0.5, -0.5],
+             convergence_against_steps=2, cache=False)
     )  # fmt: skip
     ds = section.dataset()
     assert open_results(section.output).identical(ds)
     reached = ds.inversion_loss_pt.notnull().any("ref_layer")
     assert reached.sel(recipe="anytime:4").all()
     fast = reached.sel(recipe="fast:2:images")
-    assert fast.sel(seed=0).values.tolist() == [True, True, False] and not fast.sel(seed=1).any()
+    for ended in (fast, reached.sel(recipe="anytime:2 +0.5")):
+        steps = ended.sel(seed=0).any("task").values.tolist()
+        assert steps == [True, True, False] and not ended.sel(seed=1).any()
+    away, near = (ds.sel(recipe=f"anytime:2 {w:+g}", snapshot=2, seed=0) for w in (0.5, -0.5))
+    assert (abs(away.stir_ft_pt - near.stir_ft_pt) > 1e-4).any()
+    assert any(name.startswith("anytime:2 +0.5, its end") for name in readings(ds, 0.9))
     assert not beside_untrained(ds).isnull().any() and beside_untrained(ds).sizes["which"] == 4
     assert set(by_steps(ds, "classification")["forgetting"].dims) == {"snapshot", "seed", "layer"}
-    assert ds.way_images.sizes["snapshot"] == 3 and "task" not in ds.stir_pt_pt.dims
+    assert ds.way_images.sizes["snapshot"] == 3
