@@ -296,23 +296,23 @@ def test_one_step_against_a_second_model_is_the_formula(model, images):
     torch.testing.assert_close(seen[0], expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("tolerance", [None, 0.5])
-def test_the_second_model_is_driven_away_or_drawn_near(model, images, tolerance):
+@pytest.mark.parametrize(("iterations", "tolerance"), [(10, None), (60, 0.5)])
+def test_the_second_model_is_driven_away_or_drawn_near(model, images, iterations, tolerance):
     foe = load_model("vit_pico_patch8_32", seed=2)
-    target = foe.features(images)[3].flatten(1)
 
     def distances(against):
         found = invert(
-            model, images, layers=[1, 3], iterations=60, optimizer="anytime", against=against,
-            tolerance=tolerance,
+            model, images, layers=[1, 3], iterations=iterations, optimizer="anytime",
+            against=against, tolerance=tolerance,
         )  # fmt: skip
-        seen = foe.features(found.images[1])[3].flatten(1)
+        with torch.no_grad():
+            target, seen = (foe.features(x)[3].flatten(1) for x in (images, found.images[1]))
         return found.best[1].mean(), ((seen - target).norm(dim=1) / target.norm(dim=1)).mean()
 
     ways = dict(away=distances((foe, 0.5)), plain=distances(None), near=distances((foe, -0.5)))
     left, other = ({name: float(way[i]) for name, way in ways.items()} for i in (0, 1))
     assert max(left.values()) < 0.6
-    assert other["away"] - 0.02 > other["plain"] > other["near"] + 0.02
+    assert other["away"] - 0.01 > other["plain"] > other["near"] + 0.01
 
 
 @pytest.mark.parametrize(
