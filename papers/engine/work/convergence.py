@@ -192,6 +192,25 @@ def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
     return xr.concat(bare, xr.Variable("which", list(parts)), join="exact")
 
 
+def by_choice(ds: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
+    """Return panels (choice, layer) of X′ driven from what the other model makes of X, or drawn.
+
+    Beside the plain X′ of the same rule, start, steps and images: debiased STIR(fine-tuned |
+    pretrained), its self term and the distance left.
+    """
+    first, *others = (str(name) for name in ds["recipe"].values)
+    driven = {name.split(" ")[1]: name for name in others if " " in name}
+    recipes = {"plain": first} | driven
+    steps = _split(next(iter(driven.values())))[1] if driven else int(ds["snapshot"][-1])
+    one = ds.sel(task=task, snapshot=steps, estimator="debiased", recipe=list(recipes.values()))
+    one = one.isel(seed=0).assign_coords(recipe=list(recipes)).rename(recipe="choice")
+    return {
+        "STIR(fine-tuned | pretrained)": diagonal(one, "stir_ft_pt"),
+        "self term, pretrained": diagonal(one, "stir_pt_pt"),
+        "distance left, pretrained": one["inversion_loss_pt"].rename(ref_layer="layer"),
+    }
+
+
 def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
     """Return the least distance, to a twentieth, that a recipe reaches at every layer and model.
 

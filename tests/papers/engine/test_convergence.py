@@ -8,6 +8,7 @@ from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.engine.work.convergence import (
     beside_untrained,
+    by_choice,
     by_steps,
     common_distance,
     extrapolations,
@@ -153,6 +154,11 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
         assert steps == [True, True, False] and not ended.sel(seed=1).any()
     away, near = (ds.sel(recipe=f"anytime:2 {w:+g}", snapshot=2, seed=0) for w in (0.5, -0.5))
     assert (abs(away.stir_ft_pt - near.stir_ft_pt) > 1e-4).any()
+    choices = by_choice(ds, "reconstruction")["STIR(fine-tuned | pretrained)"]
+    assert choices.choice.values.tolist() == ["plain", "+0.5", "-0.5"]
+    expected = ds.stir_ft_pt.sel(recipe="anytime:4", snapshot=2, seed=0, layer=2, ref_layer=2)
+    expected = expected.sel(task="reconstruction", estimator="debiased")
+    assert float(choices.sel(choice="plain", layer=2)) == float(expected)
     assert any(name.startswith("anytime:2 +0.5, its end") for name in readings(ds, 0.9))
     assert not beside_untrained(ds).isnull().any() and beside_untrained(ds).sizes["which"] == 4
     assert set(by_steps(ds, "classification")["forgetting"].dims) == {"snapshot", "seed", "layer"}
