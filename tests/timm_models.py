@@ -17,7 +17,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from invlib.models.convnets import CHAIN
 from invlib.models.hooked import HookedModel, build
 from invlib.models.loading import load_model
-from invlib.models.staged import FAMILIES
+from invlib.models.staged import FAMILIES, StagedModel
 from invlib.models.zoo import create
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,9 +109,10 @@ def stirred(net: nn.Module) -> None:
 def check(name: str, *, img_size: int | None = None) -> tuple[int, int]:
     """Hold a model to timm's own logits and features.
 
-    The stages lead from the images to every layer, and from the last one to timm's logits. Of what
-    timm's ``forward_intermediates`` returns, the result says how many are layers, and out of how
-    many: those that it takes in the middle of a block or behind a norm are none.
+    Every layer is what timm's own module puts out in a pass of the network. The stages lead from
+    the images to every layer, and from the last one to timm's logits. Of what timm's
+    ``forward_intermediates`` returns, the result says how many are layers, and out of how many:
+    those that it takes in the middle of a block or behind a norm are none.
     """
     model = load_model(name, img_size=img_size)
     stirred(model.net)
@@ -118,9 +120,14 @@ def check(name: str, *, img_size: int | None = None) -> tuple[int, int]:
     x = torch.rand(size, generator=torch.Generator().manual_seed(0))
     cfg = model.net.pretrained_cfg
     mean, std = (torch.tensor(cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
-    logits = model.net((x - mean) / std)
+    heard = {}
+    with listening(model, heard):
+        logits = model.net((x - mean) / std)
     close(model(x), logits)
     layers = model.features(x)
+    assert len(heard) >= len(layers) - 1  # layer 0 may follow from no single module
+    for k, own in heard.items():
+        close(layers[k], own)
     close(model.head(layers[-1]), logits)
     for k, (stage, found) in enumerate(zip(model.stages, layers, strict=True)):
         close(stage(layers[k - 1] if k else x), found)
@@ -128,6 +135,32 @@ def check(name: str, *, img_size: int | None = None) -> tuple[int, int]:
         return 0, 0
     own = model.net.forward_intermediates((x - mean) / std, norm=False, intermediates_only=True)
     return sum(any(alike(layer, feature) for layer in layers) for feature in own), len(own)
+
+
+@contextmanager
+def listening(model: StagedModel, heard: dict[int, Tensor]) -> Iterator[None]:
+    """Put into `heard`, by layer, what timm's own modules are given or put out."""
+
+    def keep(k: int, value: object) -> None:
+        heard[k] = (
+            value if isinstance(value, Tensor) else value[model.passes.taps[k].part]
+        ).clone()
+
+    with ExitStack() as hooks:
+        for k, stage in enumerate(model.stages):
+            if isinstance(model, HookedModel):
+                name, at_input, _ = model.passes.taps[k].spec.partition(":input")
+                module = model.net.get_submodule(name)
+            else:  # the stage is a module, or several in a row
+                module, at_input = stage[-1] if type(stage) is nn.Sequential else stage, ""
+            if at_input:
+                hook = module.register_forward_pre_hook(lambda _, args, k=k: keep(k, args[0]))
+            elif isinstance(module, nn.Module):
+                hook = module.register_forward_hook(lambda _, args, out, k=k: keep(k, out))
+            else:
+                continue
+            hooks.callback(hook.remove)
+        yield
 
 
 def close(found: Tensor, expected: Tensor) -> None:

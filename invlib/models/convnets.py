@@ -128,7 +128,7 @@ class Chains(Family):
 
     def head_names(self, net: nn.Module) -> tuple[str, ...]:
         """Return the names of the modules that a new head replaces: ``fc``, ``head.fc``, …"""
-        last = net.get_classifier()
+        last = net.get_classifier() if hasattr(net, "get_classifier") else ()  # an encoder has none
         last = [last] if isinstance(last, nn.Module) else list(last or ())
         return tuple(name for name, module in net.named_modules() if module in last)
 

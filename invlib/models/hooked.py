@@ -3,10 +3,9 @@
 One pass of the module gives the representations of all wanted layers and stops after the deepest.
 
 Where a single tensor crosses from each layer to the next, the module also has true stages, so that
-rows can leave the batch at their own depth. The module's own code runs a stage: a pass with one
-blank image, in which earlier layers return zeros without computing anything, the layer before the
-stage returns what the stage is given, and which stops at the stage's own layer. Only what lies
-before the first layer is computed for nothing, for one image.
+rows can leave the batch at their own depth. The module's own code runs a stage, in a pass with one
+blank image: earlier layers return zeros without computing anything, the layer before the stage
+returns what the stage is given, and the pass stops at the stage's own layer.
 
 Whether a single tensor crosses is tested when the module is cut. The blank image and the zeros need
 a gradient and the given tensor does not: a result that needs one depends on more than it was given.
@@ -17,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
@@ -37,6 +36,7 @@ from invlib.models.base import (
 )
 from invlib.models.convnets import CHAIN
 from invlib.models.staged import FAMILIES, StagedModel
+from invlib.models.zoo import create
 from invlib.names import nearest
 
 __all__ = ["Passes", "build", "wrap_model"]
@@ -139,18 +139,15 @@ class Tap:
 @contextmanager
 def _replaced(net: nn.Module, taps: Iterable[Tap], forward: Callable) -> Iterator[None]:
     """Let the submodules at `taps` run ``forward(tap, own forward, …)`` in place of their own."""
-    before = []
-    try:
+    with ExitStack() as stack:
         for tap in taps:
             module = net.get_submodule(tap.spec.removesuffix(_INPUT))
-            before.append((module, vars(module).get("forward")))  # somebody may have replaced it
+            if "forward" in vars(module):  # somebody has replaced it
+                stack.callback(setattr, module, "forward", module.forward)
+            else:
+                stack.callback(delattr, module, "forward")
             module.forward = partial(forward, tap, module.forward)
         yield
-    finally:
-        for module, own in reversed(before):
-            del module.forward
-            if own is not None:
-                module.forward = own
 
 
 def _listening(net: nn.Module, taps: Iterable[Tap], see: Callable) -> AbstractContextManager:
@@ -446,16 +443,24 @@ def family_of(net: nn.Module) -> Family:
 def build(net: nn.Module, *, name: str) -> StagedModel:
     """Return `net`, a network that `create` made, as a model with layers.
 
-    ValueError if no repeated blocks of it can be cut apart. The message says why.
+    The blocks are found on the meta device, where a pass takes no time. ValueError if no repeated
+    blocks of it can be cut apart. The message says why.
     """
     family = family_of(net)
     if family is FAMILIES.get(type(net)):
         return StagedModel(net, name=name, img_size=family.input_size(net))
     remember_normalisation(net)
     try:
-        img_size = family.input_size(net)
-        passes, reason = _best(partial(Passes, net, net, img_size, whole=True), net)
-        if reason:
+        twin, img_size = net, family.input_size(net)
+        if not next(net.parameters()).is_meta:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):
+                twin = create(name)
+            remember_normalisation(twin)
+        make = partial(Passes, whole=True)
+        passes, reason = _best(partial(make, twin, twin, family.input_size(twin)), twin)
+        if twin is not net and not reason:
+            passes = make(net, net, img_size, [tap.spec for tap in passes.taps])
+        if reason := reason or passes.reason:
             raise ValueError(reason)
     except ValueError as error:
         raise ValueError(
