@@ -115,7 +115,8 @@ def compare(
         Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
         `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
     subspace_k
-        Principal directions that span a layer's subspace; at most n − 1. Default: 10, or n − 1.
+        Principal directions that span a layer's subspace; at most n − 1, and the numbers
+        of a representation. Default: 10, or these.
     minibatch
         For large sets and ``stir=False``: images in a batch, of which alone Grams are held. CKA is
         then the minibatch estimator (Nguyen et al. 2021) over the debiased one, see
@@ -176,9 +177,12 @@ def compare(
         )
     if "trimmed" in pair.estimators and n < 5:
         raise ValueError(f"n={n} images; similarities='trimmed' leaves a tenth out and needs 5")
-    subspace_k = min(10, n - 1) if subspace_k is None else subspace_k
-    if not 1 <= subspace_k < n:
-        raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to n - 1, with n={n} images")
+    width = pair.width()  # without it, subspaces of different layers have nothing in common
+    most = min(n - 1, width or n)
+    subspace_k = min(10, most) if subspace_k is None else subspace_k
+    if not 1 <= subspace_k <= most:
+        has = f"{n} images" + (f" and representations of {width} numbers" if 0 < width < n else "")
+        raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to {most}, with {has}")
     if minibatch is None and not stir and n > _WHOLE:
         minibatch = _MINIBATCH
     if minibatch is not None and (stir or minibatch < 4):
@@ -212,7 +216,7 @@ def compare(
                 per_seed.append(_by_minibatch(pair, pool, n, seed, minibatch, bar))
                 continue
             images = {short: _draw(pool, n, seed, model, models) for short, model in models.items()}
-            parts, grams = _without_inversion(pair, images, subspace_k)
+            parts, grams = _without_inversion(pair, images, width and subspace_k)
             shown = min(examples, n) if stir and seed == seeds[0] else 0
             if stir:
                 start = {short: start_images(x, init, seed) for short, x in images.items()}
@@ -343,8 +347,8 @@ def _without_inversion(
 ) -> tuple[dict[str, tuple], dict[str, Tensor]]:
     """Return CKA and subspaces of one seed (without the dim), and the Grams of the images."""
     grams, directions = {}, {}
-    for short, x in images.items():  # features of different networks have nothing in common
-        grams[short], directions[short] = pair.grams(short, x, k if pair.alike else None)
+    for short, x in images.items():
+        grams[short], directions[short] = pair.grams(short, x, k or None)
 
     out = {}
     for target in ("ft", "pt"):
@@ -354,7 +358,7 @@ def _without_inversion(
         )
         answering = grams[target][pair.answering(target, "pt")]
         out |= _jackknife(f"cka_{target}_pt", grams["pt"], answering)
-    if len({v.shape for v in directions["pt"] + directions["ft"]}) == 1:  # the same features
+    if k:
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
         out["subspace_ft_pt"] = (_MATRIX_OF_A_SEED[1:], overlap.cpu().numpy())

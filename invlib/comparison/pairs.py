@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import torch
 import xarray as xr
 from torch import Tensor
 
 from invlib.comparison.representations import layer_grams
 from invlib.metrics.invariance import nearest_depth
+from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
-from invlib.models.tokens import check_tokens
+from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import ESTIMATORS, SIMILARITIES, choices, owners, whole_numbers
 
 __all__ = ["Layers", "Pair"]
@@ -51,6 +53,17 @@ class Pair:
     ) -> tuple[Tensor, list[Tensor]]:
         """Return `layer_grams` of one of the models at its layers."""
         return layer_grams(self.models[short], images, self.layers[short], k=k, tokens=self.tokens)
+
+    @torch.no_grad()
+    def width(self) -> int:
+        """Return the size of a representation if all layers have the same features, else 0."""
+        sizes = set()
+        for short, model in self.models.items() if self.alike else ():
+            blank = enter(model, torch.zeros(1, 3, model.img_size, model.img_size))
+            with frozen(model):
+                layers = model.features(blank, self.layers[short])
+            sizes |= {represent(h, self.tokens).shape[1] for h in layers}
+        return sizes.pop() if len(sizes) == 1 else 0
 
     def answering(self, target: str, reference: str) -> list[int]:
         """Return, for each layer of the reference, the index of the target's nearest in depth."""

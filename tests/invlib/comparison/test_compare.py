@@ -268,7 +268,7 @@ def test_refusals(models, pool, change, message):
         (dict(step=-1.0), "step=-1.0"),
         (dict(chunk=0), "chunk=0"),
         (dict(subspace_k=9), "k=9"),
-        (dict(subspace_k=5, n=5), "subspace_k=5 .*n=5"),
+        (dict(subspace_k=5, n=5), "subspace_k=5 .*1 to 4, with 5 images"),
         (dict(subspace_k=0), "subspace_k=0"),
         (dict(examples=-1), "examples=-1"),
     ],
@@ -381,8 +381,18 @@ def test_few_images_need_no_setting_of_their_own(models, pool):
     explicit = compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=7)
     np.testing.assert_array_equal(ds.subspace_ft_pt, explicit.subspace_ft_pt)
     assert json.loads(ds.attrs["parameters"])["subspace_k"] == 7
-    with pytest.raises(ValueError, match="subspace_k=10 must be from 1 to n - 1, with n=8"):
+    with pytest.raises(ValueError, match="subspace_k=10 must be from 1 to 7, with 8"):
         compare(*models, pool, n=8, seeds=[0], stir=False, subspace_k=10)
+
+
+def test_layers_with_few_numbers_need_no_setting_of_their_own(pool):
+    pair = [load_model("conv4_w4", seed=seed) for seed in (0, 1)]
+    how = dict(n=8, seeds=[0], stir=False, tokens="mean")
+    assert "subspace_ft_pt" not in compare(*pair, pool, **how)  # layer 0 has 3 numbers, others 4
+    ds = compare(*pair, pool, layers=[1, 2], **how)
+    assert json.loads(ds.attrs["parameters"])["subspace_k"] == 4 and "subspace_ft_pt" in ds
+    with pytest.raises(ValueError, match="subspace_k=5 must be from 1 to 4, .* of 4 numbers"):
+        compare(*pair, pool, layers=[1, 2], subspace_k=5, **how)
 
 
 def test_a_result_tells_how_its_weights_were_read(models, pool, tmp_path):
