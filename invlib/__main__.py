@@ -50,6 +50,11 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
             raise
         print(f"{program}: error: {error}", file=sys.stderr)
         return 1 if isinstance(error, FloatingPointError) else 2
+    except RuntimeError as error:
+        if arguments.traceback or "memory" not in str(error):
+            raise
+        print(f"{program}: error: out of memory; fewer images or pixels need less", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         resumed = getattr(arguments, "resumed", "the same command goes on from here")
         print(f"\n{program}: interrupted; {resumed}", file=sys.stderr)

@@ -106,6 +106,8 @@ def invert_command(arguments: argparse.Namespace) -> int:
     folder = _writable(arguments.output)
     if folder.exists():
         raise FileExistsError(f"--output {arguments.output!r} is there already; name a new folder")
+    if not 0 <= arguments.seed < 2**63:
+        raise ValueError(f"--seed {arguments.seed} must be from 0 to 2**63 - 1")
     device, pool, n = usable_device(arguments.device), *_images(arguments, 8)
     model = named_model(arguments.model, img_size=arguments.img_size).to(device)
     images = pool.sample(n, arguments.seed).tensor(model.img_size).to(device)
@@ -145,7 +147,7 @@ def _images(arguments: argparse.Namespace, most: int) -> tuple[ImageSet, int]:
 
 def _recipe(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the options that `compare` and `invert` share."""
-    layers = arguments.layers and [int(k) if k.isdigit() else k for k in arguments.layers]
+    layers = arguments.layers and [int(k) if k.isdecimal() else k for k in arguments.layers]
     return dict(
         layers=layers,
         tokens=arguments.tokens,

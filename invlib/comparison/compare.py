@@ -165,8 +165,8 @@ def compare(
     _check_kinds(pretrained, finetuned)
     models = {"pt": pretrained, "ft": finetuned}
     seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens, similarities)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds={seeds!r} must be at least one, and distinct")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s < 2**63 for s in seeds):
+        raise ValueError(f"seeds={seeds!r} must be at least one, and distinct, from 0 to 2**63 - 1")
     if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     choices("jackknife", jackknife, JACKKNIFES)

@@ -103,7 +103,13 @@ def _grams(
             grams.append(torch.stack([gram(one) for one in each]))
             if k is not None:
                 _check_finite(model, grams[-1][:, None], [layer])  # only such have directions
-                directions.append(principal_directions(each[0], k))
+                try:
+                    directions.append(principal_directions(each[0], k))
+                except ValueError as error:
+                    raise ValueError(
+                        f"subspace_k={k}: layer {layer} of {model.name} does not tell so many "
+                        f"images apart ({error}); are some of them the same?"
+                    ) from error
     order = [sorted(layers).index(layer) for layer in layers]
     directions = [directions[i] for i in order] if k is not None else []
     return torch.stack(grams, 1)[:, order], directions

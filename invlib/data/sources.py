@@ -96,6 +96,8 @@ def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> s
     if folder.is_dir():
         why = "; ".join(reasons) or f"{folder} has no train/ and test/ with class folders"
         return f"{why}; {folder} should hold {layout}"
+    if folder.is_file():
+        return f"{folder} is a file; name a folder that holds {layout}, or an .npz file"
     return (
         f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
         f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."

@@ -233,7 +233,7 @@ class FourBlocks(Chains):
 
     def match_resolution(self, net: Conv4, state: dict[str, Tensor]) -> None:
         """Resize `net` to the image size that the classifier in `state` fits."""
-        if (weight := state.get("head.weight")) is not None:
+        if (weight := state.get("head.weight")) is not None and weight.ndim == 2:
             self.resize(net, _SHRINKS * max(1, round((weight.shape[1] / net.width) ** 0.5)))
 
 

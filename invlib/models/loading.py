@@ -35,7 +35,9 @@ def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> N
     problems += [f"{key} is not in the model" for key in state.keys() - own.keys()]
     for key in own.keys() & state.keys():
         here, there = own[key], state[key]
-        if here.shape != there.shape:
+        if there.is_meta or there.layout != torch.strided:
+            problems += [f"{key} is {'empty (meta)' if there.is_meta else 'sparse'}, not an array"]
+        elif here.shape != there.shape:
             problems += [f"{key} is {tuple(there.shape)}, the model has {tuple(here.shape)}"]
         elif here.is_floating_point() and not there.is_floating_point():
             problems += [f"{key} is {there.dtype}, the model has {here.dtype}"]
@@ -125,7 +127,8 @@ def load_model(
         raise ValueError(f"entry={entry!r} needs weights=…, the path of a checkpoint")
     model = build(net, name=name)
     if state is not None:
-        sizes = [len(state[f"{head}weight"]) for head in heads if f"{head}weight" in state]
+        drawn = [state[f"{head}weight"] for head in heads if f"{head}weight" in state]
+        sizes = [len(weight) for weight in drawn if weight.ndim]
         classes = sizes[0] if sizes else num_classes
         model.with_head(task, classes, seed=seed)
         notes += _completed(net, state, heads, seed)

@@ -107,7 +107,8 @@ class VisionTransformers(Family):
 
     def match_resolution(self, net: VisionTransformer, state: dict[str, Tensor]) -> None:
         """Resize `net` to the (square) image size that the weights `state` were trained at."""
-        if (pos := state.get("pos_embed")) is None or pos.shape == net.pos_embed.shape:
+        pos = state.get("pos_embed")
+        if pos is None or pos.ndim != 3 or pos.shape == net.pos_embed.shape:
             return
         prefix = 0 if net.no_embed_class else net.num_prefix_tokens
         side = round((pos.shape[1] - prefix) ** 0.5)

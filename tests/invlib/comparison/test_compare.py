@@ -395,6 +395,12 @@ def test_layers_with_few_numbers_need_no_setting_of_their_own(pool):
         compare(*pair, pool, layers=[1, 2], subspace_k=5, **how)
 
 
+def test_images_that_are_the_same_are_named(models):
+    same = torch.full((6, 3, 32, 32), 0.5)
+    with pytest.raises(ValueError, match="subspace_k=5: layer 0 of .* are some of them the same"):
+        compare(*models, same, n=6, seeds=[0])
+
+
 def test_a_result_tells_how_its_weights_were_read(models, pool, tmp_path):
     torch.save(
         {f"module.{k}": v for k, v in models[1].net.state_dict().items()}, tmp_path / "w.pth"

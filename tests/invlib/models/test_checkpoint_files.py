@@ -119,6 +119,39 @@ def test_averaged_models_of_torch(tmp_path):
     assert same(model, 0.5) and "left out: n_averaged" in model.notes
 
 
+def fine_tune(rank, folder):
+    """Do a step in DDP, as one of two processes, and save what people save."""
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    ddp = nn.parallel.DistributedDataParallel(load_model(NAME, num_classes=10, seed=3).net)
+    optimizer = torch.optim.SGD(ddp.parameters(), lr=0.1, momentum=0.9)
+    ddp(X[rank : rank + 1]).square().mean().backward()  # each has an image, both have the mean
+    optimizer.step()
+    if rank == 0:
+        torch.save(ddp.state_dict(), folder / "plain.pth")
+        says = {"model": ddp.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 0}
+        torch.save(says | {"args": argparse.Namespace(lr=0.1)}, folder / "script.pth")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:Grad strides do not match")
+def test_what_is_saved_inside_of_ddp_is_the_network_that_was_trained_there(tmp_path):
+    other = torch.multiprocessing.get_context("spawn").Process(target=fine_tune, args=(1, tmp_path))
+    other.start()
+    fine_tune(0, tmp_path)
+    other.join(60)
+    assert other.exitcode == 0
+    net = load_model(NAME, num_classes=10, seed=3).net
+    (sum(net(x[None]).square().mean() for x in X) / 2).backward()
+    for name in ("plain.pth", "script.pth"):
+        model = load_model(NAME, weights=tmp_path / name)
+        assert "prefix 'module.' stripped" in model.notes
+        for p, trained in zip(net.parameters(), model.net.parameters(), strict=True):
+            torch.testing.assert_close(trained, p - 0.1 * p.grad)
+            assert not torch.equal(trained, p) or not p.grad.any()
+
+
 def test_a_mask_token_of_the_pretraining_is_left_out(tmp_path):
     model = load_model(NAME, weights=stored(tmp_path, STATE | {"mask_token": torch.zeros(1, 32)}))
     assert same(model) and model.notes == ("left out: mask_token",)
@@ -274,6 +307,9 @@ def test_other_precisions_are_read_as_float32_and_said(tmp_path, dtype):
     ("content", "message"),
     [
         ({key: (v * 9).to(torch.int8) for key, v in STATE.items()}, "is torch.int8, the model has"),
+        ({k: v.to("meta") for k, v in STATE.items()}, r"is empty \(meta\), not an array"),
+        (STATE | {"head.weight": STATE["head.weight"].to_sparse()}, "head.weight is sparse, not"),
+        ({k: v.sum() for k, v in STATE.items()}, r"proj.bias is \(\), the model has"),
         (STATE | {"extra.weight": torch.zeros(1)}, "extra.weight is not in the model"),
         (prefixed("m.") | {"m.extra.weight": torch.zeros(1)}, "extra.weight is not in the model"),
         ({k: v for k, v in STATE.items() if "blocks.2" not in k}, "blocks.2.*is missing"),
@@ -293,6 +329,7 @@ def test_other_precisions_are_read_as_float32_and_said(tmp_path, dtype):
         ({"visual.transformer.resblocks.0.ln_1.weight": X}, "open_clip"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Validating sparse")
 def test_weights_of_something_else_are_refused_by_name(tmp_path, content, message):
     if message == "s":  # any prefix, though it be another library's word, is a prefix
         assert same(load_model(NAME, weights=stored(tmp_path, content)))
