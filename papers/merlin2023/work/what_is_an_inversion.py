@@ -23,7 +23,7 @@ def dataset(section: WhatIsAnInversion) -> xr.Dataset:
         iterations=section.iterations,
         optimizer=section.recipe,
         step=section.step,
-        subspace_k=min(section.subspace_k, n - 1),
+        subspace_k=section.directions(n),
         examples=3,  # what the page shows
         cache=section.inversions,
     )
