@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -14,7 +15,7 @@ from papers.claims.claim import check_claims
 from papers.claims.settings import settings
 from papers.claims.tables import claims_html
 from papers.parameters import load_scale
-from papers.section import REFERENCE_SCALE, Section
+from papers.section import REFERENCE_SCALE, Section, section_class
 
 __all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", "verdicts"]
 
@@ -88,10 +89,12 @@ def provenance_html(ds: xr.Dataset) -> str:
         commit = commit[:10] + (" with uncommitted changes" if attrs["git_dirty"] else "")
     count = f"{len(seeds)} ({', '.join(map(str, seeds))})" if seeds else "none"
     versions = ", ".join(f"{name} {v}" for name, v in json.loads(attrs["versions"]).items())
+    trained = json.loads(attrs.get("trained_on", "{}"))
     rows = {
         "scale": parameters.get("scale", "not stated"),
         "seeds": count,
         "device": attrs["device"],
+        "trainings": "; ".join(f"{k} on {device}" for device, k in trained.items()) or "not stated",
         "wall time": _duration(float(attrs["wall_time_s"])),
         "made": attrs["created"].replace("T", " ").replace("+00:00", " UTC"),
         "commit": commit,
@@ -103,14 +106,30 @@ def provenance_html(ds: xr.Dataset) -> str:
         _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")
         for key, value in parameters.items()
     )
-    command = html.escape(attrs["command"])
+    notebook = re.search(r"notebooks/(\w+)\.ipynb", attrs["command"])
+    reads = section_class(notebook[1]).uses if notebook else ()
+    first = f"<p>It reads the results of {', '.join(reads)}: these come first.</p>" if reads else ""
+    at = f" at commit {commit}" if commit != "unknown" else ""
     return (
         "<aside class='provenance' aria-label='Where these numbers come from'>"
         f"<table><caption>Where these numbers come from</caption><tbody>{cells}</tbody></table>"
-        f"<p>Repeat it with</p><pre><code>{command}</code></pre>"
+        f"<p>Repeat it{at} with</p><pre><code>{html.escape(_repeat(attrs))}</code></pre>{first}"
         f"<details><summary>All parameters</summary><table><tbody>{chosen}</tbody></table>"
         "</details></aside>"
     )
+
+
+def _repeat(attrs: Mapping[str, object]) -> str:
+    """Return the command that repeats a result, with the number of threads it was made with.
+
+    Examples
+    --------
+    >>> _repeat({"command": "papermill a.ipynb b.ipynb", "device": "cpu: an old one, 2 threads"})
+    'OMP_NUM_THREADS=2 .venv/bin/papermill a.ipynb b.ipynb'
+    """
+    threads = re.search(r"(\d+) threads?$", str(attrs["device"]))
+    command = re.sub("^(papermill|python) ", r".venv/bin/\1 ", str(attrs["command"]))
+    return f"OMP_NUM_THREADS={threads[1]} {command}" if threads else command
 
 
 def _row(key: str, cell: str) -> str:

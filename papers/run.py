@@ -34,6 +34,9 @@ __all__ = ["run_notebook", "run_section"]
 _IN_WORDS = ("ParameterError", "FloatingPointError", "FileNotFoundError", "ConnectionError")
 
 
+_SECONDS = 10  # between two lines where they cannot be written in place
+
+
 class ThisPython(AsyncKernelManager):
     """Starts the kernel of this Python, whatever kernels JUPYTER_PATH and the home have."""
 
@@ -76,7 +79,7 @@ def run_section(arguments: argparse.Namespace) -> int:
     print(f"{section.notebook} into {_short(executed.parent)} ...", flush=True)
     line = _Line(cls.name, notebook)
     if not arguments.quiet:
-        os.environ["INVLIB_PROGRESS"] = "1" if line.terminal else "10"
+        os.environ["INVLIB_PROGRESS"] = "1" if line.terminal else str(_SECONDS)
     try:
         run_notebook(
             notebook,
@@ -110,6 +113,11 @@ def run_section(arguments: argparse.Namespace) -> int:
         failed.parent.mkdir(exist_ok=True)
         os.replace(running, failed)
         said.append(f"The notebook as far as it got: {_short(failed)}")
+    else:  # nothing was done, so nothing is left
+        running.unlink(missing_ok=True)
+    for folder in (running.parent, executed.parent):
+        if not any(folder.iterdir()):
+            folder.rmdir()
     if status:
         print("papers: error: " + "\n".join(said), file=sys.stderr)
     return status
@@ -120,6 +128,7 @@ class _Line:
 
     def __init__(self, name: str, notebook: Path):
         self.name, self.terminal, self.at = name, sys.stderr.isatty(), "starting"
+        self.shown = time.monotonic()  # as a line, which there are only now and then
         self.cells = nbformat.read(notebook, as_version=4).cells
         self.shift = 0  # papermill puts a cell in
 
@@ -152,7 +161,8 @@ class _Line:
         if self.terminal:
             width = shutil.get_terminal_size().columns - 1
             print(f"\r{line[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
-        elif step:
+        elif step and time.monotonic() - self.shown > _SECONDS:
+            self.shown = time.monotonic()
             print(line, file=sys.stderr, flush=True)
 
     def clear(self) -> None:

@@ -302,7 +302,7 @@ def section_class(name: str) -> type[Section]:
 
 def _refusal(error: Mapping[str, Any]) -> str:
     """Return one of pydantic's errors as a line; for a list, how to pass it on a command line."""
-    name, value = error["loc"][0], error["input"]
+    name, value = (*error["loc"], "")[0], error["input"]
     advice = ""
     if error["type"] in ("list_type", "tuple_type") and isinstance(value, str):
         example = value if value.startswith("[") else f"[{value}]"

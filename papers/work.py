@@ -49,13 +49,10 @@ def written(
             started = time.perf_counter()
             try:
                 ds = compute(section)
-            except FloatingPointError as error:
-                lrs = [
-                    _said(section, run.lr) for run in _trainings(section) if run.id in str(error)
-                ]
-                raise FloatingPointError(
-                    f"{section.name}: {', '.join([*lrs, str(error)])}"
-                ) from None
+            except FloatingPointError as error:  # of a training, which it names
+                runs = [run for run in _trainings(section) if f"Run {run.id}" in str(error)]
+                words = [section.name, *(_said(section, run.lr) for run in runs), str(error)]
+                raise FloatingPointError(": ".join(words)) from None
             made = provenance(
                 parameters=section,
                 seeds=seeds(section),

@@ -60,6 +60,11 @@ class WhatItCosts(Section):
     )
     bench_distance_steps: Positive = Field(4, description="after so many it is given up")
 
+    @property
+    def command(self) -> str:
+        """The command that repeats this run."""
+        return "python -m papers bench" if self.scale == "bench" else super().command
+
     @field_validator("bench_iterations", "bench_rounds")
     @classmethod
     def _as_many(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
