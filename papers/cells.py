@@ -159,21 +159,18 @@ def _page(sections: Mapping[str, type[Section]]) -> str:
     """Return the text of the page: a table for each class that adds parameters."""
     shared, own = {}, []
     for section in sections.values():
-        tables = {}
+        tables: dict[type[Section], list[str]] = {}
         for name in section.model_fields:
             base = _first_with(section, name)
-            tables.setdefault(base.__name__, []).append(name)
+            tables.setdefault(base, []).append(name)
             if base is not section and _meaning(section, name) != _meaning(base, name):
-                tables.setdefault(section.__name__, []).append(name)
-        for base in section.__mro__:
-            if base.__name__ in SHARED and base.__name__ in tables:
-                shared[base.__name__] = _table(base, tables[base.__name__])
-        others = [SHARED.get(name, name) for name in tables if name != section.__name__]
-        told = f"{{doc}}`/notebooks/{section.name}` has those of: {', '.join(others).lower()}."
-        table = _table(section, tables.get(section.__name__, []))
-        own.append(f"## {section.name}\n\n{told}\n{table}")
-    tables = [f"## {title}\n{shared[name]}" for name, title in SHARED.items() if name in shared]
-    return "\n".join([INTRODUCTION, *tables, *own])
+                tables.setdefault(section, []).append(name)
+        table = _table(section, tables.pop(section, []))
+        titles = [SHARED.get(base.__name__) or base.name for base in tables]
+        shared |= {SHARED.get(base.__name__): _table(base, names) for base, names in tables.items()}
+        has = f"{{doc}}`/notebooks/{section.name}` has those of: {', '.join(titles).lower()}."
+        own.append(f"## {section.name}\n\n{has}\n{table}")
+    return "\n".join([INTRODUCTION, *(f"## {t}\n{shared[t]}" for t in SHARED.values()), *own])
 
 
 def _table(section: type[Section], names: list[str]) -> str:

@@ -94,21 +94,21 @@ def provenance_html(ds: xr.Dataset) -> str:
         "scale": parameters.get("scale", "not stated"),
         "seeds": count,
         "device": attrs["device"],
-        "trainings": "; ".join(f"{k} on {device}" for device, k in trained.items()) or "not stated",
         "wall time": _duration(float(attrs["wall_time_s"])),
         "made": attrs["created"].replace("T", " ").replace("+00:00", " UTC"),
         "commit": commit,
         "versions": versions,
         "schema": f"{attrs.get('kind', 'unknown kind')}, version {attrs['schema_version']}",
     }
+    if trained:
+        rows["trainings"] = "; ".join(f"{k} on {device}" for device, k in trained.items())
     cells = "".join(_row(key, html.escape(str(value))) for key, value in rows.items())
     chosen = "".join(
         _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")
         for key, value in parameters.items()
     )
-    notebook = re.search(r"notebooks/(\w+)\.ipynb", attrs["command"])
-    reads = section_class(notebook[1]).uses if notebook else ()
-    first = f"<p>It reads the results of {', '.join(reads)}: these come first.</p>" if reads else ""
+    reads = ", ".join(_read_by(attrs["command"]))
+    first = f"<p>It reads the results of {reads}: these come first.</p>" if reads else ""
     at = f" at commit {commit}" if commit != "unknown" else ""
     return (
         "<aside class='provenance' aria-label='Where these numbers come from'>"
@@ -117,6 +117,15 @@ def provenance_html(ds: xr.Dataset) -> str:
         f"<details><summary>All parameters</summary><table><tbody>{chosen}</tbody></table>"
         "</details></aside>"
     )
+
+
+def _read_by(command: str) -> tuple[str, ...]:
+    """Return the sections whose results the notebook in a command reads."""
+    notebook = re.search(r"notebooks/(\w+)\.ipynb", command)
+    try:
+        return section_class(notebook[1]).uses if notebook else ()
+    except ValueError:  # a notebook of somebody's own
+        return ()
 
 
 def _repeat(attrs: Mapping[str, object]) -> str:

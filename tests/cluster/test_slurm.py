@@ -105,8 +105,8 @@ def disturbed(tmp_path_factory) -> tuple[Checkout, str]:
             for process in psutil.process_iter(["cmdline"]):
                 if {"papers", "train", two} <= set(process.info["cmdline"] or ()):
                     process.kill()
-            until(lambda: checkout.folder.joinpath(RUNS.parent, "training", two, "done.json").exists(),
-                  "killed, it went on and is done", head)  # fmt: skip
+            other = checkout.folder / RUNS.parent / "training" / two / "done.json"
+            until(other.exists, "killed, it went on and is done", head)
 
             until(lambda: any("part" in what for what in slurm.jobs().values()), "parts", head)
             slurm("scontrol", "update", "NodeName=node", "State=drain", "Reason=test")

@@ -18,6 +18,8 @@ from tests.workspace import ROOT
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "book").mkdir()
+    shutil.copy2(ROOT / PAGE, tmp_path / PAGE)
     monkeypatch.setattr("papers.__main__.project_root", lambda: tmp_path)
     return tmp_path / "notebooks"
 
@@ -91,9 +93,9 @@ def test_the_page_has_every_parameter_of_every_section():
 
 
 def test_a_page_out_of_date_is_named_and_written(copies, capsys):
-    assert main(["parameters", "--check"]) == 1  # there is none
+    (copies.parent / PAGE).write_text("# Parameters of old")
+    assert main(["parameters", "--check"]) == 1
     assert capsys.readouterr().out == f"{PAGE}: out of date\n"
-    (copies.parent / PAGE).parent.mkdir()
     assert main(["parameters"]) == 0
     assert (copies.parent / PAGE).read_text() == (ROOT / PAGE).read_text()
 
