@@ -167,8 +167,9 @@ def _page(sections: Mapping[str, type[Section]]) -> str:
                 tables.setdefault(section, []).append(name)
         table = _table(section, tables.pop(section, []))
         titles = [SHARED.get(base.__name__) or base.name for base in tables]
+        titles = [title[0].lower() + title[1:] for title in titles]
         shared |= {SHARED.get(base.__name__): _table(base, names) for base, names in tables.items()}
-        has = f"{{doc}}`/notebooks/{section.name}` has those of: {', '.join(titles).lower()}."
+        has = f"{{doc}}`/notebooks/{section.name}` has those of: {', '.join(titles)}."
         own.append(f"## {section.name}\n\n{has}\n{table}")
     return "\n".join([INTRODUCTION, *(f"## {t}\n{shared[t]}" for t in SHARED.values()), *own])
 

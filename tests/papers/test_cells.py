@@ -76,7 +76,7 @@ def test_the_page_has_every_parameter_of_every_section():
     page = (ROOT / PAGE).read_text()
     shared, *own = re.split(r"^## (?=[a-z])", page, flags=re.M)
     tables = dict(re.findall(r"^## (.*?)\n(.*?)(?=^##|\Z)", shared, re.M | re.S))
-    tables = {title.lower(): table for title, table in tables.items()}
+    tables = {title[0].lower() + title[1:]: table for title, table in tables.items()}
     assert [text.split("\n")[0] for text in own] == list(SECTIONS)
     for text, section in zip(own, SECTIONS.values(), strict=True):
         named = re.search(r"has those of: (.*?)\.$", text, re.M)[1].split(", ")
