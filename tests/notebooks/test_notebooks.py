@@ -198,7 +198,7 @@ import papermill
 from papers.__main__ import main
 run = papermill.execute_notebook
 def instead(notebook, out, **options):
-    return run("asks.ipynb", out, **options | {{"parameters": {{}}}})
+    return run("asks.ipynb", out, **options | {"parameters": {}})
 papermill.execute_notebook = instead
 main(["run", "finetuning_task", "--scale", "smoke"])
 """
