@@ -48,7 +48,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-cluster test-timm mutants lint lock clean clean-runs
+.PHONY: help install book run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-cluster test-timm mutants lab lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -103,7 +103,7 @@ gpu-bundle: $(STAMP) ## pack what a GPU without a network needs into GPU=gpu-bun
 gpu-merge: $(STAMP) ## take what came back in GPU=folder into data/results/gpu
 	@$(BIN)/python -m papers gpu merge "$(GPU)"
 
-parameters: $(STAMP) ## write the parameters cells of the notebooks from the sections' fields
+parameters: $(STAMP) ## write parameters cells and the page on parameters from the sections' fields
 	@$(BIN)/python -m papers parameters
 
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
@@ -117,6 +117,9 @@ mutants: $(STAMP) ## change the code in some thousand places, and count for whic
 	$(BIN)/python -m tests.mutants.table
 test-timm: $(STAMP) ## try all models of timm and write the table of those supported, in about an hour
 	@PYTHONPATH=. $(BIN)/python tests/timm_models.py $(ARGS)
+
+lab: $(STAMP) ## open the notebooks in JupyterLab, which shows their text as the book does
+	@$(BIN)/python -m jupyterlab --notebook-dir=. notebooks
 
 lint: $(STAMP) ## check style (make test does, too)
 	@$(BIN)/ruff check .
@@ -132,5 +135,5 @@ lock: $(STAMP) ## make requirements.lock again from pyproject.toml, with the has
 clean: ## delete the rendered book and its intermediate files
 	rm -rf _build
 
-clean-runs: ## delete what was trained and computed at SCALE
+clean-runs: ## delete what was computed at SCALE (SCALE=training: all trainings)
 	rm -rf "data/runs/$(SCALE)"

@@ -29,6 +29,7 @@ __all__ = [
     "resolve_weights",
     "results_root",
     "runs_root",
+    "training_folder",
 ]
 
 
@@ -96,7 +97,7 @@ def cache_root() -> Path:
 
 
 def runs_root(scale: str) -> Path:
-    """Return the folder of one scale's training runs, which is not committed.
+    """Return the folder of one scale's results and inversions, which is not committed.
 
     Examples
     --------
@@ -104,6 +105,21 @@ def runs_root(scale: str) -> Path:
     'data/runs/laptop'
     """
     return project_root() / "data" / "runs" / scale
+
+
+def training_folder(id: str, root: Path) -> Path:
+    """Return the folder of the training `id` below `root`, which all scales share.
+
+    What an older version finished in ``<scale>/training`` beside ``training`` stays there.
+
+    Examples
+    --------
+    >>> training_folder("0123456789ab", Path("data/runs/training")).as_posix()
+    'data/runs/training/0123456789ab'
+    """
+    older = sorted(root.parent.glob(f"*/training/{id}")) if root.name == "training" else []
+    places = (root / id, *older)
+    return next((path for path in places if (path / "done.json").is_file()), root / id)
 
 
 def results_root(scale: str) -> Path:

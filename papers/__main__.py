@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
 from invlib.files import copy
 from invlib.names import choices
-from invlib.paths import project_root, resolve_weights, results_root, runs_root
+from invlib.paths import project_root, resolve_weights, results_root, runs_root, training_folder
 from papers.across.claims_ledger import ClaimsLedger
-from papers.cells import rewrite
+from papers.cells import PAGE, parameters_text, rewrite, rewrite_page
 from papers.engine.gpu import add_gpu
 from papers.engine.plan import plan_text
 from papers.parameters import load_scale
@@ -21,17 +22,27 @@ from papers.sections import SECTIONS, runs_of
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status, 2 for invalid input."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "run" in argv:  # NAME=VALUE may stand anywhere
+        argv = [f"--set={word}" if re.match(r"\w+=", word) else word for word in argv]
     return run_command(_parser(), argv)
 
 
+def run_section_command(arguments: argparse.Namespace) -> int:
+    """Run the notebook of a section."""
+    from papers.run import run_section  # imports papermill, which other commands do without
+
+    return run_section(arguments)
+
+
 def train_command(arguments: argparse.Namespace) -> int:
-    """List the training runs of a scale, or do one of them or all."""
+    """List the training runs of a scale, or do one of them or all. All scales share them."""
     parameters = load_scale(arguments.scale, arguments.override)
     runs = runs_of(section.from_parameters(parameters) for section in SECTIONS.values())
-    root = runs_root(arguments.scale) / "training"
+    root = runs_root("training")
     if not arguments.all and arguments.id is None:
         for id, run in runs.items():
-            done = "done" if (root / id / "done.json").is_file() else "    "
+            done = "done" if (training_folder(id, root) / "done.json").is_file() else "    "
             print(f"{id}  {done}  {run.describe()}")
         return 0
     if arguments.id is not None and arguments.id not in runs:
@@ -117,13 +128,22 @@ def bench_command(arguments: argparse.Namespace) -> int:
 
 
 def parameters_command(arguments: argparse.Namespace) -> int:
-    """Write the parameters cells of the notebooks, or with --check name those out of date."""
+    """Write the parameters cells and the page on them, or with --check name those out of date.
+
+    With a section: print its parameters.
+    """
+    if arguments.section:
+        print(parameters_text(SECTIONS[choices("section", arguments.section, SECTIONS)]))
+        return 0
     stale = False
     for section in SECTIONS.values():
         notebook = section().notebook
         if rewrite(project_root() / notebook, section, check=arguments.check):
             stale = True
             print(f"{notebook}: {'out of date' if arguments.check else 'written'}")
+    if rewrite_page(project_root() / PAGE, SECTIONS, check=arguments.check):
+        stale = True
+        print(f"{PAGE}: {'out of date' if arguments.check else 'written'}")
     return int(stale and arguments.check)
 
 
@@ -132,15 +152,32 @@ def _parser() -> argparse.ArgumentParser:
         "python -m papers",
         "Re-run the experiments of three papers on fine-tuned vision models.",
         {
+            "run": "run the notebook of a section",
             "train": "train the models a scale needs",
             "part": "do some of a section's inversions",
             "plan": "say what a scale takes",
             "claims": "judge the claims of the papers on the results of a scale",
             "bench": "measure what a comparison costs",
             "gpu": "measure on a borrowed GPU",
-            "parameters": "write the parameters cells of the notebooks",
+            "parameters": "list the parameters of a section",
         },
     )
+    run = add(
+        "run",
+        run_section_command,
+        "Run the notebook of a section. Parameters are written NAME=VALUE, lists as "
+        "'seeds=[0, 1]'; python -m papers parameters SECTION lists them. They are checked before "
+        "any work. With parameters of your own, results go to a place of their own, "
+        "data/runs/SCALE-NAME-VALUE, or to that of scale=NAME. All places share their trainings.",
+        usage="python -m papers run SECTION [NAME=VALUE ...] [--scale SCALE] [--override FILE] "
+        "[--quiet]",
+    )
+    run.add_argument("section", help="a section of the book, such as finetuning_task")
+    run.add_argument("--set", action="append", default=[], help=argparse.SUPPRESS)
+    run.add_argument("--scale", default="laptop", help="a file of notebooks/scales (laptop)")
+    run.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
+    run.add_argument("--quiet", action="store_true", help="without lines that show progress")
+
     train = add(
         "train",
         train_command,
@@ -154,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", default="laptop", help="a file of notebooks/scales (default: laptop)"
     )
     train.add_argument("--override", metavar="FILE", help="a YAML file laid over the scale's")
-    add_training_options(train, "data/runs/SCALE/training")
+    add_training_options(train, "data/runs/training")
 
     part = add(
         "part",
@@ -199,9 +236,11 @@ def _parser() -> argparse.ArgumentParser:
     parameters = add(
         "parameters",
         parameters_command,
-        "Write the parameters cell of every notebook from the fields of its section "
+        "List the parameters of a section. Without one, write the parameters cell of every "
+        "notebook, and the page of the book that lists them all, from the fields of the sections "
         "(make parameters).",
     )
+    parameters.add_argument("section", nargs="?", help="a section, such as finetuning_task")
     parameters.add_argument(
         "--check", action="store_true", help="write nothing; exit status 1 if one is out of date"
     )

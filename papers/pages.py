@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -14,7 +15,7 @@ from papers.claims.claim import check_claims
 from papers.claims.settings import settings
 from papers.claims.tables import claims_html
 from papers.parameters import load_scale
-from papers.section import REFERENCE_SCALE, Section
+from papers.section import REFERENCE_SCALE, Section, section_class
 
 __all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", "verdicts"]
 
@@ -88,6 +89,7 @@ def provenance_html(ds: xr.Dataset) -> str:
         commit = commit[:10] + (" with uncommitted changes" if attrs["git_dirty"] else "")
     count = f"{len(seeds)} ({', '.join(map(str, seeds))})" if seeds else "none"
     versions = ", ".join(f"{name} {v}" for name, v in json.loads(attrs["versions"]).items())
+    trained = json.loads(attrs.get("trained_on", "{}"))
     rows = {
         "scale": parameters.get("scale", "not stated"),
         "seeds": count,
@@ -98,19 +100,45 @@ def provenance_html(ds: xr.Dataset) -> str:
         "versions": versions,
         "schema": f"{attrs.get('kind', 'unknown kind')}, version {attrs['schema_version']}",
     }
+    if trained:
+        rows["trainings"] = "; ".join(f"{k} on {device}" for device, k in trained.items())
     cells = "".join(_row(key, html.escape(str(value))) for key, value in rows.items())
     chosen = "".join(
         _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")
         for key, value in parameters.items()
     )
-    command = html.escape(attrs["command"])
+    reads = ", ".join(_read_by(attrs["command"]))
+    first = f"<p>It reads the results of {reads}: these come first.</p>" if reads else ""
+    at = f" at commit {commit}" if commit != "unknown" else ""
     return (
         "<aside class='provenance' aria-label='Where these numbers come from'>"
         f"<table><caption>Where these numbers come from</caption><tbody>{cells}</tbody></table>"
-        f"<p>Repeat it with</p><pre><code>{command}</code></pre>"
+        f"<p>Repeat it{at} with</p><pre><code>{html.escape(_repeat(attrs))}</code></pre>{first}"
         f"<details><summary>All parameters</summary><table><tbody>{chosen}</tbody></table>"
         "</details></aside>"
     )
+
+
+def _read_by(command: str) -> tuple[str, ...]:
+    """Return the sections whose results the notebook in a command reads."""
+    notebook = re.search(r"notebooks/(\w+)\.ipynb", command)
+    try:
+        return section_class(notebook[1]).uses if notebook else ()
+    except ValueError:  # a notebook of somebody's own
+        return ()
+
+
+def _repeat(attrs: Mapping[str, object]) -> str:
+    """Return the command that repeats a result, with the number of threads it was made with.
+
+    Examples
+    --------
+    >>> _repeat({"command": "papermill a.ipynb b.ipynb", "device": "cpu: an old one, 2 threads"})
+    'OMP_NUM_THREADS=2 .venv/bin/papermill a.ipynb b.ipynb'
+    """
+    threads = re.search(r"(\d+) threads?$", str(attrs["device"]))
+    command = re.sub("^(papermill|python) ", r".venv/bin/\1 ", str(attrs["command"]))
+    return f"OMP_NUM_THREADS={threads[1]} {command}" if threads else command
 
 
 def _row(key: str, cell: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "load_scale",
     "one_of",
     "split",
+    "usual_parameters",
 ]
 
 
@@ -77,6 +78,19 @@ def load_scale(scale: str, override: str | Path | None = None) -> dict[str, Any]
             raise ParameterError(f"{override}: an override leaves the scale as it is")
         parameters |= over
     return parameters
+
+
+def usual_parameters(scale: str) -> dict[str, Any]:
+    """Return the parameters of the scale that the name of a place begins with; {} if none has it.
+
+    Examples
+    --------
+    >>> usual_parameters("smoke-n-16")["scale"], usual_parameters("trial")
+    ('smoke', {})
+    """
+    base = scale.partition("-")[0]
+    there = (project_root() / "notebooks" / "scales" / f"{base}.yaml").is_file()
+    return load_scale(base) if there else {}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -18,21 +18,25 @@ class Pretrained(Section):
     for all trainings that start from it.
     """
 
-    model: Name = "vit_nano_patch8_32"
+    model: Name = Field("vit_nano_patch8_32", description="name of the network")
     img_size: Positive | None = Field(None, description="None: the model's own")
     weights: Name | None = Field(
         None, description='None: trained here, as follows; "timm": from the hub'
     )
 
-    pretraining_dataset: Name = "shapes"
-    pretraining_n: Positive | None = 8000
-    pretraining_epochs: Natural = 6
-    pretraining_optimizer: one_of(*OPTIMIZERS) = "adamw"
-    pretraining_lr: PositiveFloat = 0.001
+    pretraining_dataset: Name = Field(
+        "shapes", description="what it is trained on here, without `weights`"
+    )
+    pretraining_n: Positive | None = Field(8000, description="images of pretraining; None: all")
+    pretraining_epochs: Natural = Field(6, description="epochs of pretraining")
+    pretraining_optimizer: one_of(*OPTIMIZERS) = Field("adamw", description="of pretraining")
+    pretraining_lr: PositiveFloat = Field(0.001, description="learning rate of pretraining")
 
-    batch_size: Positive = 64
-    augmentation: one_of(*AUGMENTATIONS) = "none"
-    train_seed: Natural = 0
+    batch_size: Positive = Field(64, description="images a step, in pretraining and fine-tuning")
+    augmentation: one_of(*AUGMENTATIONS) = Field(
+        "none", description="changes of images, in pretraining and fine-tuning"
+    )
+    train_seed: Natural = Field(0, description="draws weights, images and their order")
 
     def pretraining_run(self) -> TrainingRun | None:
         """Return the run that trains the pretrained model, or None if `weights` are given."""

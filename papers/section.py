@@ -28,7 +28,7 @@ from papers.parameters import (
     Seeds,
     _is_plain,
     _may_be_parameter,
-    load_scale,
+    usual_parameters,
 )
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ class Section(BaseModel):
     compared: ClassVar[Mapping[str, str]] = {}  # parameter -> its label in the table of settings
     notes: ClassVar[Mapping[str, str]] = {}  # parameter -> its comment, if not the description
 
-    # also a folder name
-    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "laptop"
+    scale: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = Field(
+        "laptop", description="the workload; also names the folder of the results"
+    )
     seeds: Seeds = Field(
         (0, 1, 2), description="each draws the images and the noise the inversions start from"
     )
@@ -114,6 +115,13 @@ class Section(BaseModel):
     def runs(self) -> dict[str, TrainingRun]:
         """Return the training runs of this section, by readable names. Imports no torch."""
         return {}
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return what is drawn of test images: a parameter, the data set, of how many (None: all).
+
+        So that too large a number is refused before any work.
+        """
+        return []
 
     def to_invert(self) -> list[Inverted]:
         """Return the inversions of this section that can be jobs of their own. Imports no torch."""
@@ -179,7 +187,8 @@ class Section(BaseModel):
 
         Modules, functions, arrays and IPython's names are ignored. If the cell is run again by
         hand, all names that are no parameters are ignored, because the notebook has defined
-        variables. A kernel of another Python than papermill's is refused.
+        variables. A kernel of another Python than papermill's is refused. Models, data sets and
+        numbers of images are checked as well, see `papers.work.check`.
         """
         if other := _other_python():
             raise ParameterError(
@@ -194,6 +203,7 @@ class Section(BaseModel):
             if name in known or (not again and _may_be_parameter(name, value))
         }
         section = cls.from_parameters(given)
+        import_module("papers.work").check(section)  # imports torch, as all work does
         namespace[_CHECKED] = True
         return section
 
@@ -201,7 +211,7 @@ class Section(BaseModel):
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         """Build the section from a mapping, which may have parameters of other sections too."""
         known = _every_parameter(cls)
-        listed = "; known are " + ", ".join(sorted(known))
+        listed = "; known are " + ", ".join(sorted(cls.model_fields))
         problems = [
             f"unknown parameter {name!r}{nearest(name, known) or listed}"
             for name in parameters
@@ -251,8 +261,8 @@ class Section(BaseModel):
 
     @property
     def training_root(self) -> Path:
-        """Folder of the training runs of this scale."""
-        return runs_root(self.scale) / "training"
+        """Folder of the trainings, which all scales share: they are found by their id."""
+        return runs_root("training")
 
     @property
     def inversions(self) -> Path | bool:
@@ -262,12 +272,9 @@ class Section(BaseModel):
     @property
     def command(self) -> str:
         """The papermill command that repeats this run from the root of the project."""
-        try:
-            usual = type(self).from_parameters(load_scale(self.scale))
-            file = ["-f", f"notebooks/scales/{self.scale}.yaml"]
-        except ParameterError:  # a scale without a file: list all values that are not the default
-            usual, file = type(self)(), []
-        usual = usual.model_dump(mode="json")
+        base = usual_parameters(self.scale)
+        file = ["-f", f"notebooks/scales/{base['scale']}.yaml"] if base else []
+        usual = type(self).from_parameters(base).model_dump(mode="json")
         other = {k: v for k, v in self.model_dump(mode="json").items() if usual[k] != v}
         # YAML's own writer, because YAML reads JSON's 1e-05 as text
         text = yaml.safe_dump(other, default_flow_style=True, sort_keys=False, width=10**6)
@@ -295,7 +302,7 @@ def section_class(name: str) -> type[Section]:
 
 def _refusal(error: Mapping[str, Any]) -> str:
     """Return one of pydantic's errors as a line; for a list, how to pass it on a command line."""
-    name, value = error["loc"][0], error["input"]
+    name, value = (*error["loc"], "")[0], error["input"]
     advice = ""
     if error["type"] in ("list_type", "tuple_type") and isinstance(value, str):
         example = value if value.startswith("[") else f"[{value}]"

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-from kernel import run_notebook
 from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
@@ -22,6 +21,7 @@ from traitlets.config import Config
 
 from invlib.files import atomic
 from papers.parameters import ParameterError
+from papers.run import run_notebook
 from papers.sections import SECTIONS
 
 STYLE = """

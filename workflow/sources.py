@@ -7,7 +7,8 @@ from pathlib import Path
 
 def code() -> list[str]:
     """The code a notebook's results depend on. The command lines compute nothing."""
-    return [path for path in _python() if not path.endswith("/__main__.py")]
+    commands = ("/__main__.py", "papers/run.py")
+    return [path for path in _python() if not path.endswith(commands)]
 
 
 def facts() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 __all__ = ["Progress", "progress_bar"]
 
+_INTERVALS = ("mininterval", "maxinterval")
 _FORMAT = "{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go"
 
 
@@ -38,13 +40,15 @@ class Progress(tqdm):
 def progress_bar(progress: bool | tqdm | None, total: float, text: str) -> Iterator[Progress]:
     """Yield `progress` if it is a bar already, else a new one, closed at the end.
 
-    `progress` is True, False, or None: shown only on a terminal.
+    `progress` is True, False, or None: shown on a terminal, or if ``INVLIB_PROGRESS`` says how many
+    seconds are between two lines.
     """
     if isinstance(progress, tqdm):
         yield progress
         return
-    often = {} if sys.stderr.isatty() else dict(mininterval=10, maxinterval=10)
-    hidden = None if progress is None else not progress
+    seconds = os.environ.get("INVLIB_PROGRESS")
+    often = {} if sys.stderr.isatty() else dict.fromkeys(_INTERVALS, float(seconds or 10))
+    hidden = (False if seconds else None) if progress is None else not progress
     with Progress(
         total=total, desc=text, leave=False, disable=hidden, bar_format=_FORMAT, **often
     ) as bar:

@@ -28,7 +28,7 @@ from invlib.files import lock
 from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
-from invlib.paths import project_root
+from invlib.paths import runs_root, training_folder
 from invlib.results.netcdf import save_results
 from invlib.results.provenance import provenance
 from invlib.training.augment import augment
@@ -66,12 +66,13 @@ def train(
     run : TrainingRun
         If its `weights` is another run, that run is trained first, in the same `root`.
     root : path, optional
-        Folder of runs, default ``data/runs`` of the project. If another process trains the same
-        run, this one waits and then returns the result.
+        Folder of runs, default ``data/runs/training`` of the project. If another process trains the
+        same run, this one waits and then returns the result.
     device : str or torch.device, optional
         Default: CUDA if there is a GPU.
     progress : bool, optional
-        Show a progress bar; default: only in a terminal.
+        Show a progress bar; default: only in a terminal, or if ``INVLIB_PROGRESS`` says how many
+        seconds are between two lines.
 
     Returns
     -------
@@ -94,8 +95,8 @@ def train(
     ...     trained.epochs, trained.model(0).task, float(trained.log.test_accuracy[0]) < 0.5
     ([0, 1], 'classification', True)
     """
-    root = project_root() / "data" / "runs" if root is None else Path(root)
-    trained = Trained(run, root / run.id)
+    root = runs_root("training") if root is None else Path(root)
+    trained = Trained(run, training_folder(run.id, root))
     if trained.complete:
         return trained
     device = usable_device(device)
@@ -174,13 +175,16 @@ class _Training:
         if state := self.trained.resume(self.model):
             self.optimizer.load_state_dict(state["optimizer"])
             self.log = state["log"]
-        first = len(self.log)
+        first, seconds = len(self.log), float(os.environ.get("INVLIB_PROGRESS", 0))
+        if progress is None and seconds:
+            progress = True
         with tqdm(
-            desc=f"{self.run.model} on {self.run.dataset}",
+            desc=f"training {self.run.model} on {self.run.dataset}",
             total=self.run.epochs * self.steps,
             initial=max(0, first - 1) * self.steps,
             disable=None if progress is None else not progress,  # None: only in a terminal
-            unit="step",
+            mininterval=seconds or 0.1,
+            bar_format="{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go",
         ) as bar:
             for epoch in range(first, self.run.epochs + 1):
                 started = time.perf_counter()
@@ -254,7 +258,8 @@ class _Training:
     def check(self, value: float, epoch: int, step: int, what: str) -> None:
         if not math.isfinite(value):
             raise FloatingPointError(
-                f"the {what} is {value} at epoch {epoch}, step {step} of {self.steps} "
+                f"training diverged: the {what} is {value} at epoch {epoch}, step {step} of "
+                f"{self.steps} "
                 f"(lr={self.optimizer.param_groups[0]['lr']:.3g} of {self.run.lr:g}); try a lower "
                 f"lr, a smaller clip (now {self.run.clip}) or more warmup_steps (now "
                 f"{self.run.warmup_steps}). Run {self.run.id}: {self.run.describe()}"

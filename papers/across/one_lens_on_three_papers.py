@@ -21,7 +21,7 @@ class OneLensOnThreePapers(Section):
     uses = ("dynamics", "unlearning", "feature_erosion", "collapse_and_plasticity")
 
     lens_n: Annotated[int, Field(ge=5)] = Field(16, description="images per seed")
-    lens_iterations: Positive = 20
-    lens_recipe: one_of(*RECIPES) = "fast"
-    lens_probe_n: Positive = 400
-    lens_probe_test_n: Positive = 200
+    lens_iterations: Positive = Field(20, description="gradient steps of an inversion")
+    lens_recipe: one_of(*RECIPES) = Field("fast", description="how images are inverted")
+    lens_probe_n: Positive = Field(400, description="images that probes are fitted to")
+    lens_probe_test_n: Positive = Field(200, description="test images of probes and ranks")

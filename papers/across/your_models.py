@@ -40,6 +40,10 @@ class YourModels(MerlinSection):
     )
     tokens: one_of(*TOKENS) = Field("all", description="what a representation is")
 
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return none: of fewer images than `n`, all are taken."""
+        return []  # at most all
+
     def runs(self) -> dict[str, TrainingRun]:
         """Return the book's own trainings, where no models are given."""
         given = {k: getattr(self, k) for k in ("pretrained", "finetuned", "images")}

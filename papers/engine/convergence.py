@@ -73,6 +73,10 @@ class Convergence(MerlinSection):
             )
         return looks
 
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images that are inverted."""
+        return [("convergence_n", self.datasets[0], None)]
+
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, if there is one, and a fine-tuning for each task."""
         dataset = self.datasets[0]

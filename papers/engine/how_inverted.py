@@ -27,16 +27,24 @@ class HowInverted(MerlinSection):
         ("ngd:50", "adam:50", "short_adam:50", "fast:50", "ngd:150"),
         description="rule:evaluations[:start]",
     )
-    race_n: Positive = 2
+    race_n: Positive = Field(2, description="images in the race")
     race_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
         None, description="None: all layers"
     )
     measured: Recipes = Field(
         ("ngd:20", "fast:20", "ngd:80"), description="the last is the yardstick"
     )
-    measured_n: Positive = 16
-    measured_layers: Annotated[tuple[Natural, ...], *Several] | None = (0, 4, 8, 12)
-    measured_seeds: Annotated[tuple[Natural, ...], *Several] = (0, 1)
+    measured_n: Positive = Field(16, description="images per seed that are measured")
+    measured_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
+        (0, 4, 8, 12), description="layers that are measured; None: all"
+    )
+    measured_seeds: Annotated[tuple[Natural, ...], *Several] = Field(
+        (0, 1), description="each draws images and starts"
+    )
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images of both comparisons."""
+        return [(name, self.datasets[0], None) for name in ("race_n", "measured_n")]
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, if there is one, and the first fine-tuning."""

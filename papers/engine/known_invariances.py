@@ -70,22 +70,24 @@ class KnownInvariances(Section):
     )
 
     # trained in: the first training on `shapes` is that of paper A's pages
-    known_model: Name = "vit_nano_patch8_32"
+    known_model: Name = Field("vit_nano_patch8_32", description="network that is trained")
     first_datasets: DataSets = Field((COLOUR,), description="what networks learn first")
-    first_n: Positive = 8000
-    first_epochs: Positive = 6
+    first_n: Positive = Field(8000, description="images of the first training")
+    first_epochs: Positive = Field(6, description="epochs of the first training")
     first_test_n: Positive | None = Field(None, description="None: all test images")
-    second_n: Positive = 400
-    second_epochs: Positive = 2
-    second_lr: PositiveFloat = 0.0005
-    second_test_n: Positive = 200
+    second_n: Positive = Field(400, description="images of the second training")
+    second_epochs: Positive = Field(2, description="epochs of the second training")
+    second_lr: PositiveFloat = Field(0.0005, description="learning rate of the second training")
+    second_test_n: Positive = Field(200, description="test images of the second training")
     shapes_train_seeds: Seeds = Field((0,), description="repeats of all trainings")
     shapes_layers: Annotated[tuple[Natural, ...], *Several] | None = Field(
         (0, 4, 8, 12), description="None: all layers"
     )
     shapes_n: Positive = Field(12, description="test images that are inverted")
     shapes_moved_n: Positive = Field(100, description="test images that are drawn again")
-    shapes_recipe: one_of(*RECIPES) = "anytime"
+    shapes_recipe: one_of(*RECIPES) = Field(
+        "anytime", description="how trained networks are inverted"
+    )
     shapes_snapshots: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
         (10, 30), description="gradient steps; the last is where inversion ends"
     )
@@ -124,6 +126,10 @@ class KnownInvariances(Section):
             seed=1000 + seed,
             keep="ends",
         )
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images that trained networks are inverted for, and that are drawn again."""
+        return [(name, DATA_SETS[0], None) for name in ("shapes_n", "shapes_moved_n")]
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the first trainings, and after each its second trainings."""

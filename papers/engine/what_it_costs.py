@@ -32,7 +32,7 @@ class WhatItCosts(Section):
     }
 
     model: Name = Field("vit_nano_patch8_32", description="random weights")
-    img_size: Positive | None = None
+    img_size: Positive | None = Field(None, description="None: the model's own")
     bench_images: Annotated[tuple[Annotated[int, Field(ge=4)], ...], *Several] = Field(
         (4, 8), description="against the baselines"
     )
@@ -45,7 +45,9 @@ class WhatItCosts(Section):
     bench_memory_images: Annotated[tuple[Positive, ...], *Several] = Field(
         (32, 64), description="each in a process of its own"
     )
-    bench_cka_images: Annotated[int, Field(ge=4)] = 16
+    bench_cka_images: Annotated[int, Field(ge=4)] = Field(
+        16, description="images for the time of CKA"
+    )
     bench_gpu_images: Natural = Field(0, description="the paper's comparison on a GPU: 500")
 
     bench_weights: Name | None = Field(
@@ -53,8 +55,15 @@ class WhatItCosts(Section):
     )
     bench_dataset: Name = Field("digits", description="with bench_weights")
     bench_distance: PositiveFloat = Field(0.3, description="relative distance to come to")
-    bench_distance_images: Annotated[int, Field(ge=4)] = 4
+    bench_distance_images: Annotated[int, Field(ge=4)] = Field(
+        4, description="images for the time to a distance"
+    )
     bench_distance_steps: Positive = Field(4, description="after so many it is given up")
+
+    @property
+    def command(self) -> str:
+        """The command that repeats this run."""
+        return "python -m papers bench" if self.scale == "bench" else super().command
 
     @field_validator("bench_iterations", "bench_rounds")
     @classmethod

@@ -43,17 +43,21 @@ class GoerttlerSection(Section):
     own_trainings = True
 
     labels_model: Name = Field("conv4_w16", description='the paper\'s has 64 filters: "conv4"')
-    labels_dataset: Name = "digits"
+    labels_dataset: Name = Field("digits", description="data set whose labels are made random")
     labels_seeds: Seeds = Field((0, 1), description="each repeats every training")
     labels_randomness: Annotated[
         tuple[Annotated[int, Field(ge=0)], ...], *Several, AfterValidator(_rising)
     ] = Field((0, 3, 9), description="d of eq. 1")
     labels_n: Positive = Field(100, description="images of training from a random start")
-    labels_epochs: Positive = 45
-    labels_lr: PositiveFloat = 0.05
-    labels_batch_size: Positive = 25
+    labels_epochs: Positive = Field(45, description="epochs from a random start")
+    labels_lr: PositiveFloat = Field(0.05, description="learning rate of all trainings")
+    labels_batch_size: Positive = Field(25, description="images a step")
     labels_test_n: Positive | None = Field(200, description="test images for accuracies")
     labels_images: Annotated[int, Field(ge=4)] = Field(200, description="test images for CKA")
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images that representations are compared on."""
+        return [("labels_images", self.labels_dataset, None)]
 
     def run(self, seed: int, **other: object) -> TrainingRun:
         """Return a run with the recipe of paper B; `other` adds or replaces fields of it."""

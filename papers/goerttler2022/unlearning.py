@@ -48,11 +48,15 @@ class Unlearning(GoerttlerSection):
     }
 
     labels_pretraining_n: Positive = Field(600, description="images of `labels_dataset`")
-    labels_pretraining_epochs: Positive = 4
+    labels_pretraining_epochs: Positive = Field(4, description="epochs of pretraining")
     labels_finetuning_n: Positive = Field(100, description="images of every fine-tuning")
-    labels_finetuning_epochs: Positive = 45
+    labels_finetuning_epochs: Positive = Field(45, description="epochs of every fine-tuning")
     cross_domain: Name = Field("street_digits", description="a data set with as many classes")
     label_shift: Positive = Field(1, description="s of eq. 3")
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return those of both data sets."""
+        return [*super().samples(), ("labels_images", self.cross_domain, None)]
 
     def pretraining_run(self, seed: int) -> TrainingRun:
         """Return the pretraining; with equal budgets, the run from scratch on true labels."""

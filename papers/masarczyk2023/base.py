@@ -25,13 +25,15 @@ class SquaresSection(Section):
 
     own_trainings = True
 
-    erosion_dataset: Name = "street_digits"
-    erosion_n: Positive | None = 800
-    erosion_test_n: Positive | None = 300
+    erosion_dataset: Name = Field(
+        "street_digits", description="data set of the networks trained from scratch"
+    )
+    erosion_n: Positive | None = Field(800, description="training images; None: all")
+    erosion_test_n: Positive | None = Field(300, description="test images; None: all")
     erosion_epochs: Positive = Field(10, description="of every task")
-    erosion_optimizer: one_of(*OPTIMIZERS) = "sgd"
-    erosion_lr: PositiveFloat = 0.05
-    erosion_batch_size: Positive = 32
+    erosion_optimizer: one_of(*OPTIMIZERS) = Field("sgd", description="of every task")
+    erosion_lr: PositiveFloat = Field(0.05, description="learning rate of every task")
+    erosion_batch_size: Positive = Field(32, description="images a step")
     # 4 is enough for CIFAR-10, but hardly erodes street digits
     square_size: Positive = Field(8, description="pixels of the data set")
     train_seeds: Seeds = Field((0,), description="repeats of the whole sequence")

@@ -31,15 +31,21 @@ class CollapseAndPlasticity(SquaresSection):
     name = "collapse_and_plasticity"
     notes = {"seeds": "each draws the images that CKA compares"}
 
-    collapse_model: Name = "vgg11_bn_cifar_w8"
+    collapse_model: Name = Field("vgg11_bn_cifar_w8", description="the network")
     square_ratios: Annotated[
         tuple[Ratio, ...], *Several, AfterValidator(lambda values: tuple(sorted(values)))
     ] = Field((0.0, 0.05, 0.25), description="and 1; 0 is the control")
     cka_n: Positive = Field(100, description="test images, without squares")
-    probe_n: Positive | None = 400
-    probe_test_n: Positive | None = 200
+    probe_n: Positive | None = Field(400, description="images that probes are fitted to; None: all")
+    probe_test_n: Positive | None = Field(
+        200, description="test images of probes and ranks; None: all"
+    )
     cam_n: Positive = Field(64, description="test images whose Grad-CAM is averaged")
     cam_shown: Positive = Field(4, description="of these, kept as pictures")
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images that CKA compares."""
+        return [("cka_n", self.erosion_dataset, self.erosion_test_n)]
 
     def ratio_runs(self, seed: int) -> dict[float, TrainingRun]:
         """Return the run of the second task for each ratio of squares, 1 included."""

@@ -42,16 +42,20 @@ class FeatureErosion(SquaresSection, Pretrained):
         "model": "the pretrained model, that of paper A's pages",
     }
 
-    erosion_models: Names = ("vgg11_bn_cifar_w8",)
-    erosion_pretrained: Name | None = Field(
-        "digits", description="what the pretrained model learns, first without squares"
+    erosion_models: Names = Field(
+        ("vgg11_bn_cifar_w8",), description="networks trained from scratch"
     )
-    erosion_pretrained_n: Positive | None = 800
-    erosion_pretrained_test_n: Positive | None = 300
-    erosion_pretrained_epochs: Positive = 4
-    erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = "adamw"
-    erosion_pretrained_lr: PositiveFloat = 0.0005
-    pretrained_square_size: Positive = 8
+    erosion_pretrained: Name | None = Field(
+        "digits", description="what the pretrained model learns"
+    )
+    erosion_pretrained_n: Positive | None = Field(800, description="its training images; None: all")
+    erosion_pretrained_test_n: Positive | None = Field(
+        300, description="its test images; None: all"
+    )
+    erosion_pretrained_epochs: Positive = Field(4, description="its epochs of each task")
+    erosion_pretrained_optimizer: one_of(*OPTIMIZERS) = Field("adamw", description="its optimiser")
+    erosion_pretrained_lr: PositiveFloat = Field(0.0005, description="its learning rate")
+    pretrained_square_size: Positive = Field(8, description="pixels of its data set")
 
     def sequences(self) -> dict[tuple[str, str, int], dict[str, TrainingRun]]:
         """Return the runs of the two tasks by (data set, network, seed)."""

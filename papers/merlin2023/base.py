@@ -1,9 +1,9 @@
 """The parameters and training runs that all sections of paper A (Merlin et al. 2023) share."""
 
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from invlib.names import OPTIMIZERS, RECIPES, TASKS
 from invlib.training.run import TrainingRun
@@ -32,19 +32,39 @@ class MerlinSection(Pretrained):
         "batch_size": "batch size",
     }
 
-    n: Positive = Field(16, description="images per seed")
-    iterations: Positive = 20
+    n: Annotated[int, Field(ge=4)] = Field(16, description="images per seed")
+    iterations: Positive = Field(20, description="gradient steps of an inversion")
     recipe: one_of(*RECIPES) = Field("fast", description='"ngd" is the recipe of the paper')
-    step: PositiveFloat | None = Field(None, description="None: the recipe's own")
-    subspace_k: Positive = Field(10, description="directions of the subspace similarity")
+    step: PositiveFloat | None = Field(None, description="of the recipe; None: its own")
+    subspace_k: Positive | None = Field(
+        None, description="directions of the subspace similarity; None: 10, or n - 1"
+    )
 
-    datasets: Names = ("digits",)
-    tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = TASKS
-    finetuning_n: Positive | None = Field(None, description="None: all training images")
-    finetuning_test_n: Positive | None = None
-    finetuning_epochs: Natural = 12
-    finetuning_optimizer: one_of(*OPTIMIZERS) = "adamw"
-    finetuning_lr: PositiveFloat = 0.0005
+    datasets: Names = Field(("digits",), description="what the model is fine-tuned to")
+    tasks: Annotated[tuple[one_of(*TASKS), ...], *Several] = Field(
+        TASKS, description="and how: a training for each data set and task"
+    )
+    finetuning_n: Positive | None = Field(None, description="training images; None: all")
+    finetuning_test_n: Positive | None = Field(None, description="test images; None: all")
+    finetuning_epochs: Natural = Field(12, description="epochs of fine-tuning")
+    finetuning_optimizer: one_of(*OPTIMIZERS) = Field("adamw", description="of fine-tuning")
+    finetuning_lr: PositiveFloat = Field(0.0005, description="learning rate of fine-tuning")
+
+    @model_validator(mode="after")
+    def _fewer_directions_than_images(self) -> Self:
+        used = any(name == "n" for name, *_ in self.samples())
+        if used and self.subspace_k is not None and self.subspace_k >= self.n:
+            allowed = f"allowed is 1 to {self.n - 1}, or None"
+            raise ValueError(f"subspace_k={self.subspace_k} with n={self.n}: {allowed}")
+        return self
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the `n` images of each data set that is fine-tuned to."""
+        return [("n", dataset, None) for dataset in self.datasets]
+
+    def directions(self, n: int) -> int:
+        """Return `subspace_k`, or fewer where there are only `n` images."""
+        return min(self.subspace_k or 10, n - 1)
 
     def finetuning_run(
         self, dataset: str, task: str = "classification", **other: object

@@ -33,6 +33,10 @@ class Dynamics(MerlinSection):
         """Return the epochs that are looked at, of a training with so many."""
         return [*range(0, last, self.every), last]
 
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return those that are inverted, and those that are corrupted."""
+        return [(name, d, None) for d in self.datasets for name in ("n", "corrupted_n")]
+
     def to_invert(self) -> list[Inverted]:
         """Return those of the start, and of each epoch that is looked at."""
         return self.inverted_at(self.runs().values(), self.epochs)

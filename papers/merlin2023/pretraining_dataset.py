@@ -35,8 +35,10 @@ class PretrainingDataset(MerlinSection):
     pretrainings: Names = Field(
         ("shapes", "none"), description='the starts; "imagenet" is the model of `weights`'
     )
-    scratch_n: Positive | None = None
-    scratch_epochs: Natural = 12
+    scratch_n: Positive | None = Field(
+        None, description="training images from a random start; None: all"
+    )
+    scratch_epochs: Natural = Field(12, description="epochs from a random start")
 
     def starts(self, target: str) -> list[str]:
         """Return the starting points of `target`."""
@@ -78,6 +80,10 @@ class PretrainingDataset(MerlinSection):
             for target in self.targets
             for start in self.starts(target)
         }
+
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the `n` images of each target."""
+        return [("n", target, None) for target in self.targets]
 
     def to_invert(self) -> list[Inverted]:
         """Return those of each start and of each trained model."""

@@ -21,6 +21,10 @@ class WhatIsAnInversion(MerlinSection):
     # enough for a page, few enough for seconds
     gallery: Positive = Field(8, description="images")
 
+    def samples(self) -> list[tuple[str, str, int | None]]:
+        """Return the images of the gallery."""
+        return [("gallery", self.datasets[0], None)]
+
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, if there is one."""
         return self.pretraining_by_name()

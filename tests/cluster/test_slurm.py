@@ -71,7 +71,9 @@ class Checkout:
 
     def epoch(self, number: int) -> str | None:
         """Id of a training that has stored this epoch, and is not done."""
-        for path in (self.folder / RUNS / "training").glob(f"*/epoch_{number:03d}.safetensors"):
+        for path in (self.folder / RUNS.parent / "training").glob(
+            f"*/epoch_{number:03d}.safetensors"
+        ):
             if not (path.parent / "done.json").exists():
                 return path.parent.name
         return None
@@ -97,14 +99,14 @@ def disturbed(tmp_path_factory) -> tuple[Checkout, str]:
             )  # fmt: skip
             assert again != [job]
 
-            done = checkout.folder / RUNS / "training" / one / "done.json"
+            done = checkout.folder / RUNS.parent / "training" / one / "done.json"
             until(done.exists, "it is done", head)
             two = until(lambda: checkout.epoch(3), "the next has three epochs", head)
             for process in psutil.process_iter(["cmdline"]):
                 if {"papers", "train", two} <= set(process.info["cmdline"] or ()):
                     process.kill()
-            until(lambda: checkout.folder.joinpath(RUNS, "training", two, "done.json").exists(),
-                  "killed, it went on and is done", head)  # fmt: skip
+            other = checkout.folder / RUNS.parent / "training" / two / "done.json"
+            until(other.exists, "killed, it went on and is done", head)
 
             until(lambda: any("part" in what for what in slurm.jobs().values()), "parts", head)
             slurm("scontrol", "update", "NodeName=node", "State=drain", "Reason=test")
@@ -150,7 +152,7 @@ def test_weights_are_those_of_a_local_run(disturbed, local):
     needed = [SECTIONS[name].from_parameters(parameters) for name in sections()]
     for id in runs_of(section for section in needed if not section.own_trainings):
         here, there = (
-            json.loads((folder / RUNS / "training" / id / "done.json").read_text())
+            json.loads((folder / RUNS.parent / "training" / id / "done.json").read_text())
             for folder in (disturbed[0].folder, local)
         )
         assert here == there

@@ -44,12 +44,12 @@ def start_and_kill(folder: Path, when: Callable[[], bool], *, everything: bool) 
 
 
 def said_of(folder: Path, what: str) -> dict:
-    return json.loads((folder / RUNS / "training" / what / "done.json").read_text())
+    return json.loads((folder / RUNS.parent / "training" / what / "done.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def first(recovered) -> TrainingRun:
-    text = next((recovered / RUNS / "training").glob("*/run.json")).read_text()
+    text = next((recovered / RUNS.parent / "training").glob("*/run.json")).read_text()
     run = TrainingRun.from_json(text)
     return run.parent or run
 
@@ -62,11 +62,11 @@ def recovered(tmp_path_factory) -> Path:
     scale.write_text(scale.read_text().replace("epochs: 2", f"epochs: {EPOCHS}"))
 
     def trained(epoch: int) -> bool:
-        return any((folder / RUNS / "training").glob(f"*/epoch_{epoch:03d}.safetensors"))
+        return any((folder / RUNS.parent / "training").glob(f"*/epoch_{epoch:03d}.safetensors"))
 
     # everything at once, in the middle of a training
     start_and_kill(folder, lambda: trained(3), everything=True)
-    assert not any((folder / RUNS / "training").glob("*/done.json"))
+    assert not any((folder / RUNS.parent / "training").glob("*/done.json"))
     assert any((folder / ".snakemake" / "locks").iterdir())  # what a later run has to get over
 
     # only Snakemake, in the middle of a notebook: its job goes on and has to be waited for

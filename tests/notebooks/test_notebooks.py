@@ -194,15 +194,13 @@ def other_python(tmp_path):
 
 
 IN_PLACE_OF_A_SECTION = """
-import sys
-sys.path.insert(0, {workflow!r})
-import execute, papermill
+import papermill
+from papers.__main__ import main
 run = papermill.execute_notebook
 def instead(notebook, out, **options):
-    return run("asks.ipynb", out, **options | {{"parameters": {{}}}})
+    return run("asks.ipynb", out, **options | {"parameters": {}})
 papermill.execute_notebook = instead
-sys.argv = ["execute.py", "finetuning_task", "--scale", "smoke"]
-execute.main()
+main(["run", "finetuning_task", "--scale", "smoke"])
 """
 
 
@@ -211,7 +209,7 @@ def test_the_workflow_runs_notebooks_in_its_own_python(project, other_python):
     asks = nbformat.read(ROOT / "notebooks" / "finetuning_task.ipynb", as_version=4)
     asks.cells = cells
     nbformat.write(asks, project / "asks.ipynb")
-    command = [sys.executable, "-c", IN_PLACE_OF_A_SECTION.format(workflow=str(ROOT / "workflow"))]
+    command = [sys.executable, "-c", IN_PLACE_OF_A_SECTION]
     environ = environment(project) | other_python
     done = subprocess.run(command, cwd=project, env=environ, capture_output=True, text=True)
     assert "ended without writing" in done.stderr
@@ -221,9 +219,9 @@ def test_the_workflow_runs_notebooks_in_its_own_python(project, other_python):
 
 def test_notebooks_are_started_in_one_place():
     """So that the report, too, runs in this Python."""
-    files = (ROOT / "workflow").glob("*.py")
+    files = [file for folder in ("workflow", "papers") for file in (ROOT / folder).rglob("*.py")]
     starting = [file.name for file in files if "execute_notebook" in file.read_text()]
-    assert starting == ["kernel.py"]
+    assert starting == ["run.py"]
 
 
 def test_a_kernel_of_another_python_stops_before_any_work(project, other_python):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
+import yaml
 
 from invlib.results.netcdf import open_results, save_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.tables import claims_html
 from papers.pages import _duration, provenance_html
+from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.invlib.results.datasets import comparison
+from tests.workspace import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,36 @@ def test_the_box_says_it_all_and_escapes_it(tmp_path):
     ):  # fmt: skip
         assert text in box, text
     assert "not stated" in provenance_html(ds.assign_attrs(parameters="{}", git_commit="unknown"))
+
+
+def test_the_command_has_the_threads_and_what_comes_first(tmp_path):
+    lens = "papermill notebooks/one_lens_on_three_papers.ipynb out.ipynb"
+    ds = comparison().assign_attrs(
+        device="cpu: an old one, 2 threads",
+        trained_on=json.dumps({"cpu: an old one, 1 thread": 3}),
+        git_commit="0123456789abcdef",
+        git_dirty=0,
+        command=lens,
+    )
+    box = provenance_html(ds)
+    assert f"at commit 0123456789 with</p><pre><code>OMP_NUM_THREADS=2 .venv/bin/{lens}<" in box
+    assert "3 on cpu: an old one, 1 thread" in box
+    assert "the results of dynamics, unlearning, feature_erosion, collapse_and_plasticity: " in box
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "data/results/cifar").glob("*.nc")), ids=lambda path: path.stem
+)
+def test_the_command_of_a_reference_result_has_its_parameters(path):
+    """As papermill reads it; the scale's file is that of the commit, which the page names."""
+    attrs = open_results(path).attrs
+    words = shlex.split(attrs["command"])
+    given = yaml.safe_load(words[words.index("-y") + 1]) if "-y" in words else {}
+    made = json.loads(attrs["parameters"])
+    assert given.items() <= made.items()
+    known = load_scale("cifar") if "-f" in words else SECTIONS[path.stem]().model_dump(mode="json")
+    differs = {k for k, v in (known | given).items() if k in made and made[k] != v}
+    assert not differs
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,12 @@ def test_the_command_writes_numbers_that_yaml_reads_as_numbers():
     assert yaml.safe_load(words[words.index("-y") + 1])["step"] == 1e-5
 
 
+def test_a_place_beside_a_scale_starts_from_its_file():
+    words = shlex.split(Toy(scale="smoke-size-3", size=3, seeds=(0, 1)).command)
+    assert words[words.index("-f") + 1] == "notebooks/scales/smoke.yaml"
+    assert yaml.safe_load(words[words.index("-y") + 1]) == {"scale": "smoke-size-3", "size": 3}
+
+
 def test_a_scale_without_a_file_still_gives_a_command():
     section = Toy(scale="mine", size=3)
     words = shlex.split(section.command)
@@ -151,7 +157,7 @@ def test_a_scale_without_a_file_still_gives_a_command():
 def test_where_things_go():
     section = Toy(scale="smoke")
     assert section.output.as_posix().endswith("data/runs/smoke/toy.nc")
-    assert section.training_root.as_posix().endswith("data/runs/smoke/training")
+    assert section.training_root.as_posix().endswith("data/runs/training")
     assert section.reference.as_posix().endswith("data/results/cifar/toy.nc")
     assert section.notebook.as_posix() == "notebooks/toy.ipynb"
 

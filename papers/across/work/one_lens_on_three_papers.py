@@ -15,7 +15,7 @@ from invlib.results.netcdf import open_results
 from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
-from papers.parameters import load_scale
+from papers.parameters import usual_parameters
 from papers.section import Section, section_class
 from papers.work import best_device, written
 
@@ -79,7 +79,7 @@ def _as_run(section: OneLensOnThreePapers, name: str) -> Section:
     if path.is_file():
         parameters = json.loads(open_results(path).attrs["parameters"])
     else:
-        parameters = load_scale(section.scale)
+        parameters = usual_parameters(section.scale)
     return section_class(name).from_parameters(parameters)
 
 

@@ -47,7 +47,7 @@ def dataset(section: YourModels) -> xr.Dataset:
         iterations=section.iterations,
         optimizer=section.recipe,
         step=section.step,
-        subspace_k=min(section.subspace_k, n - 1) if section.tokens == "all" else None,
+        subspace_k=section.directions(n) if section.tokens == "all" else None,
         jackknife="matrix",
         examples=4,  # few, because these pictures are most of the file: noise does not compress
         cache=section.inversions,

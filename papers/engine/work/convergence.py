@@ -89,7 +89,7 @@ def _compared(
         snapshots=[s for s in section.convergence_snapshots if s <= steps],
         against=against,
         similarities=() if alone else SIMILARITIES,
-        subspace_k=min(section.subspace_k, section.convergence_n - 1),
+        subspace_k=section.directions(section.convergence_n),
         examples=0,
         cache=section.inversions,
     )
@@ -116,7 +116,7 @@ def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) ->
         optimizer=section.recipe,
         iterations=section.iterations,
         similarities=SIMILARITIES,
-        subspace_k=min(section.subspace_k, section.convergence_n - 1),
+        subspace_k=section.directions(section.convergence_n),
         examples=0,
         cache=section.inversions,
     )

@@ -97,7 +97,7 @@ def _measure(
             iterations=evaluations,
             optimizer=rule,
             init=init,
-            subspace_k=min(section.subspace_k, section.measured_n - 1),
+            subspace_k=section.directions(section.measured_n),
             examples=0,
             cache=section.inversions,
         )

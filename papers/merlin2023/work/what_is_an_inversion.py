@@ -1,6 +1,9 @@
 """Compute the introduction: invert images at every layer, and show them to an untrained model."""
 
+from collections.abc import Mapping
+
 import xarray as xr
+from IPython.display import Markdown
 
 from invlib import compare, load_images, load_model
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
@@ -23,7 +26,29 @@ def dataset(section: WhatIsAnInversion) -> xr.Dataset:
         iterations=section.iterations,
         optimizer=section.recipe,
         step=section.step,
-        subspace_k=min(section.subspace_k, n - 1),
+        subspace_k=section.directions(n),
         examples=3,  # what the page shows
         cache=section.inversions,
     )
+
+
+SEEN = 0.2  # correlation of pixels below which an image is hardly seen in another
+
+
+def resemblance(ds: xr.Dataset) -> list[float]:
+    """Return by layer the correlation of the pixels of X and X′, the mean over images."""
+    x, inverted = ds["example_images"].astype(float), ds["example_inverted_pt"].astype(float)
+    return xr.corr(x, inverted, ["y", "x", "channel"]).mean("example").values.tolist()
+
+
+def resembling(shown: Mapping[str, xr.Dataset]) -> Markdown:
+    """Return in words, for each run, how much X′ resembles X at the first and the last layer."""
+    lines = []
+    for title, ds in shown.items():
+        first, *_, last = resemblance(ds)
+        left = "X is still seen in X′" if last > SEEN else "hardly anything of X is seen in X′"
+        lines.append(
+            f"- **{title}**: the pixels of X and X′ have a correlation of {first:.2f} at layer 0, "
+            f"and of {last:.2f} at the last layer, where {left}."
+        )
+    return Markdown("\n".join(lines))

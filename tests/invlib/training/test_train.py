@@ -17,6 +17,7 @@ from invlib.training import seen as tasks
 from invlib.training import train as training
 from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
+from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
 from invlib.training.train import build_optimizer, build_scheduler, epoch_generator, train
 from tests.invlib.training.tiny import TINY, same, state, tiny
@@ -408,3 +409,24 @@ def test_errors_of_the_parts_come_through_and_leave_the_run_unfinished(tmp_path)
         with pytest.raises(error):
             train(run, root=tmp_path, device="cpu")
         assert not Trained(run, tmp_path / run.id).complete
+
+
+def test_a_training_is_found_at_an_older_place_of_its_id(tmp_path):
+    """Older versions kept those of a scale in a folder of the scale."""
+    run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_train=16, n_test=8, epochs=0)
+    old = train(run, root=tmp_path / "laptop" / "training", device="cpu")
+    found = train(run, root=tmp_path / "training", device="cpu")
+    assert found.path == old.path and not (tmp_path / "training").exists()
+    (old.path / "done.json").unlink()  # an unfinished one is not gone on with there
+    assert train(run, root=tmp_path / "training", device="cpu").path.parent == tmp_path / "training"
+    assert train(run, root=tmp_path / "mine", device="cpu").path.parent == tmp_path / "mine"
+
+
+def test_progress_is_shown_without_a_terminal_for_who_asks(tmp_path, monkeypatch, capsys):
+    run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_train=16, n_test=8, epochs=1)
+    monkeypatch.setenv("INVLIB_PROGRESS", "0.01")
+    train(run, root=tmp_path / "a", device="cpu")
+    assert "training vit_pico_patch8_32 on digits, " in capsys.readouterr().err
+    monkeypatch.delenv("INVLIB_PROGRESS")
+    train(run, root=tmp_path / "b", device="cpu")
+    assert capsys.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from papers.parameters import load_scale
@@ -43,3 +44,14 @@ def test_pretrained_weights_need_no_training():
     assert SECTION.from_parameters(load_scale("cifar")).runs() == {}
     (run,) = SECTION.from_parameters(load_scale("smoke")).runs().values()
     assert run.parent is None
+
+
+def test_how_much_of_the_image_is_left_is_computed(ds):
+    noisy = ds.copy()
+    noise = np.random.default_rng(0).integers(0, 256, ds["example_inverted_pt"].shape, np.uint8)
+    noise[0] = ds["example_images"]
+    noisy["example_inverted_pt"] = ds["example_inverted_pt"].copy(data=noise)
+    same = noisy.isel(ref_layer=[0, 0])
+    gone, kept = SECTION().work.resembling({"a": noisy, "b": same}).data.splitlines()
+    assert "of 1.00 at layer 0" in gone and "hardly anything of X is seen" in gone
+    assert "of 1.00 at the last layer, where X is still seen" in kept
