@@ -1,4 +1,4 @@
-"""The GPUs of this machine. A job of the workflow gets one that no other job has, and sees no other.
+"""The GPUs of this machine: a job of the workflow has one to itself, and sees no other.
 
 A name is what CUDA_VISIBLE_DEVICES takes, a number or a UUID; ``cpu`` is a place without a GPU.
 """

@@ -1,8 +1,8 @@
 """Run Python as one job of the workflow: ``python workflow/job.py script.py arguments ...``
 
 The job holds a lock as long as it lives, even when the Snakemake that started it was killed, so the
-next make waits for it instead of working in the same folder beside it. Another lock is for a GPU, one
-of those in INVLIB_DEVICES.
+next make waits for it instead of working in the same folder beside it. Another lock is for a GPU,
+one of those in INVLIB_DEVICES.
 """
 
 import os
