@@ -10,8 +10,10 @@ SECTIONS ?=
 # Cores to use, and a Snakemake profile for a cluster (workflow/profiles/slurm is an example).
 JOBS     ?= all
 PROFILE  ?=
-# Most jobs that the inversions of a section are cut into: none here, 16 with a profile.
+# Most jobs that the inversions of a section are cut into: with several GPUs as many, 16 with a profile.
 PARTS    ?=
+# GPUs to use, e.g. DEVICES=0,1; all.
+DEVICES  ?=
 # Set, make bench puts what it measured into data/results.
 KEEP     ?=
 # For make report: two models, as NAME=WEIGHTS or a checkpoint of MODEL, images, and how much is done.
@@ -36,7 +38,7 @@ BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
 WORKFLOW := $(BIN)/python workflow/run.py
 SELECT   = --scale "$(SCALE)" --override "$(OVERRIDE)" --jobs "$(JOBS)" --profile "$(PROFILE)" \
-           --parts "$(PARTS)"
+           --parts "$(PARTS)" --devices "$(DEVICES)"
 
 # What is installed decides, not what a shell happens to point at. And compiled modules are kept:
 # without them each of some thirty processes compiles PyTorch's sources again, for seven seconds.

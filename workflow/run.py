@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cluster
+import devices
 import locks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,13 +28,20 @@ def main() -> None:
     parser.add_argument(
         "--parts",
         default="",
-        help="most jobs that the inversions of a section are cut into (0; with a profile 16)",
+        help="most jobs that the inversions of a section are cut into (0; with several GPUs their "
+        "number, with a profile 16)",
+    )
+    parser.add_argument(
+        "--devices", default="", help="GPUs to use, such as 0,1 (all; none with a profile)"
     )
     arguments, more = parser.parse_known_args()
 
     os.chdir(ROOT)
     check(arguments.scale, arguments.override, arguments.only.split())
-    parts = arguments.parts or ("16" if arguments.profile else "0")
+    gpus = arguments.devices.split(",") if arguments.devices else devices.found()
+    gpus = [] if arguments.profile else gpus
+    usual = 16 if arguments.profile else len(gpus) if len(gpus) > 1 else 0
+    parts = arguments.parts or str(usual)
     if not parts.isdecimal():
         sys.exit(f"parts={parts!r} must be a whole number >= 0")
     slurm, executor = None, cluster.executor_of(arguments.profile) if arguments.profile else "local"
@@ -45,7 +53,7 @@ def main() -> None:
     snakemake = [sys.executable, "-m", "snakemake"]
     where = ["--profile", arguments.profile] if arguments.profile else ["--cores", cores(arguments)]
     config = [f"scale={arguments.scale}", f"override={arguments.override}", f"parts={parts}"]
-    config = ["--config", *config]
+    config = ["--config", *config, f"devices={','.join(gpus)}"]
 
     # Never closed: the Snakemake that this process becomes inherits it.
     makes = locks.hold(locks.MAKE, waiting="another make is at work here; waiting for it ...")

@@ -48,11 +48,11 @@ def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  
     >>> round(cka_from_grams(k, 3 * k).item(), 12)
     1.0
     """
-    same_n(k.shape[-1], l.shape[-1], "k", "l")
+    same_n(k, l)
     a, b = center(k, debiased), center(l, debiased)
     norm_a, norm_b = centred_norm(a, k), centred_norm(b, l)
     value = (a * b).sum((-2, -1)) / (norm_a * norm_b)
-    return refuse_undefined(value, debiased, k=(norm_a, k), l=(norm_b, l))
+    return refuse_undefined(value, debiased=debiased, k=(norm_a, k), l=(norm_b, l))
 
 
 def cka_matrix_from_grams(
@@ -69,12 +69,12 @@ def cka_matrix_from_grams(
     >>> cka_matrix_from_grams(ks, ks[:2]).shape
     torch.Size([3, 2])
     """
-    same_n(ks.shape[-1], ls.shape[-1], *names)
+    same_n(ks, ls, *names)
     a, b = center(ks, debiased), center(ls, debiased)
     norms = centred_norm(a, ks), centred_norm(b, ls)
     a, b = (c.div_(norm[..., None, None]) for c, norm in zip((a, b), norms, strict=True))
     sides = {names[0]: (norms[0], ks), names[1]: (norms[1], ls)}
-    return refuse_undefined(a.flatten(-2) @ b.flatten(-2).mT, debiased, **sides)
+    return refuse_undefined(a.flatten(-2) @ b.flatten(-2).mT, debiased=debiased, **sides)
 
 
 def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  # noqa: E741
@@ -104,13 +104,12 @@ def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor
     >>> every.shape, round(float(every[2] - dropped), 12)
     (torch.Size([6]), 0.0)
     """
-    same_n(k.shape[-1], l.shape[-1], "k", "l")
-    n, kind, least = k.shape[-1], *(("debiased", 5) if debiased else ("biased", 3))
+    n, kind, least = same_n(k, l), *(("debiased", 5) if debiased else ("biased", 3))
     if n < least:
         raise ValueError(f"n={n} images; to leave one out the {kind} estimator needs {least}")
     a, b = center(k, debiased), center(l, debiased)
     norms = centred_norm(a, k), centred_norm(b, l)
-    refuse_undefined(norms[0] * norms[1], debiased, k=(norms[0], k), l=(norms[1], l))
+    refuse_undefined(norms[0] * norms[1], debiased=debiased, k=(norms[0], k), l=(norms[1], l))
     c = (n - 2) / (n - 3) if debiased else n / (n - 1)
 
     def without(p: Tensor, q: Tensor) -> Tensor:  # <p, q> without each image
@@ -180,7 +179,7 @@ def _linear(xs: Iterable, ys: Iterable, debiased: bool, names: tuple[str, str]) 
     n, wx, wy = len(xs[0]), [x.shape[1] for x in xs], [y.shape[1] for y in ys]
     for name, zs in zip(names, (xs, ys), strict=True):
         for i, z in enumerate(zs):
-            same_n(n, len(z), names[0], name if len(zs) == 1 else f"{name}[{i}]")
+            same_n(xs[0].mT, z.mT, names[0], name if len(zs) == 1 else f"{name}[{i}]")
     cost_gram = n * n * (sum(wx) + sum(wy) + len(xs) * len(ys))
     if n >= 4 and n * (sum(wx) * sum(wy) + sum(w * w for w in wx + wy)) < cost_gram:
         value = _feature_form(xs, ys, debiased)
@@ -265,8 +264,7 @@ def minibatch_cka_from_grams(
     """
     total = None
     for i, (k, l) in enumerate(batches):  # noqa: E741
-        n = k.shape[-1]
-        same_n(n, l.shape[-1], *(f"{name}[{i}]" for name in names))
+        n = same_n(k, l, *(f"{name}[{i}]" for name in names))
         if n < 4:
             raise ValueError(f"batch {i} has {n} images; debiased HSIC needs at least 4")
         a, b = (center(grams, debiased=True).flatten(-2) for grams in (k, l))
@@ -278,4 +276,4 @@ def minibatch_cka_from_grams(
     xy, xx, yy, kk, ll = total
     norms = [p.where(p > VANISHED**2 * q, torch.nan).sqrt() for p, q in ((xx, kk), (yy, ll))]
     sides = {names[0]: (norms[0], kk), names[1]: (norms[1], ll)}
-    return refuse_undefined(xy / torch.outer(*norms), True, **sides)
+    return refuse_undefined(xy / torch.outer(*norms), debiased=True, **sides)

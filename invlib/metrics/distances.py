@@ -98,13 +98,12 @@ def gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
         if name not in values.dims or name not in left.dims:
             raise ValueError(f"values and left need a dim {name!r}; they have "
                              f"{values.dims} and {left.dims}")  # fmt: skip
-    first = dict.fromkeys([dim], 0)
     return xr.apply_ufunc(
         _gap,
         values,
         left,
-        values.isel(first, drop=True),
-        left.isel(first, drop=True),
+        values.isel({dim: 0}),
+        left.isel({dim: 0}),
         input_core_dims=[["snapshot"]] * 4,
         vectorize=True,
     )

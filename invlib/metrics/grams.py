@@ -112,7 +112,9 @@ def centred_norm(centred: Tensor, k: Tensor) -> Tensor:
     return norm.where(norm > floor, torch.nan)
 
 
-def refuse_undefined(value: Tensor, debiased: bool, **sides: tuple[Tensor, Tensor]) -> Tensor:
+def refuse_undefined(
+    value: Tensor, *, debiased: bool = False, **sides: tuple[Tensor, Tensor]
+) -> Tensor:
     """Return `value` if all of it is finite; else ValueError names the side and the index."""
     if bool(torch.isfinite(value).all()):  # the only synchronisation
         return value
@@ -130,6 +132,8 @@ def refuse_undefined(value: Tensor, debiased: bool, **sides: tuple[Tensor, Tenso
     raise ValueError(f"values of {', '.join(sides)} are too large or too small for float64")
 
 
-def same_n(n: int, m: int, x: str, y: str) -> None:
-    if n != m:
+def same_n(k: Tensor, l: Tensor, x: str = "k", y: str = "l") -> int:  # noqa: E741
+    """Return n, the last dim of both; else ValueError calls them `x` and `y`."""
+    if (n := k.shape[-1]) != (m := l.shape[-1]):
         raise ValueError(f"{x} has {n} images and {y} has {m}; CKA compares the same images")
+    return n

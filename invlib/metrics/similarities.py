@@ -36,14 +36,14 @@ def procrustes(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
     >>> round(procrustes(gram(x), gram(3 * x.flip(1) + 1)).item(), 5)
     1.0
     """
-    same_n(k.shape[-1], l.shape[-1], "k", "l")
-    a, b = center(k, False), center(l, False)
+    same_n(k, l)
+    a, b = center(k), center(l)
     norms = centred_norm(a, k), centred_norm(b, l)  # NaN where all images are one
-    refuse_undefined(norms[0] + norms[1], False, k=(norms[0], k), l=(norms[1], l))
+    refuse_undefined(norms[0] + norms[1], k=(norms[0], k), l=(norms[1], l))
     traces = [matrix.diagonal(dim1=-2, dim2=-1).sum(-1) for matrix in (a, b)]
     nuclear = torch.linalg.svdvals(_root(a) @ _root(b)).sum(-1)
     cosine = nuclear / (traces[0] * traces[1]).sqrt()
-    return 1 - cosine.clamp(-1, 1).arccos() * (2 / pi)
+    return 1 - cosine.clamp(max=1).arccos() * (2 / pi)
 
 
 def _root(k: Tensor) -> Tensor:
@@ -72,12 +72,11 @@ def mutual_knn(k: Tensor, l: Tensor, *, neighbours: int = 10) -> Tensor:  # noqa
     >>> mutual_knn(gram(line), gram(-line), neighbours=1).item()
     1.0
     """
-    same_n(k.shape[-1], l.shape[-1], "k", "l")
-    if (n := k.shape[-1]) < 3:
+    if (n := same_n(k, l)) < 3:
         raise ValueError(f"n={n} images; nearest neighbours need at least 3")
-    near = [_nearest(matrix, min(neighbours, (n - 1) // 2)) for matrix in (k, l)]
-    both = near[0] & near[1]
-    return both.sum((-2, -1)).to(torch.float64) / near[0].sum((-2, -1))
+    count = min(neighbours, (n - 1) // 2)
+    both = _nearest(k, count) & _nearest(l, count)
+    return both.sum((-2, -1)).to(torch.float64) / (n * count)
 
 
 def _nearest(k: Tensor, neighbours: int) -> Tensor:
@@ -113,10 +112,9 @@ def trimmed_cka(k: Tensor, l: Tensor, *, share: float = 0.1) -> Tensor:  # noqa:
     >>> bool(cka_from_grams(k, l) > 0.99), bool(trimmed_cka(k, l) < 0.1)
     (True, True)
     """
-    same_n(k.shape[-1], l.shape[-1], "k", "l")
-    n, shares = k.shape[-1], []
+    n, shares = same_n(k, l), []
     for matrix in (k, l):
-        square = center(matrix, False).diagonal(dim1=-2, dim2=-1)
+        square = center(matrix).diagonal(dim1=-2, dim2=-1)
         shares.append(square / square.sum(-1, keepdim=True))
     both = torch.maximum(*torch.broadcast_tensors(*shares))
     kept = both.topk(n - ceil(share * n), largest=False).indices.sort(-1).values

@@ -146,5 +146,5 @@ def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor
         if not 1e-12 <= threshold < 1:
             raise ValueError(f"rtol={threshold} is not in [1e-12, 1)")
     values = torch.linalg.eigvalsh(_scatter(as_rows(x), "x"))
-    least = torch.as_tensor(rtol, dtype=torch.float64, device=values.device)[..., None] * values[-1]
+    least = values.new_tensor(rtol)[..., None] * values[-1]
     return (values > least).sum(-1)

@@ -4,7 +4,11 @@ mutmut changes the code of `invlib.metrics` and `invlib.inversion` in some thous
 time, and runs the tests that reach the place. A mutant is killed if a test fails; one that no test
 reaches has survived. One that changes nothing that a test could see is equivalent: equivalent.yaml
 names its line and the reason. A line that is no longer among the survivors is an error, so the list
-cannot outlive the code.
+cannot outlive the code. Equivalent is also what differs in the ``strict=True`` of a `zip` alone:
+there the lengths are the same by construction.
+
+``--survivors`` prints their names instead, to be tried again after new tests:
+``make mutants ARGS="$(.venv/bin/python -m tests.mutants.table --survivors)"``.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -61,6 +67,19 @@ def becomes(diff: str) -> str:
     return " ".join(" ".join(added).split())
 
 
+def strict_only(diff: str) -> bool:
+    """Return whether a mutant differs in nothing but the ``strict=True`` of a `zip`.
+
+    Examples
+    --------
+    >>> strict_only("-for a, b in zip(x, y, strict=True):\\n+for a, b in zip(x, y, ):\\n")
+    True
+    """
+    sides = [re.findall(rf"^[{sign}](?![{sign}])(.*)$", diff, re.MULTILINE) for sign in "-+"]
+    plain = [re.sub(r",\s*(strict=\w+)?(?=\))", "", "".join(lines)) for lines in sides]
+    return "strict=True" in sides[0][0] and plain[0] == plain[1]
+
+
 def table(counts: dict[str, Counter]) -> str:
     """Return the score of each module as a table in Markdown.
 
@@ -88,16 +107,28 @@ def main() -> int:
     for mutant, status in statuses(mutmut("results", "--all", "true")).items():
         kind = "killed" if status in KILLED else "not run" if status in NOT_RUN else "survived"
         if kind == "survived":
-            line = module(mutant), becomes(mutmut("show", mutant))
-            if line in listed:
+            diff = mutmut("show", mutant)
+            line = module(mutant), becomes(diff)
+            if strict_only(diff):
+                kind = "equivalent"
+            elif line in listed:
                 kind = "equivalent"
                 met.add(line)
             else:
-                survivors.append(f"- `{mutant}`: `{line[1]}`")
+                survivors.append((mutant, line[1]))
         counts.setdefault(module(mutant), Counter())[kind] += 1
+    if "--survivors" in sys.argv:
+        print(*(mutant for mutant, _ in survivors))
+        return 0
     said = table(counts)
-    parts = ["# Mutants", "What `make mutants` found.", said]
-    parts += ["Survivors:", "\n".join(survivors)] if survivors else []
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True
+    ).stdout.strip()
+    when = f"with mutmut {version('mutmut')} on {date.today()}, commit {commit or 'unknown'}"
+    parts = ["# Mutants", f"What `make mutants` found {when}.", said]
+    parts += ["Texts of messages are mutated like all code, and not left out."]
+    lines = [f"- `{mutant}`: `{becomes}`" for mutant, becomes in survivors]
+    parts += ["Survivors:", "\n".join(lines)] if survivors else []
     (HERE / "score.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(said)
     run = {name for name, count in counts.items() if not count["not run"]}

@@ -199,3 +199,90 @@ def test_fast_walks_as_written_in_the_coordinates_of_patches(path):
         moves.append(move)
     found = library(fast, path, basis=torch.tensor(basis))
     np.testing.assert_allclose(found, walked(start, moves), rtol=0, atol=1e-6)
+
+
+def shrinking(grads, step):
+    """Adam's displacements with steps of step / (1 + t / 15), t the steps taken."""
+    moves = literal_adam(grads, step, (0.8, 0.9))
+    cosine = [(1 + np.cos(np.pi * t / len(grads))) / 2 for t in range(len(grads))]
+    return [move / c / (1 + t / 15) for t, (move, c) in enumerate(zip(moves, cosine, strict=True))]
+
+
+def test_anytime_walks_as_written(path):
+    start, grads = path
+    expected = walked(start, shrinking(unit(grads), 0.3))
+    np.testing.assert_allclose(library(anytime, path), expected, rtol=0, atol=1e-6)
+
+
+def test_tv_walks_as_written(path):
+    """The gradient of the total variation, written out, joins that of the distance."""
+    start, grads = path
+    x, seen = start, []
+    for t, grad in enumerate(grads):
+        across = x[..., :-1, 1:] - x[..., :-1, :-1]
+        down = x[..., 1:, :-1] - x[..., :-1, :-1]
+        length = np.sqrt(across**2 + down**2 + 1e-6)
+        rough = np.zeros_like(x)
+        rough[..., :-1, 1:] += across / length
+        rough[..., 1:, :-1] += down / length
+        rough[..., :-1, :-1] -= (across + down) / length
+        seen.append(grad + 0.25 * rough / (3 * 3 * 5))  # the mean over channels and pixels
+        padded = np.stack(seen + [np.zeros_like(grad)] * (len(grads) - t - 1))
+        x = np.clip(x + shrinking(unit(padded), 0.3)[t], 0, 1)
+    np.testing.assert_allclose(library(tv, path), x, rtol=0, atol=1e-6)
+
+
+def test_fourier_walks_as_written(path):
+    start, grads = path
+    f = np.hypot(np.fft.fftfreq(4)[:, None], np.fft.rfftfreq(6))
+    scale = 1 / np.maximum(f, 1 / 6)
+    scale /= np.sqrt((scale**2).mean())
+    seen = scale * np.fft.rfft2(unit(grads), norm="ortho")
+    moves = [
+        np.fft.irfft2(scale * (move[..., 0] + 1j * move[..., 1]), s=(4, 6), norm="ortho")
+        for move in shrinking(np.stack([seen.real, seen.imag], axis=-1), 0.3)
+    ]
+    np.testing.assert_allclose(library(fourier, path), walked(start, moves), rtol=0, atol=1e-6)
+
+
+def literal_lbfgs(x, gradient, steps, step=1.0, memory=8):
+    """Nocedal 1980, the two loops for one image; pairs without positive curvature weigh 0."""
+    pairs, last = [], None
+    for _ in range(steps):
+        g = gradient(x)
+        if last is not None:
+            s, y = x - last[0], g - last[1]
+            pairs = [*pairs, (s, y, 1 / (s @ y) if s @ y > 1e-12 else 0.0)][-memory:]
+        last, q, alphas = (x, g), g.copy(), []
+        for s, y, rho in pairs[::-1]:
+            alphas.append(rho * (s @ q))
+            q = q - alphas[-1] * y
+        if pairs and pairs[-1][2] > 0:
+            s, y, _ = pairs[-1]
+            q = q * (s @ y) / (y @ y)
+        for (s, y, rho), alpha in zip(pairs, alphas[::-1], strict=True):
+            q = q + s * (alpha - rho * (y @ q))
+        if not (q @ g > 0):
+            q = g
+        limit = 2.0 if pairs else 0.5
+        x = np.clip(x - step * q * limit / max(np.linalg.norm(q), limit), 0, 1)
+    return x
+
+
+@pytest.mark.parametrize("bend", [0.0, 3.0], ids=["convex", "not convex"])
+@pytest.mark.parametrize(("steps", "step"), [(2, 1.0), (5, 0.5), (14, 0.7)])
+def test_lbfgs_walks_as_written(path, bend, steps, step):
+    start = path[0].reshape(2, -1)
+    goal = np.linspace(0.2, 0.8, 72)
+    scale = np.stack([np.geomspace(0.1, 3, 72), np.geomspace(0.001, 0.02, 72)])  # long and short
+
+    def gradient(x, scale):
+        return scale * (x - goal + bend * np.sin(9 * x) / 9)
+
+    rows = zip(start, scale, strict=True)
+    expected = [literal_lbfgs(x, lambda z, s=s: gradient(z, s), steps, step) for x, s in rows]
+    x = torch.tensor(start).view(2, 3, 4, 6)
+    update = lbfgs(x, steps, step)
+    for _ in range(steps):
+        update(torch.tensor(gradient(x.view(2, -1).numpy(), scale)).view_as(x))
+    np.testing.assert_allclose(x.view(2, -1).numpy(), expected, rtol=0, atol=1e-7)

@@ -236,6 +236,8 @@ def test_minibatch_cka_refuses():
     x, y = related(12, 3, 3)
     with pytest.raises(ValueError, match="batches_y has only 1 batches"):
         cka.minibatch_cka(x.split(6), [y[:6]])
+    with pytest.raises(ValueError, match="^batches_x has only 1 batches$"):
+        cka.minibatch_cka([x[:6]], y.split(6))
     with pytest.raises(ValueError, match=r"batches_x\[1\] has 6 images and batches_y\[1\] has 5"):
         cka.minibatch_cka(x.split(6), [y[:6], y[6:11]])
     with pytest.raises(ValueError, match="batch 1 has 3 images"):

@@ -117,8 +117,22 @@ def test_recipes_without_a_distance_in_common_have_no_gap_to_measure():
     values, left = _curves(0.1, 0.4)
     far = left.where(left.recipe == 0, left + 5)
     assert gap(values, far, "recipe").isnull().values.tolist() == [False, True]
-    with pytest.raises(ValueError, match="need a dim 'start'"):
-        gap(values, left, "start")
+    for without in [(values, left.isel(recipe=0)), (values.isel(recipe=0), left)]:
+        with pytest.raises(ValueError, match="need a dim 'recipe'"):
+            gap(*without, "recipe")
+
+
+@pytest.mark.parametrize(
+    ("values", "left", "expected"),
+    [
+        ([[0.6, 0.8], [0.9, 0.9]], [[0.4, 0.2], [0.4, 0.1]], 0.3),  # both at 0.4
+        ([[0.6, 0.8], [0.9, 0.9]], [[0.4, 0.2], [0.5, 0.2]], 0.1),  # both at 0.2
+        ([[np.nan, 0.8], [0.9, 0.9]], [[0.4, 0.2], [0.3, 0.2]], 0.1),  # the first at 0.2 alone
+    ],
+)
+def test_the_ends_of_a_curve_are_in_common_too(values, left, expected):
+    values, left = (xr.DataArray(z, dims=("recipe", "snapshot")) for z in (values, left))
+    np.testing.assert_allclose(gap(values, left, "recipe"), [0, expected])
 
 
 @pytest.mark.parametrize(("form", "shape"), [("a + b·d", 1), ("a + b·d²", 2)])
@@ -137,6 +151,31 @@ def test_too_few_snapshots_are_not_extrapolated():
     assert extrapolate(left, left).at_zero.isnull().all()
     three = extrapolate(left.fillna(0.8), left.fillna(0.8))
     assert three.at_zero.notnull().all() and three.held_out.isnull().all()
+
+
+def test_an_extrapolation_takes_the_last_three_and_is_judged_by_those_before():
+    d, y = np.array([9.0, 1.0, 0.6, 0.4, 0.3]), np.array([5.0, 0.2, 0.5, 0.6, 0.9])
+    values, left = (xr.DataArray(z, dims="snapshot") for z in (y, d))
+    found = extrapolate(values, left).sel(form="a + b·d")
+
+    def line(d, y, at):
+        slope = ((d - d.mean()) * (y - y.mean())).sum() / ((d - d.mean()) ** 2).sum()
+        return y.mean() + slope * (at - d.mean())
+
+    assert float(found.at_zero) == pytest.approx(line(d[2:], y[2:], 0))
+    assert float(found.held_out) == pytest.approx(line(d[1:4], y[1:4], 0.3) - 0.9)
+    two = extrapolate(values, left, last=2).sel(form="a + b·d")
+    assert float(two.at_zero) == pytest.approx(line(d[3:], y[3:], 0))
+    # a snapshot that lacks either number is none, and three at one distance have no slope
+    for a, b in [(values.where(left != 0.6), left), (values, left.where(left != 0.6))]:
+        assert float(extrapolate(a, b).at_zero[0]) == pytest.approx(
+            line(d[[1, 3, 4]], y[[1, 3, 4]], 0)
+        )
+    assert extrapolate(values, 0 * left).at_zero.isnull().all()
+    same = extrapolate(values, xr.DataArray([9.0, 1.0, 1.0, 1.0, 0.3], dims="snapshot"))
+    assert same.held_out.isnull().all() and same.at_zero.notnull().all()
+    far = extrapolate(values, xr.DataArray([3.0, 2.5, 2.0, 1.5, 1.0], dims="snapshot"))
+    assert far.at_zero.notnull().all() and far.held_out.notnull().all()  # they span 1, not 0
 
 
 @pytest.mark.parametrize(

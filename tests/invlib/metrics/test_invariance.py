@@ -135,6 +135,9 @@ def test_compression_and_expansion_are_the_means_of_the_triangles(ds):
     np.testing.assert_allclose(
         expansion(flow, pretrained=[0], finetuned=[2]), flow.values[..., 0, 2]
     )
+    one = compression(flow, pretrained=[2], finetuned=[0])
+    np.testing.assert_allclose(one, flow.values[..., 2, 0])
+    assert (compressed_share(0 * flow) == 0).all()  # where nothing flows, nothing is compressed
     missing = flow.where(flow["ref_layer"] < 2)  # a layer that one network does not have
     np.testing.assert_allclose(compressed_share(missing), flow.values[..., 1, 0] > 0)
 

@@ -57,4 +57,6 @@ def test_other_diagonals_without_each_image():
     )
     assert set(without) == {"stir_ft_pt_diagonal", "stir_pt_pt_diagonal"}
     assert without.stir_ft_pt_diagonal.dtype == float  # so that the sums of squares keep digits
+    matrices = ds.rename(stir_pt_pt_jackknife="stir_pt_pt_left_out")
+    assert set(left_one_out(matrices, ["stir_pt_pt"], whole=True)) == {"stir_pt_pt"}
     assert left_one_out(ds, [*names, "test_loss"]) is None and left_one_out(ds, []) is None

@@ -42,6 +42,19 @@ def test_mutual_knn_counts_the_neighbours_that_sklearn_finds():
     assert 0.2 < expected < 0.9
 
 
+@pytest.mark.parametrize(("n", "count"), [(3, 1), (6, 2), (7, 3)])
+def test_few_images_have_few_neighbours(n, count):
+    x, y = related(n, 6, 8)
+    near = [torch.cdist(z, z).fill_diagonal_(torch.inf).argsort()[:, :count] for z in (x, y)]
+    shared = sum(len(set(a) & set(b)) for a, b in zip(*(z.tolist() for z in near), strict=True))
+    value = mutual_knn(gram(x), gram(y))
+    assert float(value) == shared / (n * count) and value.dtype == torch.float64
+    with pytest.raises(ValueError, match="^n=2 images; nearest neighbours need at least 3$"):
+        mutual_knn(torch.eye(2), torch.eye(2))
+    with pytest.raises(ValueError, match="^a Gram matrix is not finite$"):
+        mutual_knn(gram(x), gram(y) * torch.nan)
+
+
 def test_mutual_knn_of_unrelated_representations_is_at_chance():
     values = [
         float(mutual_knn(gram(randn(101, 30, seed=2 * s)), gram(randn(101, 30, seed=2 * s + 1))))
@@ -72,7 +85,7 @@ def test_every_similarity_is_symmetric_keeps_rotations_and_broadcasts(name):
     turned = gram(3 * y @ orthogonal(7, seed=4) + 5)
     assert float(similarity_from_grams(name, k, turned)) == pytest.approx(float(value), abs=1e-6)
     assert float(similarity_from_grams(name, k, 2 * k)) == pytest.approx(1, abs=1e-6)
-    stacked = similarity_from_grams(name, k[None, None], torch.stack([l, k, l]))
+    stacked = similarity_from_grams(name, k[None, None], torch.stack([l, k, l])[None])
     assert stacked.shape == (1, 3)
     torch.testing.assert_close(stacked[0, ::2], value.expand(2))
 
@@ -85,5 +98,16 @@ def test_other_numbers_of_images_are_refused(name):
 
 @pytest.mark.parametrize("name", [n for n in SIMILARITIES if n != "mutual_knn"])
 def test_images_that_are_all_one_are_refused(name):
-    with pytest.raises(ValueError, match="all images have the same representation"):
-        similarity_from_grams(name, gram(torch.ones(8, 3)), torch.eye(8))
+    same, other = gram(torch.ones(8, 3)), gram(randn(8, 3))
+    for k, l, side in [(same, other, "k"), (other, same, "l")]:  # noqa: E741
+        with pytest.raises(
+            ValueError, match=f"^{side} is degenerate: all images have the same representation"
+        ):
+            similarity_from_grams(name, k, l)
+
+
+@pytest.mark.parametrize("name", ["biased", "debiased"])
+def test_the_two_estimators_have_their_names(name):
+    k, l = (gram(z) for z in related(24, 5, 7))  # noqa: E741
+    expected = cka_from_grams(k, l, debiased=name == "debiased")
+    assert float(similarity_from_grams(name, k, l)) == float(expected)

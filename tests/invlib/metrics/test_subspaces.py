@@ -86,9 +86,17 @@ def test_numerical_rank_is_of_the_covariance(shape):
     assert subspaces.numerical_rank(x.float()) == subspaces.numerical_rank(x)
 
 
+def test_the_threshold_of_a_rank_has_double_precision():
+    a = 0.1000000007**0.5  # a² lies between 0.1 and the nearest float32
+    x = torch.tensor([[1, 0], [-1, 0], [0, a], [0, -a]], dtype=F64)
+    assert subspaces.numerical_rank(x, rtol=0.1) == 2
+    assert subspaces.numerical_rank(x, rtol=0.1000000015) == 1
+
+
 def test_numerical_rank_of_nothing_and_its_bounds():
     assert subspaces.numerical_rank(torch.full((9, 4), 1 / 3)) == 0
     assert subspaces.numerical_rank(randn(9, 500)) == 8  # at most n - 1
+    assert subspaces.numerical_rank(randn(9, 4), rtol=1e-12) == 4
     for rtol in (0, 1, -1e-3):
         with pytest.raises(ValueError, match=f"rtol={rtol}"):
             subspaces.numerical_rank(randn(9, 4), rtol=rtol)
