@@ -27,7 +27,7 @@ ENGINE = ("metrics", "results", "models", "inversion", "comparison")
 ENGINE += ("names.py", "fields.py", "files.py", "paths.py")
 # Any module, any checkpoint, any picture, two different networks and digests took 1,500 more than
 # was planned for them.
-ENGINE_LINES, LIBRARY_LINES = 7_050, 11_350
+ENGINE_LINES, LIBRARY_LINES = 7_100, 11_400
 IMPORTS_IN_FUNCTIONS = 25
 
 
