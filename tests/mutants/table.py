@@ -94,7 +94,8 @@ def table(counts: dict[str, Counter]) -> str:
     lines.append("|---" * (len(columns) + 3) + "|")
     for name, count in (*sorted(counts.items()), ("all", sum(counts.values(), Counter()))):
         judged = count["killed"] + count["survived"]
-        score = f"{100 * count['killed'] / judged:.1f} %" if judged else ""
+        whole = judged and not count["not run"]  # those tried first are the easy ones
+        score = f"{100 * count['killed'] / judged:.1f} %" if whole else ""
         cells = [f"`{name}`", count.total(), *(count[column] for column in columns), score]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
@@ -127,6 +128,8 @@ def main() -> int:
     when = f"with mutmut {version('mutmut')} on {date.today()}, commit {commit or 'unknown'}"
     parts = ["# Mutants", f"What `make mutants` found {when}.", said]
     parts += ["Texts of messages are mutated like all code, and not left out."]
+    if any(count["not run"] for count in counts.values()):
+        parts += ["A module has a score when all its mutants were run; survivors are run again."]
     lines = [f"- `{mutant}`: `{becomes}`" for mutant, becomes in survivors]
     parts += ["Survivors:", "\n".join(lines)] if survivors else []
     (HERE / "score.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
