@@ -1,0 +1,156 @@
+"""``make test-browser``: explorers in Chromium, from ``file://``, without a network.
+
+Keys, a mouse and a finger choose; what the page then says is compared with the results.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from invlib.metrics.invariance import invariance_flow
+from invlib.paths import results_root
+from invlib.results.netcdf import open_results
+from papers import explorers
+from tests.book import small_book
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("BROWSER"), reason="it needs Chromium: make test-browser"
+)
+
+GET_IT = (
+    "Chromium is needed: `apt-get install chromium` (Debian), `dnf install chromium` (Fedora), "
+    "`brew install --cask chromium` (macOS), or BROWSER=program"
+)
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def results(name: str) -> xr.Dataset:
+    return open_results(results_root("cifar") / f"{name}.nc")
+
+
+def of(name: str) -> dict[str, xr.Dataset]:
+    return {"reference: cifar": results(name)}
+
+
+PAGES = {
+    "flow": lambda: explorers.flow(of("compression_expansion")),
+}
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> Path:
+    pages = {name: make().data for name, make in PAGES.items()}
+    return small_book.build(tmp_path_factory.mktemp("book"), pages)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator:
+    from playwright.sync_api import sync_playwright  # loads a server; the suite does without it
+
+    program = shutil.which(os.environ["BROWSER"]) or shutil.which("chromium-browser")
+    if program is None:
+        pytest.fail(GET_IT)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(book, chromium) -> Iterator:
+    """Open a page; whatever the browser complains of or asks the network for fails the test."""
+    contexts, wrong = [], []
+
+    def open_page(name: str, viewport=WIDE, **more):
+        context = chromium.new_context(viewport=viewport, **more)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or wrong.append(r.url))
+        context.route(re.compile("^https?:"), lambda route: route.abort())
+        page.goto(f"file://{book / name}.html")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def state(page) -> str:
+    return page.locator(".explorer-state").inner_text().replace("−", "-")
+
+
+def near(text: str, value: float) -> bool:
+    """Return whether a number was said: with two digits, and half a digit for its rounding."""
+    return any(abs(float(n) - value) <= 0.0051 for n in re.findall(r"-?\d+\.\d\d\b", text))
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_every_page_fits_and_has_a_name_and_a_state(visit, name, viewport):
+    page = visit(name, viewport)
+    explorer = page.locator("book-explorer")
+    assert explorer.get_attribute("role") == "group" and explorer.get_attribute("aria-label")
+    assert page.locator("[aria-live=polite]").count() == 1 and state(page)
+    assert page.locator("script[type='application/json']").count() == 0  # it was built
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= viewport["width"]
+    for details in page.locator("book-explorer details.explorer-table > summary").all():
+        details.click()
+        assert page.locator("book-explorer .explorer-table tbody tr").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_scripts_a_table_stands_there(visit, name):
+    page = visit(name, java_script_enabled=False)
+    assert page.locator("book-explorer table").first.is_visible()
+    assert "figures of this page" in page.locator("book-explorer").inner_text()
+
+
+def test_the_flow_matrix_answers_to_keys_mouse_and_finger(visit):
+    ds = results("compression_expansion").isel(dataset=0)
+    flow = invariance_flow(ds).mean("seed")
+    itself = invariance_flow(ds, target="pt").mean("seed")
+    stir = ds["stir_ft_pt"].mean("seed")
+    page = visit("flow")
+
+    cell = page.locator("td[data-row='12'][data-column='4']")
+    cell.hover()
+    at = dict(task="classification", recipe="fast:50", estimator="debiased")
+    assert state(page).startswith("M(12, 4)")
+    assert near(state(page), float(flow.sel(at).sel(ref_layer=12, layer=4)))
+
+    page.locator("td[tabindex='0']").focus()
+    for key in ("ArrowUp", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert state(page).startswith("M(11, 6)")
+    assert page.evaluate("document.activeElement.dataset.row") == "11"
+
+    page.get_by_label("reconstruction").focus()  # radio buttons: the arrow keys choose
+    page.get_by_label("reconstruction").check(force=True)
+    page.get_by_label("fast:50").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_label("biased", exact=True).check(force=True)
+    at = dict(task="reconstruction", recipe="ngd:50", estimator="biased")
+    here = flow.sel(at).sel(ref_layer=11, layer=6)
+    assert near(state(page), float(here))
+    assert near(state(page), float(stir.sel(at).sel(ref_layer=11, layer=6)))
+    assert near(state(page), float(stir.sel(at).sel(ref_layer=6, layer=11)))
+
+    page.get_by_label("minus the baseline").check()
+    del at["task"]
+    assert near(state(page), float(here - itself.sel(at).sel(ref_layer=11, layer=6)))
+
+    phone = visit("flow", NARROW, has_touch=True)
+    phone.locator("td[data-row='3'][data-column='9']").tap()
+    assert state(phone).startswith("M(3, 9)") and "expanded" in state(phone)
