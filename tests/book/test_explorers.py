@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from invlib.metrics.invariance import invariance_flow
+from invlib.metrics.invariance import forgetting, invariance_flow
+from invlib.metrics.jackknife import left_one_out
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers import explorers
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
 from tests.book import small_book
 
 pytestmark = pytest.mark.skipif(
@@ -41,6 +44,7 @@ def of(name: str) -> dict[str, xr.Dataset]:
 
 PAGES = {
     "flow": lambda: explorers.flow(of("compression_expansion")),
+    "choices": lambda: explorers.choices("finetuning_task", of("finetuning_task"), hue="task"),
 }
 
 
@@ -154,3 +158,50 @@ def test_the_flow_matrix_answers_to_keys_mouse_and_finger(visit):
     phone = visit("flow", NARROW, has_touch=True)
     phone.locator("td[data-row='3'][data-column='9']").tap()
     assert state(phone).startswith("M(3, 9)") and "expanded" in state(phone)
+
+
+def test_choices_move_the_curves_and_the_verdicts(visit):
+    ds = results("finetuning_task").isel(dataset=0)
+    ledger = check_claims(CLAIMS["finetuning_task"], ds)
+    page = visit("choices")
+    assert "verdicts differ" not in state(page)
+    before = page.locator(".explorer-chart polyline").first.get_attribute("points")
+
+    page.get_by_label("debiased").focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_label("taken as 1").check(force=True)
+    asked = dict(estimator="biased", self_term="one")
+    trusted = dict(estimator="debiased", self_term="measured")
+    for claim in ledger["claim"].values:
+        said = page.locator(f"[data-claim='{claim}'] strong").inner_text()
+        assert said.endswith(str(ledger["verdict"].sel(claim=claim, **asked).values))
+    differ = int((ledger["verdict"].sel(asked) != ledger["verdict"].sel(trusted)).sum())
+    assert differ > 1 and f"{differ} verdicts differ" in state(page)
+    assert page.locator(".explorer-claims .changed").count() == differ
+    assert (
+        page.locator(".explorer-chart polyline:not(.faint)").first.get_attribute("points") != before
+    )
+
+    page.get_by_label("Read off at layer").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    curve = forgetting(ds, self_term="one").sel(estimator="biased", layer=8)
+    for task in ds["task"].values:
+        assert near(state(page), float(curve.sel(task=task).mean("seed")))
+
+    page.get_by_label("Image left out").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.get_by_label("2", exact=True).check(force=True)
+    names = ["stir_pt_pt", "stir_ft_pt"]
+    without = forgetting(left_one_out(ds, names), self_term="one").sel(seed=2).isel(left_out=2)
+    for task in ds["task"].values:
+        assert near(state(page), float(without.sel(estimator="biased", layer=8, task=task)))
+
+    chart = page.locator(".explorer-chart").nth(1).bounding_box()  # layer 3 under the pointer
+    page.mouse.move(chart["x"] + chart["width"] * (44 + 264 * 3 / 12) / 320, chart["y"] + 90)
+    assert state(page).startswith("Layer 3:")
+    text = page.evaluate(
+        "parseFloat(getComputedStyle(document.querySelector('.explorer-chart text')).fontSize)"
+    )
+    assert text * chart["width"] / 320 >= 10

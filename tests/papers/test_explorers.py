@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.metrics.invariance import invariance_flow
+from invlib.metrics.invariance import cka_divergence, forgetting, invariance_flow, learning
+from invlib.metrics.jackknife import left_one_out
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers import explorers
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims, verdicts
 
 LARGEST = 500_000  # bytes of one explorer's data
 
@@ -70,3 +73,45 @@ def test_the_flow_matrix_and_its_terms():
     second = stir.rename(ref_layer="j", layer="i")
     matrix = flow.rename(ref_layer="i", layer="j")
     np.testing.assert_allclose((first - second).transpose(*matrix.dims), matrix, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "section, hue, part",
+    [("finetuning_task", "task", "cifar10"), ("pretraining_dataset", "pretraining", "cifar100")],
+)
+def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part):
+    shown = reference(section)
+    ds = shown["reference: cifar"].sel(dataset=part)
+    data = data_of(explorers.choices(section, shown, hue=hue))
+    read = {name: unpacked(array) for name, array in data["parts"][part].items()}
+    ledger = check_claims(CLAIMS[section], ds)
+    codes, numbers, curves = read["verdicts"], read["numbers"], read["curves"]
+    assert codes.round().sel(left_out="none").size == 4 * 4 * len(CLAIMS[section])
+    assert [claim["id"] for claim in data["claims"]] == ledger["claim"].values.tolist()
+
+    whole = codes.sel(seed="all", left_out="none").round().astype(int)
+    said = np.array(data["verdicts"])[whole.transpose(*ledger["verdict"].dims).values]
+    assert (said == ledger["verdict"]).all() and len(np.unique(said)) > 1
+    each = numbers.sel(left_out="none", seed=["0", "1", "2"]).transpose(*ledger["value"].dims)
+    np.testing.assert_allclose(each, ledger["value"], rtol=1e-6)
+
+    # the verdict without an image follows from the numbers without it, one draw or all
+    for seeds in (["0", "1", "2"], ["2"]):
+        one = numbers.sel(seed=seeds, left_out="7")
+        wanted = verdicts(CLAIMS[section], one)
+        where = codes.sel(seed=seeds[0] if len(seeds) == 1 else "all", left_out="7")
+        said = np.array(data["verdicts"])[where.round().astype(int).transpose(*wanted.dims).values]
+        known = said != data["verdicts"][-1]
+        assert known.any() and (said == wanted)[known].all()
+
+    stir = ["stir_ft_ft", "stir_pt_ft", "stir_pt_pt", "stir_ft_pt", "cka_ft_pt", "cka_pt_pt"]
+    without = left_one_out(ds, stir).isel(left_out=6)
+    for name, measure in {"learning": learning, "forgetting": forgetting}.items():
+        for term in ("measured", "one"):
+            for result, label in ((ds, "none"), (without, "7")):
+                wanted = measure(result, self_term=term).mean("seed", skipna=False)
+                one = curves.sel(measure=name, self_term=term, seed="all", left_out=label)
+                np.testing.assert_allclose(one.transpose(*wanted.dims), wanted, atol=1e-4)
+    wanted = cka_divergence(without).sel(seed=1)
+    one = read["divergence"].sel(seed="1", left_out="7").transpose(*wanted.dims)
+    np.testing.assert_allclose(one, wanted, atol=1e-4)

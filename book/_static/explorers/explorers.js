@@ -58,6 +58,62 @@ const explorers = (() => {
     return `${digits} · 10^${power.replace("-", "−")}`;
   }
 
+  /* Draw lines in a panel. `lines` are {points: [[x, y], …], look: 0…6, faint, dots}; `marks` are
+     labels at which a vertical line stands; `pick(x)` is called where a pointer goes. */
+  function chart({ title, x, y, lines, xlabel, mark, log = false, pick, dashed, ticks }) {
+    const wide = 320, high = 220, left = 44, right = 308, top = 26, bottom = 182;
+    const scale = log ? Math.log10 : (v) => v;
+    const across = (v) => left + (right - left) * (v - x[0]) / (x[1] - x[0] || 1);
+    const up = (v) => bottom - (bottom - top) * (scale(v) - scale(y[0])) / (scale(y[1]) - scale(y[0]) || 1);
+    const svg = make("svg", { viewBox: `0 0 ${wide} ${high}`, class: "explorer-chart", "aria-hidden": "true" },
+      make("text", { x: left, y: 14, class: "title" }, title),
+      make("text", { x: (left + right) / 2, y: high - 4, "text-anchor": "middle" }, xlabel));
+    const levels = log ? decades(y) : steps(y, 5), places = ticks ?? steps(x, 7);
+    for (const v of levels) svg.append(
+      make("line", { x1: left, x2: right, y1: up(v), y2: up(v), class: "grid" }),
+      make("text", { x: left - 5, y: up(v) + 4, "text-anchor": "end" }, short(v)));
+    for (const v of places) svg.append(make("text", { x: across(v), y: bottom + 16, "text-anchor": "middle" }, short(v)));
+    if (dashed !== undefined) svg.append(make("line", { x1: left, x2: right, y1: up(dashed), y2: up(dashed), class: "dashed" }));
+    if (mark !== undefined) svg.append(make("line", { x1: across(mark), x2: across(mark), y1: top, y2: bottom, class: "mark" }));
+    for (const { points, look, faint, dots, line = true } of lines) {
+      const drawn = points.filter(([, v]) => Number.isFinite(v) && (!log || v > 0));
+      const style = `look-${look}${faint ? " faint" : ""}`;
+      if (line) svg.append(make("polyline", { points: drawn.map(([h, v]) => `${across(h)},${up(v)}`).join(" "), class: style }));
+      if (dots) for (const [h, v] of drawn) svg.append(make("circle", { cx: across(h), cy: up(v), r: dots === true ? 2.6 : dots, class: style }));
+    }
+    if (pick) {
+      const at = (event) => {
+        const box = svg.getBoundingClientRect();
+        const h = (event.clientX - box.left) / box.width * wide;
+        pick(x[0] + (h - left) / (right - left) * (x[1] - x[0]));
+      };
+      svg.addEventListener("pointermove", (event) => event.pointerType === "mouse" && at(event));
+      svg.addEventListener("click", at);
+    }
+    return svg;
+  }
+
+  function steps([low, high], count) {
+    const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
+    const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
+    const found = [];
+    for (let i = Math.ceil(low / step - 1e-9); i <= high / step + 1e-9; i++) found.push(Number((i * step).toPrecision(6)));
+    return found;
+  }
+
+  function decades([low, high]) {
+    const found = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++)
+      for (const n of [1, 2, 5]) if (n * 10 ** power >= low && n * 10 ** power <= high) found.push(n * 10 ** power);
+    return found;
+  }
+
+  const short = (v) => String(Number(v.toPrecision(3))).replace("-", "−");
+
+  /* The names of lines in their colours. */
+  const legend = (names) => make("p", { class: "explorer-legend" },
+    names.map((name, i) => make("span", { class: `look-${i % 7}` }, name)));
+
   class Page {
     constructor(host) {
       this.host = host;
@@ -100,7 +156,7 @@ const explorers = (() => {
     /* A slider over the labels in `options`; returns its input, so that drawings can move it. */
     slider(key, label, options, { words = String, value = options[0] } = {}) {
       this.state[key] = value;
-      const shown = make("output", {}, words(value));
+      const shown = make("b", {}, words(value));
       const input = make("input", {
         type: "range", min: 0, max: options.length - 1, step: 1, value: options.indexOf(value),
         oninput: () => {
@@ -161,5 +217,5 @@ const explorers = (() => {
   /* All kinds are known when the page has been read: scripts are deferred. */
   document.addEventListener("DOMContentLoaded", () => customElements.define("book-explorer", BookExplorer));
 
-  return { add: (kind, build) => { kinds[kind] = build; }, make, unpack, number, small };
+  return { add: (kind, build) => { kinds[kind] = build; }, chart, legend, make, unpack, number, small };
 })();
