@@ -110,7 +110,7 @@ def test_every_page_fits_and_has_a_name_and_a_state(visit, name, viewport):
     assert wide <= viewport["width"]
     for details in page.locator("book-explorer details.explorer-table > summary").all():
         details.click()
-        assert page.locator("book-explorer .explorer-table tbody tr").count() > 0
+        page.locator("book-explorer .explorer-table tbody tr").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 

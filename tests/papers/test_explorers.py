@@ -102,7 +102,7 @@ def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part):
         where = codes.sel(seed=seeds[0] if len(seeds) == 1 else "all", left_out="7")
         said = np.array(data["verdicts"])[where.round().astype(int).transpose(*wanted.dims).values]
         known = said != data["verdicts"][-1]
-        assert known.any() and (said == wanted)[known].all()
+        assert known.any() and (said == wanted.values)[known].all()
 
     stir = ["stir_ft_ft", "stir_pt_ft", "stir_pt_pt", "stir_ft_pt", "cka_ft_pt", "cka_pt_pt"]
     without = left_one_out(ds, stir).isel(left_out=6)

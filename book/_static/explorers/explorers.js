@@ -60,7 +60,7 @@ const explorers = (() => {
 
   /* Draw lines in a panel. `lines` are {points: [[x, y], …], look: 0…6, faint, dots}; `marks` are
      labels at which a vertical line stands; `pick(x)` is called where a pointer goes. */
-  function chart({ title, x, y, lines, xlabel, mark, log = false, pick, dashed, ticks }) {
+  function chart({ title, x, y, lines, xlabel, mark, log = false, pick, dashed, ticks, named = short }) {
     const wide = 320, high = 220, left = 44, right = 308, top = 26, bottom = 182;
     const scale = log ? Math.log10 : (v) => v;
     const across = (v) => left + (right - left) * (v - x[0]) / (x[1] - x[0] || 1);
@@ -72,7 +72,7 @@ const explorers = (() => {
     for (const v of levels) svg.append(
       make("line", { x1: left, x2: right, y1: up(v), y2: up(v), class: "grid" }),
       make("text", { x: left - 5, y: up(v) + 4, "text-anchor": "end" }, short(v)));
-    for (const v of places) svg.append(make("text", { x: across(v), y: bottom + 16, "text-anchor": "middle" }, short(v)));
+    for (const v of places) svg.append(make("text", { x: across(v), y: bottom + 16, "text-anchor": "middle" }, named(v)));
     if (dashed !== undefined) svg.append(make("line", { x1: left, x2: right, y1: up(dashed), y2: up(dashed), class: "dashed" }));
     if (mark !== undefined) svg.append(make("line", { x1: across(mark), x2: across(mark), y1: top, y2: bottom, class: "mark" }));
     for (const { points, look, faint, dots, line = true } of lines) {
@@ -113,6 +113,12 @@ const explorers = (() => {
   /* The names of lines in their colours. */
   const legend = (names) => make("p", { class: "explorer-legend" },
     names.map((name, i) => make("span", { class: `look-${i % 7}` }, name)));
+
+  /* One of several pictures that stand side by side in a file. */
+  const picture = (file, place, count, name) => make("div", {
+    class: "explorer-picture", role: "img", "aria-label": name,
+    style: `background-image: url("${file}"); background-size: ${100 * count}% 100%; background-position: ${count > 1 ? 100 * place / (count - 1) : 0}% 0`,
+  });
 
   class Page {
     constructor(host) {
@@ -199,17 +205,18 @@ const explorers = (() => {
       if (this.done) return;
       this.done = true;
       const name = this.getAttribute("name");
-      const data = JSON.parse(this.querySelector("script").textContent);
+      const data = JSON.parse(this.querySelector("script")?.textContent ?? "{}");
       const page = new Page(this);
       const build = kinds[this.getAttribute("kind")];
-      page.redraw = build(page, data);
+      page.redraw = build(page, data, this);
       page.show();
       this.setAttribute("role", "group");
       this.setAttribute("aria-label", name);
       const from = data.title ? make("span", { class: "explorer-from" }, data.title) : null;
       const parts = [make("p", { class: "explorer-name" }, name, " ", from), page.controls, page.body, page.said];
       if (!page.plain) parts.push(page.tables);
-      this.replaceChildren(...parts);
+      if (page.keep) this.prepend(...parts);
+      else this.replaceChildren(...parts);
       this.classList.add("explorer");
     }
   }
@@ -217,5 +224,5 @@ const explorers = (() => {
   /* All kinds are known when the page has been read: scripts are deferred. */
   document.addEventListener("DOMContentLoaded", () => customElements.define("book-explorer", BookExplorer));
 
-  return { add: (kind, build) => { kinds[kind] = build; }, chart, legend, make, unpack, number, small };
+  return { add: (kind, build) => { kinds[kind] = build; }, chart, legend, make, number, picture, small, unpack };
 })();
