@@ -88,8 +88,9 @@ def element(
     return HTML(
         f"<book-explorer kind='{kind}' name='{html.escape(name, quote=True)}'>"
         f"<script type='application/json'>{text.replace('<', chr(92) + 'u003c')}</script>"
-        f"<p class='explorer-static'><strong>{html.escape(name)}.</strong> In the book, with scripts "
-        "on, this is an element to play with. The figures of this page show the same results.</p>"
+        f"<p class='explorer-static'><strong>{html.escape(name)}.</strong> In the book, with "
+        "scripts on, this is an element to play with. The figures of this page show the same "
+        "results.</p>"
         f"{static}</book-explorer>"
     )
 
@@ -318,7 +319,7 @@ def race(shown: Shown, *, points: int = 60, pictures_at: int = 7) -> HTML:
     budgets = [
         int(np.isfinite(one).any("race_layer").values.nonzero()[0][-1]) for one in ds["race_loss"]
     ]
-    at = sorted({0, *at, *budgets})
+    at = sorted({*at, *budgets})
     layers = ds["race_layer"].values.tolist()
     some = layers[:: max(1, -(-(len(layers) - 1) // (pictures_at - 1)))]
     chosen = ds["race_images"].isel(example=0).sel(race_layer=some)
@@ -336,8 +337,10 @@ def race(shown: Shown, *, points: int = 60, pictures_at: int = 7) -> HTML:
     )
 
 
-def ledger(judged: Iterable[tuple[str, Path, list[xr.Dataset], list[str]]]) -> HTML:
-    """Return the ledger, a part for each section, as `papers.across.work.claims_ledger.judged`.
+def ledger(
+    judged: Iterable[tuple[str, Path, list[xr.Dataset], list[str]]], name: str = "The ledger"
+) -> HTML:
+    """Return the ledger, a part for each section, from `papers.across.work.claims_ledger.judged`.
 
     Without scripts all claims are there; a script adds the choice of paper, verdict and so on.
     """
@@ -357,9 +360,8 @@ def ledger(judged: Iterable[tuple[str, Path, list[xr.Dataset], list[str]]]) -> H
             f"<code>{html.escape(path.name)}</code>.{note}</p>"
             f"<ul>{''.join(text for _, text in cards)}</ul></details>"
         )
-    return HTML(
-        "<book-explorer kind='ledger' name='The ledger'>" + "".join(parts) + "</book-explorer>"
-    )
+    opening = f"<book-explorer kind='ledger' name='{html.escape(name, quote=True)}'>"
+    return HTML(opening + "".join(parts) + "</book-explorer>")
 
 
 def _cards(ds: xr.Dataset) -> list[tuple[str, str]]:
@@ -373,33 +375,32 @@ def _cards(ds: xr.Dataset) -> list[tuple[str, str]]:
                 for name in COMPACT}  # fmt: skip
         said = {name: str(way["verdict"].values) for name, way in ways.items()}
         trusted, biased, paper = (said[name] for name in COMPACT)
-        hangs = [
-            what
-            for what, other in {
-                "estimator": trusted != biased,
-                "self term": biased != paper,
-            }.items()
-            if other
-        ]
+        hangs = ["estimator"] * (trusted != biased) + ["self term"] * (biased != paper)
         unit = "" if text["unit"] == "1" else f" ({text['unit']})"
         reported = float(one["paper_value"])
         place = [f"section {text['section']}", text["figure"], setting, str(one["reason"].values)]
         rows = "".join(
             f"<div><dt>{html.escape(name)}</dt><dd class='verdict-{said[name].replace(' ', '-')}'>"
-            f"<strong>{SIGNS.get(said[name], '·')} {said[name]}</strong> {_number(way)}</dd></div>"
+            f"{_verdict(said[name])} {_number(way)}</dd></div>"
             for name, way in ways.items()
         )
-        words = {"words": text["words"], "holds": f"{text['number']}{unit} {text['condition']}"}
-        words = {key: html.escape(value) for key, value in words.items()}
-        cards.append((trusted, (
-            f"<li data-paper='{text['paper']}' data-verdict='{trusted}' data-hangs='{' and '.join(hangs)}'>"
-            f"<p class='verdict-{trusted.replace(' ', '-')}'><strong>{SIGNS.get(trusted, '·')} "
-            f"{trusted}</strong> <b>{words['words']}</b></p><p>Holds if {words['holds']}."
-            + ("" if np.isnan(reported) else f" The paper: {reported:g}.")
-            + (f" <em>Hangs on the {' and the '.join(hangs)}.</em>" if hangs else "")
-            + f"</p><dl>{rows}</dl><p class='ledger-place'>{html.escape('; '.join(filter(None, place)))}</p></li>"
-        )))  # fmt: skip
+        holds = f"Holds if {text['number']}{unit} {text['condition']}."
+        holds += "" if np.isnan(reported) else f" The paper: {reported:g}."
+        more = f" <em>Hangs on the {' and the '.join(hangs)}.</em>" if hangs else ""
+        card = (
+            f"<li data-paper='{text['paper']}' data-verdict='{trusted}' "
+            f"data-hangs='{' and '.join(hangs)}'>"
+            f"<p class='verdict-{trusted.replace(' ', '-')}'>{_verdict(trusted)} "
+            f"<b>{html.escape(text['words'])}</b></p><p>{html.escape(holds)}{more}</p>"
+            f"<dl>{rows}</dl>"
+            f"<p class='ledger-place'>{html.escape('; '.join(filter(None, place)))}</p></li>"
+        )
+        cards.append((trusted, card))
     return cards
+
+
+def _verdict(verdict: str) -> str:
+    return f"<strong>{SIGNS.get(verdict, '·')} {verdict}</strong>"
 
 
 def _number(way: xr.Dataset) -> str:

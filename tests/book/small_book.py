@@ -1,4 +1,4 @@
-"""A small book with a page for each explorer, built as the real one is, on the reference results."""
+"""A small book with a page for each explorer, built as the real one is."""
 
 from __future__ import annotations
 

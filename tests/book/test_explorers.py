@@ -21,6 +21,7 @@ from invlib.results.netcdf import open_results
 from papers import explorers
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.merlin2023.robustness_scan import correlation_scan
 from tests.book import small_book
 
 pytestmark = pytest.mark.skipif(
@@ -42,9 +43,19 @@ def of(name: str) -> dict[str, xr.Dataset]:
     return {"reference: cifar": results(name)}
 
 
+def judged_tasks() -> list:
+    ds = results("finetuning_task").isel(dataset=0)
+    ledgers = [check_claims(CLAIMS["finetuning_task"], ds)]
+    return [("finetuning_task", Path("finetuning_task.nc"), ledgers, [])]
+
+
 PAGES = {
     "flow": lambda: explorers.flow(of("compression_expansion")),
     "choices": lambda: explorers.choices("finetuning_task", of("finetuning_task"), hue="task"),
+    "p_value": lambda: explorers.p_value(of("dynamics")),
+    "flipbook": lambda: explorers.flipbook(of("finetuning_task")),
+    "race": lambda: explorers.race(of("how_inverted")),
+    "ledger": lambda: explorers.ledger(judged_tasks()),
 }
 
 
@@ -117,6 +128,9 @@ def test_every_page_fits_and_has_a_name_and_a_state(visit, name, viewport):
 @pytest.mark.parametrize("name", PAGES)
 def test_without_scripts_a_table_stands_there(visit, name):
     page = visit(name, java_script_enabled=False)
+    if name == "ledger":  # all of it is there
+        assert page.locator("li[data-paper]").count() == len(CLAIMS["finetuning_task"])
+        return
     assert page.locator("book-explorer table").first.is_visible()
     assert "figures of this page" in page.locator("book-explorer").inner_text()
 
@@ -205,3 +219,73 @@ def test_choices_move_the_curves_and_the_verdicts(visit):
         "parseFloat(getComputedStyle(document.querySelector('.explorer-chart text')).fontSize)"
     )
     assert text * chart["width"] / 320 >= 10
+
+
+def test_the_reader_finds_a_p_value(visit):
+    ds = results("dynamics")
+    page = visit("p_value")
+    page.get_by_label("cifar100").check(force=True)
+    page.get_by_label("debiased").focus()
+    page.keyboard.press("ArrowRight")  # the last one: round to the first
+    page.get_by_label("Quantity").select_option("learning")
+    page.get_by_label("max").check(force=True)
+    page.get_by_label("Layers", exact=False).last.focus()
+    page.keyboard.press("Home")
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    page.get_by_label("without epoch 0").check(force=True)
+    scan = correlation_scan(ds, epochs=slice(1, None))
+    one = scan.sel(dataset="cifar100", hypothesis="max of learning, layers 1-8")
+    one = one.sel(estimator="biased")
+    said = state(page)
+    assert said.startswith("max of learning, layers 1–8, without epoch 0")
+    assert f"r = {float(one.correlation):.3f}" in said
+    family = scan.sel(dataset="cifar100", estimator="biased")
+    family = abs(family.correlation.sel(hypothesis=family.n_hypotheses == 352))
+    assert f"{int((family >= abs(float(one.correlation))).sum())} of the 352" in said
+
+
+def test_the_flipbook_turns(visit):
+    ds = results("finetuning_task").isel(dataset=0).sel(estimator="debiased")
+    page = visit("flipbook", NARROW, has_touch=True)
+    picture = page.get_by_role("img").nth(1)
+    before = picture.get_attribute("style")
+    page.get_by_label("Layer", exact=False).last.focus()
+    page.keyboard.press("End")
+    assert page.get_by_role("img").nth(1).get_attribute("style") != before
+    assert near(state(page), float(ds["inversion_loss_pt"].sel(ref_layer=12).mean("seed")))
+    gone = forgetting(ds).sel(layer=12, task="reconstruction").mean("seed")
+    assert near(state(page), float(gone))
+    page.get_by_label("Inverted model").select_option("fine-tuned: classification")
+    page.locator("fieldset label").filter(has_text="2").tap()
+    name = page.get_by_role("img").nth(1).get_attribute("aria-label")
+    assert name == "X′ of photograph 2 for layer 12, fine-tuned: classification"
+    left = ds["inversion_loss_ft"].sel(ref_layer=12, task="classification").mean("seed")
+    assert near(state(page), float(left))
+
+
+def test_the_race_is_run_at_a_layer(visit):
+    best = results("how_inverted")["race_best"]
+    page = visit("race")
+    page.get_by_label("Layer", exact=False).last.focus()
+    page.keyboard.press("Home")
+    page.get_by_label("Recipe").select_option("adam:50")
+    assert state(page).startswith("Layer 0: adam:50 leaves")
+    assert near(state(page), float(best.sel(recipe="adam:50", race_layer=0)))
+    assert page.get_by_role("img").count() == 2
+
+
+def test_the_ledger_is_filtered(visit):
+    verdict = judged_tasks()[0][2][0]["verdict"]
+    trusted = verdict.sel(estimator="debiased", self_term="measured")
+    hangs = trusted != verdict.sel(estimator="biased", self_term="measured")
+    page = visit("ledger", NARROW)
+    assert page.evaluate("document.documentElement.scrollHeight") < 2500
+    page.get_by_role("button", name="Open all").click()
+    page.get_by_label("not reproduced").check(force=True)
+    page.get_by_label("estimator").check(force=True)
+    wanted = int((hangs & (trusted == "not reproduced")).sum())
+    assert wanted and page.locator("li[data-paper]:visible").count() == wanted
+    assert state(page).startswith(f"{wanted} of {trusted.size} verdicts")
+    assert page.get_by_role("heading", name="Paper A: finetuning task").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

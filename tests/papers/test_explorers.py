@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 
 from invlib.metrics.invariance import cka_divergence, forgetting, invariance_flow, learning
 from invlib.metrics.jackknife import left_one_out
@@ -17,6 +20,7 @@ from invlib.results.netcdf import open_results
 from papers import explorers
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims, verdicts
+from papers.merlin2023.robustness_scan import correlation_scan, forgetting_spread
 
 LARGEST = 500_000  # bytes of one explorer's data
 
@@ -115,3 +119,72 @@ def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part):
     wanted = cka_divergence(without).sel(seed=1)
     one = read["divergence"].sel(seed="1", left_out="7").transpose(*wanted.dims)
     np.testing.assert_allclose(one, wanted, atol=1e-4)
+
+
+def test_p_values_are_those_of_the_scan():
+    shown = reference("dynamics")
+    data = data_of(explorers.p_value(shown))
+    name = "std of forgetting, layers 2-12"
+    assert data["hypotheses"][name] == ["forgetting", "2-12", "std"]
+    assert len(data["hypotheses"]) == 352 + 2 * 88 and data["family"]["forgetting"] == 352
+    for label, epochs in {"with epoch 0": None, "without epoch 0": slice(1, None)}.items():
+        scan = correlation_scan(shown["reference: cifar"], epochs=epochs)
+        at = dict(dataset="cifar100", estimator="biased")
+        one = scan.sel(at)
+        ours = one.sel(hypothesis=one["n_hypotheses"] == 352)
+        for key in ("correlation", "p_value", "p_value_autocorrelation_bonferroni"):
+            read = unpacked(data[key]).sel(at, drop=True).sel(epochs=label)
+            np.testing.assert_allclose(read, one[key], rtol=1e-6)
+        as_good = unpacked(data["as_good"]).sel(at).sel(epochs=label, hypothesis=name)
+        wanted = (abs(ours["correlation"]) >= abs(ours["correlation"].sel(hypothesis=name))).sum()
+        assert int(as_good) == int(wanted) > 1
+    spread = forgetting_spread(shown["reference: cifar"]).sel(dataset="cifar10", estimator="biased")
+    series = unpacked(data["series"]).sel(dataset="cifar10", estimator="biased", hypothesis=name)
+    np.testing.assert_allclose(series, spread, atol=1e-4)
+
+
+def test_the_flipbook_has_each_picture_and_its_numbers():
+    shown = reference("finetuning_task")
+    data = data_of(explorers.flipbook(shown))
+    ds = shown["reference: cifar"].isel(dataset=0).sel(estimator="debiased")
+    models = ["pretrained", *(f"fine-tuned: {task}" for task in ds["task"].values)]
+    assert list(data["models"]) == models and list(data["pictures"]) == ["X", *models]
+    one, two = data["models"][models[0]], data["models"][models[2]]
+    at = dict(task="reconstruction")
+    for read, wanted in (
+        (one["distance"], ds["inversion_loss_pt"]),
+        (one["change: reconstruction"], forgetting(ds.sel(at))),
+        (two["distance"], ds["inversion_loss_ft"].sel(at)),
+        (two["change: pretrained"], learning(ds.sel(at))),
+    ):
+        np.testing.assert_allclose(unpacked(read), wanted.mean("seed"), atol=1e-4)
+    file = data["pictures"][models[2]][1].partition(",")[2]
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(file))).convert("RGB")).astype(float)
+    wanted = ds["example_inverted_ft"].sel(at).isel(example=1).values
+    assert strip.shape == (96, 13 * 96, 3)
+    wrong = [abs(strip[:, 96 * k : 96 * (k + 1)] - wanted[k]).mean() for k in range(13)]
+    other = abs(strip[:, :96] - ds["example_inverted_ft"].sel(at).isel(example=0)[0].values).mean()
+    assert wrong[0] < other / 2 and max(wrong) < 60
+
+
+def test_the_race_is_that_of_the_results():
+    shown = reference("how_inverted")
+    data, ds = data_of(explorers.race(shown)), shown["reference: cifar"]
+    loss = unpacked(data["loss"])
+    np.testing.assert_allclose(loss, ds["race_loss"].sel(evaluation=loss["evaluation"]), rtol=1e-6)
+    assert data["budgets"]["fast:50"] == 50 and 500 in loss["evaluation"]
+    assert set(data["pictures"]) == set(ds["recipe"].values) and {0, 12} < set(data["layers"])
+
+
+def test_the_ledger_has_every_verdict_once():
+    ledgers = [check_claims(CLAIMS["finetuning_task"], reference("finetuning_task")[
+        "reference: cifar"].isel(dataset=0))]  # fmt: skip
+    made = explorers.ledger([("finetuning_task", Path("a<b>.nc"), ledgers, ["<i>"])]).data
+    assert "<b>.nc" not in made and "<i>" not in made
+    verdict = ledgers[0]["verdict"]
+    trusted = verdict.sel(estimator="debiased", self_term="measured").values.tolist()
+    assert re.findall(r"data-verdict='([^']*)'", made) == trusted
+    biased = verdict.sel(estimator="biased", self_term="measured").values.tolist()
+    hangs = re.findall(r"data-hangs='([^']*)'", made)
+    assert ["estimator" in one for one in hangs] == [a != b for a, b in zip(trusted, biased)]  # noqa: B905
+    assert any(hangs) and "" in hangs

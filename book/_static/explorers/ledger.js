@@ -26,6 +26,6 @@ explorers.add("ledger", (page, data, host) => {
       part.querySelector("summary > b").textContent = own === part.querySelectorAll("li").length ? "" : `${own} chosen`;
       shown += own;
     }
-    page.say(`${shown} of ${claims.length} verdicts are shown, in ${parts.filter((part) => !part.hidden).length} sections. The verdict at the left is that of debiased CKA with the measured self term.`);
+    page.say(`${shown} of ${claims.length} verdicts are shown, in ${parts.filter((part) => !part.hidden).length} sections. The verdict that comes first is that of debiased CKA with the measured self term.`);
   };
 });

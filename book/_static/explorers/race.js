@@ -9,7 +9,7 @@ explorers.add("race", (page, data) => {
   page.slider("layer", "Layer", layers, { value: layers[Math.floor(layers.length / 2)] });
   page.choice("one", "Recipe", recipe, { value: recipe[Math.max(0, recipe.length - 4)] });
   page.choice("other", "beside", recipe, { value: yardstick });
-  const lines = make("div"), pictures = make("div", { class: "explorer-pictures" });
+  const lines = make("div", { class: "explorer-one" }), pictures = make("div", { class: "explorer-pictures" });
   page.body.append(lines, pictures);
 
   const at = evaluation.map((n) => Math.log10(Math.max(n, 1)));
