@@ -21,7 +21,7 @@ from invlib.results.schema import STACKING
 from invlib.results.validation import conform
 from papers.claims.tables import UNTESTABLE
 
-__all__ = ["Claim", "check_claims"]
+__all__ = ["Claim", "check_claims", "numbers", "verdicts"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,40 +165,23 @@ def check_claims(
         if dim not in ds.dims:
             raise ValueError(f"ds has no dim {dim!r}; its dims are {', '.join(map(str, ds.dims))}")
 
-    grid = {"claim": ids, "estimator": ds["estimator"].values, "self_term": terms}
-    grid["seed"] = ds["seed"].values
-    values = xr.DataArray(np.nan, grid, list(grid))
-    low, high = (values.isel(seed=0, drop=True).copy() for _ in range(2))
+    values, without = numbers(claims, ds, self_terms=terms)
+    low, high = (values.isel(seed=0, drop=True) * np.nan,) * 2
+    if without is not None:
+        low, high = interval(values, without)
     reasons = [claim.lacking(ds) for claim in claims]
-    for claim, reason in zip(claims, reasons, strict=True):
-        whole = claim.needs.get("matrices")  # a claim uses either matrices or diagonals
-        without = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
-        for term in terms if not reason else ():
-            at = (claim.id, slice(None), term)
-            number = _number(claim, ds, term).broadcast_like(values.loc[at]).transpose(..., "seed")
-            values.loc[at] = number.values
-            if without is not None:
-                each = _number(claim, without, term, "left_out").broadcast_like(number)
-                each = each.broadcast_like(without["left_out"])
-                low.loc[at], high.loc[at] = interval(number, each)
-
     known = values.notnull().all("seed")
     for i, reason in enumerate(reasons):
         if not reason and not known[i].all():
             reasons[i] = "the number is undefined: a run is missing, or a curve is constant"
-    threshold = xr.DataArray([float(claim.threshold) for claim in claims], {"claim": ids})
-    above = xr.DataArray([claim.above for claim in claims], {"claim": ids})
-    holds = xr.where(above, values > threshold, values < threshold)
-    agreed = xr.where(holds.all("seed"), "reproduced", "mixed")
-    verdict = xr.where(holds.any("seed"), agreed, "not reproduced")
     dataset = str(ds["dataset"].values) if "dataset" in ds.coords else ""
     out = xr.Dataset(
         {
             "value": values,
             "value_low": low,
             "value_high": high,
-            "verdict": xr.where(known, verdict, UNTESTABLE),
-            "threshold": threshold,
+            "verdict": verdicts(claims, values),
+            "threshold": ("claim", [float(claim.threshold) for claim in claims]),
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
             "reason": ("claim", reasons),
         }
@@ -210,6 +193,48 @@ def check_claims(
     text = [{name: getattr(claim, name) for name in fields} for claim in claims]
     out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
     return conform(out)
+
+
+def numbers(
+    claims: Iterable[Claim], ds: xr.Dataset, *, self_terms: Iterable[str] = SELF_TERMS
+) -> tuple[xr.DataArray, xr.DataArray | None]:
+    """Return the numbers of `claims`, (claim, estimator, self_term, seed), as in `check_claims`.
+
+    The second array has them with each image left out, and the dim left_out; it is None if no claim
+    has these. A number that `ds` cannot give is NaN.
+    """
+    claims, terms = list(claims), list(self_terms)
+    grid = {"claim": [claim.id for claim in claims], "estimator": ds["estimator"].values}
+    grid |= {"self_term": terms, "seed": ds["seed"].values}
+    values, without = xr.DataArray(np.nan, grid, list(grid)), None
+    for claim in claims:
+        if claim.lacking(ds):
+            continue
+        whole = claim.needs.get("matrices")  # a claim uses either matrices or diagonals
+        each = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
+        if each is not None and without is None:
+            without = values.expand_dims(left_out=each["left_out"]).transpose(..., "left_out")
+            without = without.copy(data=np.full(without.shape, np.nan))
+        for term in terms:
+            at = (claim.id, slice(None), term)
+            number = _number(claim, ds, term).broadcast_like(values.loc[at])
+            values.loc[at] = number.transpose(..., "seed").values
+            if each is not None:
+                number = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
+                without.loc[at] = number.transpose(..., "seed", "left_out").values
+    return values, without
+
+
+def verdicts(claims: Iterable[Claim], values: xr.DataArray) -> xr.DataArray:
+    """Return the verdicts on `numbers`, dims (claim, …, seed) -> (claim, …), see `check_claims`."""
+    claims = list(claims)
+    ids = {"claim": [claim.id for claim in claims]}
+    threshold = xr.DataArray([float(claim.threshold) for claim in claims], ids)
+    above = xr.DataArray([claim.above for claim in claims], ids)
+    holds = xr.where(above, values > threshold, values < threshold)
+    agreed = xr.where(holds.all("seed"), "reproduced", "mixed")
+    verdict = xr.where(holds.any("seed"), agreed, "not reproduced")
+    return xr.where(values.notnull().all("seed"), verdict, UNTESTABLE)
 
 
 def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:

@@ -1,0 +1,37 @@
+"""A small book with a page for each explorer, built as the real one is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from tests.workspace import ROOT, environment
+
+
+def build(folder: Path, pages: Mapping[str, str]) -> Path:
+    """Render HTML outputs as pages called by their names; return the folder of the built book."""
+    for name in ("_static", "_ext"):
+        shutil.copytree(ROOT / "book" / name, folder / "book" / name)
+    for name in ("_config.yml", "book/references.bib"):
+        shutil.copy(ROOT / name, folder / name)
+    toc = {"format": "jb-book", "root": "intro", "chapters": [{"file": name} for name in pages]}
+    (folder / "_toc.yml").write_text(yaml.safe_dump(toc))
+    (folder / "intro.md").write_text("# A small book\n\nIt has a page for each explorer.\n")
+    for name, text in pages.items():
+        output = nbformat.v4.new_output("execute_result", {"text/html": text}, execution_count=1)
+        cell = nbformat.v4.new_code_cell("explorer", outputs=[output], execution_count=1)
+        title = nbformat.v4.new_markdown_cell(f"# {name}\n\n## A part\n\nWords.")
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        kernel |= {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+        notebook = nbformat.v4.new_notebook(cells=[title, cell], metadata=kernel)
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(folder), "-W", "-n", "--keep-going", "--quiet"]
+    subprocess.run(command, check=True, env=environment(ROOT), timeout=300)
+    return folder / "_build" / "html"

@@ -1,0 +1,190 @@
+"""What explorers show is what the library computes from the results."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from invlib.metrics.invariance import cka_divergence, forgetting, invariance_flow, learning
+from invlib.metrics.jackknife import left_one_out
+from invlib.paths import results_root
+from invlib.results.netcdf import open_results
+from papers import explorers
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims, verdicts
+from papers.merlin2023.robustness_scan import correlation_scan, forgetting_spread
+
+LARGEST = 500_000  # bytes of one explorer's data
+
+
+def reference(name: str) -> dict[str, xr.Dataset]:
+    return {"reference: cifar": open_results(results_root("cifar") / f"{name}.nc")}
+
+
+def data_of(element) -> dict:
+    text = re.search(r"<script type='application/json'>(.*?)</script>", element.data, re.DOTALL)[1]
+    assert len(text) < LARGEST and "<" not in text
+    return json.loads(text)
+
+
+def unpacked(array: dict) -> xr.DataArray:
+    """Read an array as the script of the page does."""
+    kind = {"Int16": "<i2", "Float32": "<f4"}[array["type"]]
+    values = np.frombuffer(base64.b64decode(array["data"]), kind).astype(float)
+    values[(values == -32768) & (array["type"] == "Int16")] = np.nan
+    shape = [len(labels) for labels in array["dims"].values()]
+    return xr.DataArray((values * array["factor"]).reshape(shape), array["dims"], array["dims"])
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_a_packed_array_is_read_again(exact):
+    array = xr.DataArray([[0.25, -3.0, np.nan], [np.inf, 1e-4, 0.0]], dims=("layer", "seed"))
+    read = unpacked(json.loads(json.dumps(explorers.packed(array, exact=exact))))
+    wanted = array if exact else array.where(np.isfinite(array))
+    np.testing.assert_allclose(read, wanted, atol=1e-8 if exact else 3 / 65000)
+
+
+def test_text_cannot_leave_its_element():
+    made = explorers.element("flow", "a 'name' & <b>", {"title": "</script><b>"}).data
+    assert "</script><b>" not in made and "<b>" not in made
+    assert json.loads(re.search(r"json'>(.*?)</script>", made)[1]) == {"title": "</script><b>"}
+
+
+def test_the_flow_matrix_and_its_terms():
+    shown = reference("compression_expansion")
+    data = data_of(explorers.flow(shown))
+    ds = shown["reference: cifar"].isel(dataset=0, drop=True)
+    flow, beyond, stir = (unpacked(data[name]) for name in ("flow", "beyond", "stir"))
+    flow, beyond, stir = (a.isel(dataset=0, drop=True) for a in (flow, beyond, stir))
+    *tasks, itself = flow["task"].values
+    wanted = invariance_flow(ds).mean("seed")
+    baseline = invariance_flow(ds, target="pt").mean("seed")
+    close = dict(atol=5e-5, rtol=0)
+    for name, array in {"flow": wanted, "beyond": wanted - baseline}.items():
+        one = dict(flow=flow, beyond=beyond)[name].sel(task=tasks)
+        xr.testing.assert_allclose(one.transpose(*array.dims).drop_vars(one.coords),
+                                   array.drop_vars(array.coords), **close)  # fmt: skip
+    np.testing.assert_allclose(flow.sel(task=itself).transpose(*baseline.dims), baseline, **close)
+    first = stir.rename(ref_layer="i", layer="j")
+    second = stir.rename(ref_layer="j", layer="i")
+    matrix = flow.rename(ref_layer="i", layer="j")
+    np.testing.assert_allclose((first - second).transpose(*matrix.dims), matrix, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "section, hue, part",
+    [("finetuning_task", "task", "cifar10"), ("pretraining_dataset", "pretraining", "cifar100")],
+)
+def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part):
+    shown = reference(section)
+    ds = shown["reference: cifar"].sel(dataset=part)
+    data = data_of(explorers.choices(section, shown, hue=hue))
+    read = {name: unpacked(array) for name, array in data["parts"][part].items()}
+    ledger = check_claims(CLAIMS[section], ds)
+    codes, numbers, curves = read["verdicts"], read["numbers"], read["curves"]
+    assert codes.round().sel(left_out="none").size == 4 * 4 * len(CLAIMS[section])
+    assert [claim["id"] for claim in data["claims"]] == ledger["claim"].values.tolist()
+
+    whole = codes.sel(seed="all", left_out="none").round().astype(int)
+    said = np.array(data["verdicts"])[whole.transpose(*ledger["verdict"].dims).values]
+    assert (said == ledger["verdict"]).all() and len(np.unique(said)) > 1
+    each = numbers.sel(left_out="none", seed=["0", "1", "2"]).transpose(*ledger["value"].dims)
+    np.testing.assert_allclose(each, ledger["value"], rtol=1e-6)
+
+    # the verdict without an image follows from the numbers without it, one draw or all
+    for seeds in (["0", "1", "2"], ["2"]):
+        one = numbers.sel(seed=seeds, left_out="7")
+        wanted = verdicts(CLAIMS[section], one)
+        where = codes.sel(seed=seeds[0] if len(seeds) == 1 else "all", left_out="7")
+        said = np.array(data["verdicts"])[where.round().astype(int).transpose(*wanted.dims).values]
+        known = said != data["verdicts"][-1]
+        assert known.any() and (said == wanted.values)[known].all()
+
+    stir = ["stir_ft_ft", "stir_pt_ft", "stir_pt_pt", "stir_ft_pt", "cka_ft_pt", "cka_pt_pt"]
+    without = left_one_out(ds, stir).isel(left_out=6)
+    for name, measure in {"learning": learning, "forgetting": forgetting}.items():
+        for term in ("measured", "one"):
+            for result, label in ((ds, "none"), (without, "7")):
+                wanted = measure(result, self_term=term).mean("seed", skipna=False)
+                one = curves.sel(measure=name, self_term=term, seed="all", left_out=label)
+                np.testing.assert_allclose(one.transpose(*wanted.dims), wanted, atol=1e-4)
+    wanted = cka_divergence(without).sel(seed=1)
+    one = read["divergence"].sel(seed="1", left_out="7").transpose(*wanted.dims)
+    np.testing.assert_allclose(one, wanted, atol=1e-4)
+
+
+def test_p_values_are_those_of_the_scan():
+    shown = reference("dynamics")
+    data = data_of(explorers.p_value(shown))
+    name = "std of forgetting, layers 2-12"
+    assert data["hypotheses"][name] == ["forgetting", "2-12", "std"]
+    assert len(data["hypotheses"]) == 352 + 2 * 88 and data["family"]["forgetting"] == 352
+    for label, epochs in {"with epoch 0": None, "without epoch 0": slice(1, None)}.items():
+        scan = correlation_scan(shown["reference: cifar"], epochs=epochs)
+        at = dict(dataset="cifar100", estimator="biased")
+        one = scan.sel(at)
+        ours = one.sel(hypothesis=one["n_hypotheses"] == 352)
+        for key in ("correlation", "p_value", "p_value_autocorrelation_bonferroni"):
+            read = unpacked(data[key]).sel(at, drop=True).sel(epochs=label)
+            np.testing.assert_allclose(read, one[key], rtol=1e-6)
+        as_good = unpacked(data["as_good"]).sel(at).sel(epochs=label, hypothesis=name)
+        wanted = (abs(ours["correlation"]) >= abs(ours["correlation"].sel(hypothesis=name))).sum()
+        assert int(as_good) == int(wanted) > 1
+    spread = forgetting_spread(shown["reference: cifar"]).sel(dataset="cifar10", estimator="biased")
+    series = unpacked(data["series"]).sel(dataset="cifar10", estimator="biased", hypothesis=name)
+    np.testing.assert_allclose(series, spread, atol=1e-4)
+
+
+def test_the_flipbook_has_each_picture_and_its_numbers():
+    shown = reference("finetuning_task")
+    data = data_of(explorers.flipbook(shown))
+    ds = shown["reference: cifar"].isel(dataset=0).sel(estimator="debiased")
+    models = ["pretrained", *(f"fine-tuned: {task}" for task in ds["task"].values)]
+    assert list(data["models"]) == models and list(data["pictures"]) == ["X", *models]
+    one, two = data["models"][models[0]], data["models"][models[2]]
+    at = dict(task="reconstruction")
+    for read, wanted in (
+        (one["distance"], ds["inversion_loss_pt"]),
+        (one["change: reconstruction"], forgetting(ds.sel(at))),
+        (two["distance"], ds["inversion_loss_ft"].sel(at)),
+        (two["change: pretrained"], learning(ds.sel(at))),
+    ):
+        np.testing.assert_allclose(unpacked(read), wanted.mean("seed"), atol=1e-4)
+    file = data["pictures"][models[2]][1].partition(",")[2]
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(file))).convert("RGB")).astype(float)
+    wanted = ds["example_inverted_ft"].sel(at).isel(example=1).values
+    assert strip.shape == (96, 13 * 96, 3)
+    wrong = [abs(strip[:, 96 * k : 96 * (k + 1)] - wanted[k]).mean() for k in range(13)]
+    other = abs(strip[:, :96] - ds["example_inverted_ft"].sel(at).isel(example=0)[0].values).mean()
+    assert wrong[0] < other / 2 and max(wrong) < 60
+
+
+def test_the_race_is_that_of_the_results():
+    shown = reference("how_inverted")
+    data, ds = data_of(explorers.race(shown)), shown["reference: cifar"]
+    loss = unpacked(data["loss"])
+    np.testing.assert_allclose(loss, ds["race_loss"].sel(evaluation=loss["evaluation"]), rtol=1e-6)
+    assert data["budgets"]["fast:50"] == 50 and 500 in loss["evaluation"]
+    assert set(data["pictures"]) == set(ds["recipe"].values) and {0, 12} < set(data["layers"])
+
+
+def test_the_ledger_has_every_verdict_once():
+    ledgers = [check_claims(CLAIMS["finetuning_task"], reference("finetuning_task")[
+        "reference: cifar"].isel(dataset=0))]  # fmt: skip
+    made = explorers.ledger([("finetuning_task", Path("a<b>.nc"), ledgers, ["<i>"])]).data
+    assert "<b>.nc" not in made and "<i>" not in made
+    verdict = ledgers[0]["verdict"]
+    trusted = verdict.sel(estimator="debiased", self_term="measured").values.tolist()
+    assert re.findall(r"data-verdict='([^']*)'", made) == trusted
+    biased = verdict.sel(estimator="biased", self_term="measured").values.tolist()
+    hangs = re.findall(r"data-hangs='([^']*)'", made)
+    assert ["estimator" in one for one in hangs] == [a != b for a, b in zip(trusted, biased)]  # noqa: B905
+    assert any(hangs) and "" in hangs
