@@ -196,14 +196,14 @@ def test_choices_move_the_curves_and_the_verdicts(visit):
         page.locator(".explorer-chart polyline:not(.faint)").first.get_attribute("points") != before
     )
 
-    page.get_by_label("Read off at layer").focus()
+    page.get_by_role("slider", name="Read off at layer").focus()
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
     curve = forgetting(ds, self_term="one").sel(estimator="biased", layer=8)
     for task in ds["task"].values:
         assert near(state(page), float(curve.sel(task=task).mean("seed")))
 
-    page.get_by_label("Image left out").focus()
+    page.get_by_role("slider", name="Image left out").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     page.get_by_label("2", exact=True).check(force=True)
@@ -227,9 +227,9 @@ def test_the_reader_finds_a_p_value(visit):
     page.get_by_label("cifar100").check(force=True)
     page.get_by_label("debiased").focus()
     page.keyboard.press("ArrowRight")  # the last one: round to the first
-    page.get_by_label("Quantity").select_option("learning")
+    page.get_by_role("combobox", name="Quantity", exact=True).select_option("learning")
     page.get_by_label("max").check(force=True)
-    page.get_by_label("Layers", exact=False).last.focus()
+    page.get_by_role("slider", name="Layers").focus()
     page.keyboard.press("Home")
     for _ in range(7):
         page.keyboard.press("ArrowRight")
@@ -248,18 +248,22 @@ def test_the_reader_finds_a_p_value(visit):
 def test_the_flipbook_turns(visit):
     ds = results("finetuning_task").isel(dataset=0).sel(estimator="debiased")
     page = visit("flipbook", NARROW, has_touch=True)
-    picture = page.get_by_role("img").nth(1)
+    picture = page.locator(".explorer-picture[role=img]").nth(1)
     before = picture.get_attribute("style")
-    page.get_by_label("Layer", exact=False).last.focus()
+    page.get_by_role("slider", name="Layer").focus()
     page.keyboard.press("End")
-    assert page.get_by_role("img").nth(1).get_attribute("style") != before
+    assert picture.get_attribute("style") != before
     assert near(state(page), float(ds["inversion_loss_pt"].sel(ref_layer=12).mean("seed")))
     gone = forgetting(ds).sel(layer=12, task="reconstruction").mean("seed")
     assert near(state(page), float(gone))
-    page.get_by_label("Inverted model").select_option("fine-tuned: classification")
+    page.get_by_role("combobox", name="Inverted model", exact=True).select_option(
+        "fine-tuned: classification"
+    )
     page.locator("fieldset label").filter(has_text="2").tap()
-    name = page.get_by_role("img").nth(1).get_attribute("aria-label")
-    assert name == "X′ of photograph 2 for layer 12, fine-tuned: classification"
+    assert (
+        picture.get_attribute("aria-label")
+        == "X′ of photograph 2 for layer 12, fine-tuned: classification"
+    )
     left = ds["inversion_loss_ft"].sel(ref_layer=12, task="classification").mean("seed")
     assert near(state(page), float(left))
 
@@ -267,12 +271,12 @@ def test_the_flipbook_turns(visit):
 def test_the_race_is_run_at_a_layer(visit):
     best = results("how_inverted")["race_best"]
     page = visit("race")
-    page.get_by_label("Layer", exact=False).last.focus()
+    page.get_by_role("slider", name="Layer").focus()
     page.keyboard.press("Home")
-    page.get_by_label("Recipe").select_option("adam:50")
+    page.get_by_role("combobox", name="Recipe", exact=True).select_option("adam:50")
     assert state(page).startswith("Layer 0: adam:50 leaves")
     assert near(state(page), float(best.sel(recipe="adam:50", race_layer=0)))
-    assert page.get_by_role("img").count() == 2
+    assert page.locator(".explorer-picture[role=img]").count() == 2
 
 
 def test_the_ledger_is_filtered(visit):

@@ -146,7 +146,7 @@ const explorers = (() => {
       const said = (option) => words[option] ?? String(option);
       const long = options.map(said).join("").length > 60 || options.length > 5;
       if (long) {
-        const list = make("select", { onchange: () => this.set({ [key]: options[list.selectedIndex] }) },
+        const list = make("select", { "aria-label": label, onchange: () => this.set({ [key]: options[list.selectedIndex] }) },
           options.map((option) => make("option", { selected: option === value }, said(option))));
         this.controls.append(make("label", { class: "explorer-list" }, make("span", {}, label), list));
         return;
@@ -164,7 +164,7 @@ const explorers = (() => {
       this.state[key] = value;
       const shown = make("b", {}, words(value));
       const input = make("input", {
-        type: "range", min: 0, max: options.length - 1, step: 1, value: options.indexOf(value),
+        type: "range", "aria-label": label.replace(/:$/, ""), min: 0, max: options.length - 1, step: 1, value: options.indexOf(value),
         oninput: () => {
           const option = options[input.valueAsNumber];
           shown.textContent = words(option);
