@@ -186,7 +186,8 @@ def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
     main = ds.isel(recipe=0, seed=0, snapshot=-1).sel(estimator="debiased")
     kept = diagonal(main, "stir_ft_pt")
     parts = {f"fine-tuned: {task}": kept.sel(task=task) for task in ds["task"].values}
-    parts["pretrained itself"] = diagonal(main, "stir_pt_pt")
+    own = diagonal(main, "stir_pt_pt")  # the same for all tasks
+    parts["pretrained itself"] = own.isel(task=0) if "task" in own.dims else own
     parts["pretrained, of an untrained one"] = ds["stir_pt_untrained"].sel(estimator="debiased")
     bare = [part.reset_coords(drop=True) for part in parts.values()]
     return xr.concat(bare, xr.Variable("which", list(parts)), join="exact")
