@@ -259,7 +259,8 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
     title, ds = last(shown)
     ds = ds.isel(dataset=0) if "dataset" in ds.dims else ds
     if "task" not in ds.dims:
-        ds = ds.expand_dims(task=["the second model"])
+        second = [name for name in ds if "ft" in str(name).split("_")]
+        ds = ds.assign({name: ds[name].expand_dims(task=["a second one"]) for name in second})
     ds = ds.sel(estimator="debiased")
     tasks = [str(task) for task in ds["task"].values]
     images = ds["example_images"]

@@ -167,6 +167,11 @@ def test_the_flipbook_has_each_picture_and_its_numbers():
     assert wrong[0] < other / 2 and max(wrong) < 60
 
 
+def test_a_flipbook_of_two_models_without_a_task():
+    data = data_of(explorers.flipbook(reference("what_is_an_inversion")))
+    assert list(data["models"]) == ["pretrained", "fine-tuned: a second one"]
+
+
 def test_the_race_is_that_of_the_results():
     shown = reference("how_inverted")
     data, ds = data_of(explorers.race(shown)), shown["reference: cifar"]
