@@ -47,7 +47,7 @@ class Convergence(MerlinSection):
     )
 
     convergence_against: Annotated[tuple[Weight, ...], *Several] = Field(
-        (0.5, -0.5),
+        (0.5,),
         description="weights with which X′ is also driven from the other model’s X",
     )
     convergence_against_steps: Positive = Field(10, description="one of the snapshots")
