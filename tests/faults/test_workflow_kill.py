@@ -111,7 +111,7 @@ def test_two_at_once_wait_for_each_other(recovered):
     said = [process.communicate(timeout=200)[0] for process in start]
     assert [process.returncode for process in start] == [0, 0], said
     assert sum("another make is at work here" in text for text in said) == 1
-    assert sum("toy.ipynb at scale smoke" in text for text in said) == 1
+    assert sum("toy.ipynb into data/runs/smoke" in text for text in said) == 1
 
 
 def planned(folder: Path, *more: str) -> set[str]:
