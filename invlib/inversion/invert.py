@@ -135,7 +135,8 @@ def invert(
     MemoryError
         Too little memory, with what to do about it.
     TypeError
-        A rule of your own that cannot be called as `invlib.inversion.rules` describes.
+        A rule of your own that cannot be called as `invlib.inversion.rules` describes, or `against`
+        that is not a model and a weight.
 
     Examples
     --------
@@ -148,6 +149,11 @@ def invert(
     True
     """
     check_images(model, images)
+    match against:
+        case None | (StagedModel(), int() | float()):
+            pass
+        case _:
+            raise TypeError(f"against={against!r} must be a model and a weight: (model, 0.3)")
     snapshots = None if snapshots is None else tuple(snapshots)
     check_recipe(
         iterations=iterations,

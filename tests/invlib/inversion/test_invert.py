@@ -323,3 +323,9 @@ def test_a_second_model_of_no_use_is_refused(model, images, size, weight, said):
     foe = load_model("vit_pico_patch8_32", seed=2, img_size=size)
     with pytest.raises(ValueError, match=said):
         invert(model, images, against=(foe, weight))
+
+
+@pytest.mark.parametrize("against", [0.3, "no model", (0.3, 0.3)])
+def test_what_is_no_second_model_is_refused(model, images, against):
+    with pytest.raises(TypeError, match=r"against=.* must be a model and a weight"):
+        invert(model, images, against=against)
