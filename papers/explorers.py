@@ -30,10 +30,10 @@ from invlib.metrics.invariance import (
 from invlib.metrics.jackknife import left_one_out
 from invlib.names import SELF_TERMS
 from papers.across.work.claims_ledger import CLAIMS
-from papers.claims.claim import numbers, verdicts
+from papers.claims.claim import judge, numbers
 from papers.claims.data import paper_of
 from papers.claims.settings import SETTINGS, settings
-from papers.claims.tables import COLUMNS, COMPACT, UNTESTABLE
+from papers.claims.tables import COLUMNS, COMPACT, UNTESTABLE, interval_text
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
     aggregate,
@@ -47,8 +47,14 @@ __all__ = ["choices", "flipbook", "flow", "ledger", "p_value", "packed", "race"]
 Shown = Mapping[str, xr.Dataset]
 
 # Of a verdict, its place in this list is stored.
-VERDICTS = ("reproduced", "mixed", "not reproduced", UNTESTABLE, "not stored without an image")
-SIGNS = {"reproduced": "✓", "mixed": "≈", "not reproduced": "✗"}
+VERDICTS = (
+    "reproduced",
+    "not reproduced",
+    "undecided",
+    UNTESTABLE,
+    "not stored without an image",
+)
+SIGNS = {"reproduced": "✓", "undecided": "≈", "not reproduced": "✗"}
 ITSELF = "nothing: pretrained → itself"
 
 
@@ -125,9 +131,11 @@ def flow(shown: Shown) -> HTML:
 
 
 def choices(section: str, shown: Shown, *, hue: str) -> HTML:
-    """Return curves and verdicts of `section` for every estimator, self term, draw, image left out.
+    """Return curves and verdicts of `section` for every choice that a reader has.
 
-    `hue` is the dim that has a line for each label. Claims are those of the section.
+    These are estimator, self term, one image left out, and a training of several, or a draw of the
+    images of a single training. `hue` is the dim that has a line for each label. Claims are those
+    of the section.
     """
     title, ds = last(shown)
     parts = {", ".join(words): _choices(section, part, hue) for words, part in settings(ds)}
@@ -143,7 +151,7 @@ def choices(section: str, shown: Shown, *, hue: str) -> HTML:
     names = dict(measure="forgetting")
     return element(
         "choices",
-        "Choices: estimator, self term, draw, one image left out",
+        "Choices: estimator, self term, training or draw, one image left out",
         data,
         table.sel(names, drop=True).transpose("layer", hue).to_pandas().round(2),
     )
@@ -175,12 +183,20 @@ def _choices(section: str, ds: xr.Dataset, hue: str) -> tuple[xr.DataArray, ...]
 
     claims = CLAIMS[section]
     values, each = numbers(claims, ds)
-    values = values.expand_dims(left_out=["none"])
+    drawn, values = values["drawn"], values.expand_dims(left_out=["none"])
     if each is not None:
         values = xr.concat([values, _counted(each)], "left_out", coords="minimal")
-    judged = [values, *(values.sel(seed=[seed]) for seed in values["seed"].values)]
-    draws = xr.Variable("seed", ["all", *map(str, values["seed"].values)])
-    verdict = xr.concat([verdicts(claims, one) for one in judged], draws)
+    # the error is always that of all images
+    values = values.assign_coords(drawn=drawn).rename(left_out="image")
+    dim = "train_seed" if values.sizes["train_seed"] > 1 else "seed"
+    chosen = [slice(None), *([label] for label in values[dim].values)]
+    verdict = [
+        judge(claims, values.sel({dim: at}), None if each is None else each.sel({dim: at}))
+        for at in chosen
+    ]
+    names = xr.Variable("seed", ["all", *map(str, values[dim].values)])
+    verdict = xr.concat([one["verdict"] for one in verdict], names).rename(image="left_out")
+    values = values.drop_vars("drawn").rename(image="left_out")
     codes = xr.apply_ufunc(np.vectorize(VERDICTS.index), verdict)
     untestable = VERDICTS.index(UNTESTABLE)
     stored = codes.sel(left_out="none") == untestable
@@ -190,7 +206,14 @@ def _choices(section: str, ds: xr.Dataset, hue: str) -> tuple[xr.DataArray, ...]
 
 
 def _with_mean(values: xr.DataArray) -> xr.DataArray:
-    """Return values with the seeds as text, and before them their mean, ``"all"``."""
+    """Return values by training, or by draw of a single one, and before them their mean, "all".
+
+    The labels of this dim, seed, are text.
+    """
+    if "train_seed" in values.dims:
+        one = values.sizes["train_seed"] == 1
+        values = values.isel(train_seed=0, drop=True) if one else values.mean("seed")
+        values = values if one else values.rename(train_seed="seed")
     mean = values.mean("seed", skipna=False).expand_dims(seed=["all"])
     each = values.assign_coords(seed=values["seed"].values.astype(str))
     return xr.concat([mean, each], "seed", coords="minimal", compat="override")
@@ -405,11 +428,8 @@ def _verdict(verdict: str) -> str:
 
 
 def _number(way: xr.Dataset) -> str:
-    """Return the mean of a number over seeds and its interval, as text."""
-    values = way["value"].dropna("seed").values
-    low, high = float(way["value_low"]), float(way["value_high"])
-    if not values.size or str(way["verdict"].values) == UNTESTABLE:
+    """Return the mean of a number over trainings and its interval, as text."""
+    if str(way["verdict"].values) == UNTESTABLE:
         return ""
-    return f"{values.mean():.3g}" + (
-        "" if np.isnan(low) else f" <small>[{low:.3g}, {high:.3g}]</small>"
-    )
+    text = f"{float(way['value_mean']):.3g}"
+    return f"{text} <small>{ends}</small>" if (ends := interval_text(way)) else text

@@ -70,13 +70,26 @@ _ROBUSTNESS = {
     "n_epochs_effective": Field(_CORRELATED, "float", "effective number of epochs", 0, nan="any"),
 }
 
-_VERDICTS = ("reproduced", "not reproduced", "mixed", "not testable here")
+_VERDICTS = ("reproduced", "not reproduced", "undecided", "not testable here")
 
 _CLAIMS = {
     "verdict": Field("claim estimator? self_term?", "str", "verdict", values=_VERDICTS),
-    "value": Field("claim estimator? self_term? seed?", "float", "measured value", nan="any"),
-    "value_low": Field("claim estimator? self_term?", "float", "95 % interval, low", nan="any"),
-    "value_high": Field("claim estimator? self_term?", "float", "95 % interval, high", nan="any"),
+    "value": Field(
+        "claim estimator? self_term? train_seed? seed?", "float", "measured value", nan="any"
+    ),
+} | {
+    name: Field("claim estimator? self_term?", "float", words, nan="any")
+    for name, words in [
+        ("value_mean", "mean over trainings"),
+        ("value_low", "interval of the mean over trainings, low"),
+        ("value_high", "interval of the mean over trainings, high"),
+        ("images_low", "95 % interval over images, for these trainings, low"),
+        ("images_high", "95 % interval over images, for these trainings, high"),
+        ("detectable", "distance from the threshold that is seen at 80 % power"),
+    ]
+} | {
+    "distance_low": Field("claim", "float", "smallest relative distance left", 0, nan="any"),
+    "distance_high": Field("claim", "float", "largest relative distance left", 0, nan="any"),
     "paper_value": Field("claim", "float", "value the paper reports", nan="any"),
     "threshold": Field("claim", "float", "threshold of the claim", nan="any"),
     "reason": Field("claim", "str", "why it cannot be tested here"),

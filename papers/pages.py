@@ -12,7 +12,7 @@ from IPython.display import HTML
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
-from papers.claims.settings import settings
+from papers.claims.settings import by_training, settings
 from papers.claims.tables import claims_html
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
@@ -49,17 +49,25 @@ def setup(section: Section, shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def rows(shown: Mapping[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
-    """Yield (title, Dataset) for every run, data set and recipe, with `select` applied."""
+    """Yield (title, Dataset) for every run, data set and recipe, with `select` applied.
+
+    Trainings, where there are several, are seeds: see `papers.claims.settings.by_training`.
+    """
+    for title, part in _each(shown):
+        yield title, by_training(part).sel(**select)
+
+
+def _each(shown: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, xr.Dataset]]:
     for title, ds in shown.items():
         for words, part in settings(ds):
-            yield "\n".join([title, *words]), part.sel(**select)
+            yield "\n".join([title, *words]), part
 
 
 def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
-    """Return the verdicts on the claims of section `name`, a table for each of the `rows`."""
+    """Return the verdicts on the claims of section `name`, a table for each run and setting."""
     tables = [
         f"<h3>{html.escape(title)}</h3>" + claims_html(check_claims(CLAIMS[name], part))
-        for title, part in rows(shown)
+        for title, part in _each(shown)
     ]
     return HTML("".join(tables))
 

@@ -9,10 +9,12 @@ import numpy as np
 import xarray as xr
 
 from invlib.results.provenance import provenance
+from invlib.results.validation import conform
 from papers.claims.claim import Claim, check_claims
 
 LAYERS = np.arange(13)
-SEEDS = range(3)
+SEEDS = range(3)  # of trainings
+DRAWS = range(2)
 ESTIMATORS = ("biased", "debiased")
 UNTESTABLE = "not testable here"
 
@@ -29,11 +31,17 @@ def by_layer(curves: dict[str, np.ndarray], dim: str) -> xr.DataArray:
 
 
 def everywhere(value: xr.DataArray | float) -> xr.DataArray:
-    """The same under both estimators and in all seeds, where `value` does not say otherwise."""
-    grid = xr.DataArray(
-        1.0, {"estimator": list(ESTIMATORS), "seed": list(SEEDS)}, ["estimator", "seed"]
-    )
-    return value * grid
+    """The same under both estimators, in all trainings and draws, if `value` says nothing else."""
+    grid = {"estimator": list(ESTIMATORS), "train_seed": list(SEEDS), "seed": list(DRAWS)}
+    return value * xr.DataArray(1.0, grid, list(grid))
+
+
+def trainings(ds: xr.Dataset) -> xr.Dataset:
+    """Make the seeds of `ds` trainings, each measured on two draws that agree."""
+    ds = ds.rename(seed="train_seed")
+    drawn = {name: array.expand_dims(seed=list(DRAWS)) for name, array in ds.items()
+             if "train_seed" in array.dims}  # fmt: skip
+    return conform(ds.assign(drawn)).copy(deep=True)
 
 
 def comparison(variables: dict[str, xr.DataArray | float], **scalars: object) -> xr.Dataset:

@@ -1,15 +1,15 @@
-"""Judge claims: compare a number from a section's results with a threshold, for every seed.
+"""Judge claims: compare a number from a section's results with a threshold.
 
 A `Claim` is a statement of a paper with the number that decides it. `check_claims` computes the
-number for every seed, with both CKA estimators and both self terms, and counts the seeds in which
-the claim holds. It adds an interval for the draw of the images.
+number for every training and every draw of images, with both CKA estimators and both self terms.
+The verdict is that of an interval over trainings (`papers.claims.statistics`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,12 @@ from invlib.metrics.jackknife import interval, left_one_out
 from invlib.names import SELF_TERMS, choices
 from invlib.results.schema import STACKING
 from invlib.results.validation import conform
-from papers.claims.tables import UNTESTABLE
+from papers.claims.statistics import EQUIVALENT, LEVEL, interval_over_trainings, verdict
+from papers.claims.tables import REPEATS, UNTESTABLE
 
-__all__ = ["Claim", "check_claims", "numbers", "verdicts"]
+__all__ = ["Claim", "check_claims", "judge", "numbers"]
+
+SIGNS = {"above": ">", "below": "<", "within": "within ±"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,10 +42,13 @@ class Claim:
     number : str
         The number that `measure` returns, in words.
     measure : callable
-        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, seed).
+        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, train_seed, seed).
     threshold : float
-    above : bool
-        The claim holds if the number is above the threshold; False: below.
+    holds : str
+        The claim holds if the number is ``"above"`` or ``"below"`` the threshold, or if it is
+        nearer to 0 than the threshold, ``"within"`` it.
+    primary : bool
+        Whether the claim was marked, before its results were made, as one that matters most.
     unit : str
         The unit of the number, for readers.
     paper_value : float or mapping
@@ -66,7 +72,8 @@ class Claim:
     number: str
     measure: Callable[[xr.Dataset, str], xr.DataArray]
     threshold: float
-    above: bool = True
+    holds: str = "above"
+    primary: bool = False
     unit: str = "1"
     paper_value: float | Mapping[str, float] = math.nan
     needs: Mapping[str, tuple | int] = field(default_factory=dict)
@@ -75,11 +82,13 @@ class Claim:
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
             raise ValueError(f"claim {self.id}: threshold={self.threshold!r} is not finite")
+        choices("holds", self.holds, SIGNS)
 
     @property
     def condition(self) -> str:
-        """The condition as text: ``"> 0.5"``."""
-        return f"{'>' if self.above else '<'} {self.threshold:g}"
+        """The condition as text: ``"> 0.5"``, or ``"within ±0.05"``."""
+        space = "" if self.holds == "within" else " "
+        return f"{SIGNS[self.holds]}{space}{self.threshold:g}"
 
     def lacking(self, ds: xr.Dataset) -> str:
         """Return why `ds` cannot decide this claim; empty if it can."""
@@ -126,70 +135,66 @@ def check_claims(
     claims
         For instance ``papers.across.work.claims_ledger.CLAIMS[section]``.
     ds : Dataset
-        With dims estimator and seed, and those that the claims select from, such as task. It must
-        be of one data set: ``ds.sel(dataset="cifar10")``.
+        With dim estimator, and those that the claims select from, such as task. It must be of one
+        data set: ``ds.sel(dataset="cifar10")``. Without a dim train_seed it has one training.
     self_terms
         First terms of learning and forgetting, as in `invlib.learning`.
 
     Returns
     -------
     Dataset
-        Of kind ``claims``. ``value`` has dims (claim, estimator, self_term, seed), ``verdict``
-        (claim, estimator, self_term). A verdict is *reproduced* if the claim holds in all seeds,
-        *not reproduced* if in none, else *mixed*; or *not testable here*, with a ``reason``.
-        ``value_low`` and ``value_high`` are the 95 % interval of the mean over seeds, from a
-        jackknife over the images (`metrics.jackknife.interval`). It does not enter the verdict. It
-        is NaN if `ds` lacks the values with an image left out. The attributes are those of `ds` and
+        Of kind ``claims``. ``value`` has dims (claim, estimator, self_term, train_seed, seed). What
+        `judge` returns has dims (claim, estimator, self_term). A claim that these results cannot
+        decide is *not testable here*, with a ``reason``. ``distance_low`` and ``distance_high`` are
+        the smallest and the largest relative distance left of the inversions behind the number,
+        over layers and models; NaN if there are none. The attributes are those of `ds` and
         ``claims``, the texts of the claims as JSON.
 
     Raises
     ------
     ValueError
-        For a repeated claim, a `ds` without seeds or estimators, or a number with other dims.
+        For a repeated claim, a `ds` without estimators, or a number with other dims.
 
     Examples
     --------
     >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
     ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
-    >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
-    ...                 {"estimator": ["biased", "debiased"], "seed": [0, 1]})
+    >>> scores = [[0.9, 0.8, 0.85], [0.6, 0.4, 0.7]]
+    >>> ds = xr.Dataset({"score": (("estimator", "train_seed"), scores)},
+    ...                 {"estimator": ["biased", "debiased"], "train_seed": [0, 1, 2]})
     >>> check_claims([claim], ds).verdict.sel(claim="A-0-high", self_term="one").values.tolist()
-    ['reproduced', 'mixed']
+    ['reproduced', 'undecided']
     """
     claims = list(claims)
     terms = [choices("self_terms", term, SELF_TERMS) for term in self_terms]
     ids = [claim.id for claim in claims]
     if not ids or not terms or len(set(ids)) < len(ids):
         raise ValueError(f"claims={ids}, self_terms={terms}: at least one of each, each once")
-    for dim in ("estimator", "seed"):
-        if dim not in ds.dims:
-            raise ValueError(f"ds has no dim {dim!r}; its dims are {', '.join(map(str, ds.dims))}")
+    if "estimator" not in ds.dims:
+        raise ValueError(f"ds has no dim 'estimator'; its dims are {', '.join(map(str, ds.dims))}")
 
     values, without = numbers(claims, ds, self_terms=terms)
-    low, high = (values.isel(seed=0, drop=True) * np.nan,) * 2
-    if without is not None:
-        low, high = interval(values, without)
+    found = judge(claims, values, without)
     reasons = [claim.lacking(ds) for claim in claims]
-    known = values.notnull().all("seed")
     for i, reason in enumerate(reasons):
-        if not reason and not known[i].all():
+        if not reason and (found["verdict"][i] == UNTESTABLE).any():
             reasons[i] = "the number is undefined: a run is missing, or a curve is constant"
     dataset = str(ds["dataset"].values) if "dataset" in ds.coords else ""
-    out = xr.Dataset(
+    left = np.array([_distances(claim, ds) for claim in claims])
+    out = found.assign(
         {
-            "value": values,
-            "value_low": low,
-            "value_high": high,
-            "verdict": verdicts(claims, values),
+            "value": values.drop_vars("drawn"),
             "threshold": ("claim", [float(claim.threshold) for claim in claims]),
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
+            "distance_low": ("claim", left[:, 0]),
+            "distance_high": ("claim", left[:, 1]),
             "reason": ("claim", reasons),
         }
     )
     # The ledger keeps coordinates that were selected before, such as the data set.
     chosen = [name for name in STACKING if name in ds.coords and ds[name].ndim == 0]
-    out = out.assign_coords({name: ds[name].variable for name in chosen})
-    fields = ("id", "paper", "section", "figure", "words", "number", "condition", "unit")
+    out = out.assign_coords({name: ds[name].variable for name in chosen if name not in REPEATS})
+    fields = ("id", "paper", "section", "figure", "words", "number", "condition", "unit", "primary")
     text = [{name: getattr(claim, name) for name in fields} for claim in claims]
     out.attrs = ds.attrs | {"kind": "claims", "claims": json.dumps(text, ensure_ascii=False)}
     return conform(out)
@@ -198,15 +203,18 @@ def check_claims(
 def numbers(
     claims: Iterable[Claim], ds: xr.Dataset, *, self_terms: Iterable[str] = SELF_TERMS
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
-    """Return the numbers of `claims`, (claim, estimator, self_term, seed), as in `check_claims`.
+    """Return the numbers of `claims`, (claim, estimator, self_term, train_seed, seed).
 
-    The second array has them with each image left out, and the dim left_out; it is None if no claim
-    has these. A number that `ds` cannot give is NaN.
+    The coordinate ``drawn`` says which claims depend on the draw of images. The second array has
+    the numbers with each image left out, and the dim left_out; it is None if no claim has these. A
+    number that `ds` cannot give is NaN.
     """
     claims, terms = list(claims), list(self_terms)
     grid = {"claim": [claim.id for claim in claims], "estimator": ds["estimator"].values}
-    grid |= {"self_term": terms, "seed": ds["seed"].values}
+    grid |= {"self_term": terms}
+    grid |= {dim: ds[dim].values if dim in ds.dims else [0] for dim in REPEATS}
     values, without = xr.DataArray(np.nan, grid, list(grid)), None
+    drawn = dict.fromkeys(grid["claim"], False)
     for claim in claims:
         if claim.lacking(ds):
             continue
@@ -217,30 +225,91 @@ def numbers(
             without = without.copy(data=np.full(without.shape, np.nan))
         for term in terms:
             at = (claim.id, slice(None), term)
-            number = _number(claim, ds, term).broadcast_like(values.loc[at])
-            values.loc[at] = number.transpose(..., "seed").values
+            number = _number(claim, ds, term)
+            drawn[claim.id] |= "seed" in number.dims
+            values.loc[at] = number.broadcast_like(values.loc[at]).transpose(..., *REPEATS).values
             if each is not None:
                 number = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
-                without.loc[at] = number.transpose(..., "seed", "left_out").values
-    return values, without
+                without.loc[at] = number.transpose(..., *REPEATS, "left_out").values
+    return values.assign_coords(drawn=("claim", list(drawn.values()))), without
 
 
-def verdicts(claims: Iterable[Claim], values: xr.DataArray) -> xr.DataArray:
-    """Return the verdicts on `numbers`, dims (claim, …, seed) -> (claim, …), see `check_claims`."""
-    claims = list(claims)
-    ids = {"claim": [claim.id for claim in claims]}
-    threshold = xr.DataArray([float(claim.threshold) for claim in claims], ids)
-    above = xr.DataArray([claim.above for claim in claims], ids)
-    holds = xr.where(above, values > threshold, values < threshold)
-    agreed = xr.where(holds.all("seed"), "reproduced", "mixed")
-    verdict = xr.where(holds.any("seed"), agreed, "not reproduced")
-    return xr.where(values.notnull().all("seed"), verdict, UNTESTABLE)
+def judge(
+    claims: Iterable[Claim], values: xr.DataArray, without: xr.DataArray | None
+) -> xr.Dataset:
+    """Return the verdicts on `numbers`, and the intervals that decide them.
+
+    Returns
+    -------
+    Dataset
+        ``verdict``: *reproduced*, *not reproduced* or *undecided*, as
+        `papers.claims.statistics.verdict` says, or *not testable here* where the number is NaN. A
+        single training decides nothing. ``value_mean``, ``value_low``, ``value_high`` and
+        ``detectable`` are those of `papers.claims.statistics.interval_over_trainings`.
+        ``images_low`` and ``images_high`` are the interval over images alone, for these trainings.
+        The dims are those of `values` without train_seed and seed.
+    """
+    found = [
+        _judged(claim, *parts) for claim, parts in zip(claims, _each(values, without), strict=True)
+    ]
+    return xr.concat(found, values["claim"].drop_vars("drawn"))
+
+
+def _each(
+    values: xr.DataArray, without: xr.DataArray | None
+) -> Iterator[tuple[xr.DataArray, xr.DataArray | None]]:
+    """Yield, for each claim, its numbers and those with an image left out, if it has any.
+
+    A number that does not depend on the draw has no dim seed.
+    """
+    for i, drawn in enumerate(values["drawn"].values):
+        one = values.isel(claim=i, drop=True)
+        each = None if without is None else without.isel(claim=i, drop=True)
+        if each is None or not bool(each.notnull().any()):
+            each = None
+        yield (one, each) if drawn else (one.isel(seed=0, drop=True), None)
+
+
+def _judged(claim: Claim, values: xr.DataArray, without: xr.DataArray | None) -> xr.Dataset:
+    level = EQUIVALENT if claim.holds == "within" else LEVEL
+    found = interval_over_trainings(values, without, level=level)
+    said = verdict(found["low"], found["high"], float(claim.threshold), holds=claim.holds)
+    images = found["mean"] * np.nan, found["mean"] * np.nan
+    if without is not None:
+        mean = values.mean("train_seed", skipna=False).dropna("seed", how="all")
+        images = interval(mean, without.mean("train_seed", skipna=False).sel(seed=mean["seed"]))
+    return xr.Dataset(
+        {
+            "verdict": xr.where(found["mean"].notnull(), said, UNTESTABLE),
+            "value_mean": found["mean"],
+            "value_low": found["low"],
+            "value_high": found["high"],
+            "images_low": images[0],
+            "images_high": images[1],
+            "detectable": found["detectable"],
+        }
+    )
+
+
+def _distances(claim: Claim, ds: xr.Dataset) -> tuple[float, float]:
+    """Return the smallest and largest mean distance left of the models that the claim inverts."""
+    names = [*claim.needs.get("variables", ()), *claim.needs.get("matrices", ())]
+    inverted = {str(name).split("_")[2] for name in names if str(name).startswith("stir_")}
+    left = [f"inversion_loss_{model}" for model in sorted(inverted)]
+    left = [ds[name] for name in left if name in ds and not claim.lacking(ds)]
+    means = [one.mean([dim for dim in REPEATS if dim in one.dims]) for one in left]
+    if not means:
+        return math.nan, math.nan
+    return min(float(one.min()) for one in means), max(float(one.max()) for one in means)
 
 
 def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:
-    """Return the number of a claim, dims a subset of (estimator, seed, *more*); NaN if infinite."""
+    """Return the number of a claim, dims a subset of (estimator, train_seed, seed, *more).
+
+    It is NaN if infinite.
+    """
     number = claim.measure(ds, self_term)
-    if extra := set(number.dims) - {"estimator", "seed", *more}:
+    if extra := set(number.dims) - {"estimator", *REPEATS, *more}:
         raise ValueError(
             f"claim {claim.id}: a number for each of {', '.join(sorted(map(str, extra)))}; "
             "select one first, as in ds.sel(dataset='cifar10')"

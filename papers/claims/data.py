@@ -93,8 +93,11 @@ class ClaimData(_Entry):
     measure, arguments
         A function of `papers.claims.shapes` or of the section's own measures, and its arguments
         (``with`` in the file).
-    above, below : float
-        The threshold, of which there is one: the claim holds if the number is above, or below.
+    above, below, within : float
+        The threshold, of which there is one: the claim holds if the number is above it, below it,
+        or nearer to 0.
+    primary : bool
+        Whether it was marked beforehand as one of the claims that matter most.
     because : str
         The reason for the threshold.
     paper : float or mapping
@@ -114,15 +117,31 @@ class ClaimData(_Entry):
     arguments: Annotated[dict[str, Any], Field(alias="with")] = {}
     above: float | None = None
     below: float | None = None
+    within: Annotated[float, Field(gt=0)] | None = None
+    primary: bool = False
     because: Name
     paper: Annotated[float | dict[str, float], BeforeValidator(_combined)] = math.nan
     needs: dict[str, list | int] = {}
 
     @model_validator(mode="after")
     def _one_threshold(self) -> ClaimData:
-        if (self.above is None) == (self.below is None):
-            raise ValueError("either above or below, with a number")
+        if len(self._thresholds()) != 1:
+            raise ValueError("one of above, below and within, with a number")
         return self
+
+    def _thresholds(self) -> list[tuple[str, float]]:
+        each = [(how, getattr(self, how)) for how in ("above", "below", "within")]
+        return [(how, number) for how, number in each if number is not None]
+
+    @property
+    def holds(self) -> str:
+        """How the number has to lie to the threshold: above, below, within."""
+        return self._thresholds()[0][0]
+
+    @property
+    def threshold(self) -> float:
+        """The number that decides."""
+        return self._thresholds()[0][1]
 
 
 class Statement(_Entry):

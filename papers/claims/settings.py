@@ -7,7 +7,7 @@ import xarray as xr
 
 from invlib.names import ESTIMATORS
 
-__all__ = ["SETTINGS", "settings"]
+__all__ = ["SETTINGS", "by_training", "settings"]
 
 # Dims of an experiment that statements do not mention.
 SETTINGS = ("dataset", "recipe")
@@ -16,8 +16,7 @@ SETTINGS = ("dataset", "recipe")
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     """Yield (labels, part) for each data set and recipe of a section's results.
 
-    If trainings were repeated, verdicts count trainings: draws of images are averaged, and
-    `train_seed` becomes `seed`. Results without an estimator of CKA get both, with the same values.
+    Results without an estimator of CKA get both, with the same values.
 
     Examples
     --------
@@ -26,14 +25,30 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     >>> [words for words, part in settings(ds)]
     [['cifar10'], ['cifar100']]
     """
-    if "train_seed" in ds.dims:
-        drawn = ds.drop_dims("seed") if "seed" in ds.dims else ds
-        if "seed" in ds.dims:
-            mean = ds.drop_vars(list(drawn)).mean("seed", keep_attrs=True)
-            drawn = drawn.merge(mean, compat="no_conflicts", join="exact")
-        ds = drawn.rename(train_seed="seed")
-        if "estimator" not in ds.dims:
-            ds = ds.assign_coords(estimator=list(ESTIMATORS))
+    if "estimator" not in ds.dims and "train_seed" in ds.dims:
+        ds = ds.assign_coords(estimator=list(ESTIMATORS))
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))
+
+
+def by_training(ds: xr.Dataset) -> xr.Dataset:
+    """Return the results of a setting with its trainings as `seed`, for a figure.
+
+    Draws of images are averaged. Results of a single training are returned as they are: their seeds
+    are the draws.
+
+    Examples
+    --------
+    >>> drawn = (("train_seed", "seed"), [[0.1, 0.3], [0.5, float("nan")]])
+    >>> ds = xr.Dataset({"stir": drawn, "loss": ("train_seed", [1.0, 2.0])})
+    >>> by_training(ds)["stir"].values.tolist(), by_training(ds)["loss"].dims
+    ([0.2, 0.5], ('seed',))
+    """
+    if "train_seed" not in ds.dims:
+        return ds
+    if "seed" in ds.dims:
+        rest = ds.drop_dims("seed")
+        drawn = ds.drop_vars(list(rest)).mean("seed", keep_attrs=True)
+        ds = rest.merge(drawn, compat="no_conflicts", join="exact")
+    return ds.rename(train_seed="seed")

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import t as student
 
-__all__ = ["EQUIVALENT", "interval_over_trainings", "verdict"]
+__all__ = ["EQUIVALENT", "LEVEL", "interval_over_trainings", "verdict"]
 
 LEVEL = 0.95
 POWER = 0.80
@@ -123,9 +123,10 @@ def verdict(
     ['undecided', 'reproduced', 'undecided']
     """
     if holds == "within":
-        yes, no = (low > -threshold) & (high < threshold), (low > threshold) | (high < -threshold)
+        yes = (low > -threshold) & (high < threshold)
+        no = (low >= threshold) | (high <= -threshold)
     elif holds == "below":
-        yes, no = high < threshold, low > threshold
+        yes, no = high < threshold, low >= threshold
     else:
-        yes, no = low > threshold, high < threshold
+        yes, no = low > threshold, high <= threshold
     return xr.where(yes, "reproduced", xr.where(no, "not reproduced", "undecided"))

@@ -15,9 +15,17 @@ import xarray as xr
 
 from papers.claims.data import statements
 
-__all__ = ["UNTESTABLE", "claims_html", "claims_table", "claims_text", "open_statements"]
+__all__ = [
+    "UNTESTABLE",
+    "claims_html",
+    "claims_table",
+    "claims_text",
+    "interval_text",
+    "open_statements",
+]
 
 UNTESTABLE = "not testable here"
+REPEATS = ("train_seed", "seed")  # trainings, and draws of images and noise
 
 # Columns of a table with their estimator and self term. The paper computed the last one.
 COLUMNS = {
@@ -32,23 +40,25 @@ COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
 def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     """Return a ledger (`papers.claims.claim.check_claims`) as a table, a row for each claim.
 
-    After a verdict follows the mean of the number over seeds. The full table adds the interval of
-    the mean in brackets, and the range over seeds. The compact table, for a page of the book, has
-    the statement and three columns of verdicts: debiased, biased, and biased with self term 1.
-    Paper A computed the last one.
+    After a verdict follows the mean of the number over trainings. The full table adds in brackets
+    the interval that decides, and, unless the claim is reproduced, the distance from the threshold
+    that is seen at 80 % power; of a single training it has the interval over images instead. The
+    compact table, for a page of the book, has the statement and three columns of verdicts:
+    debiased, biased, and biased with self term 1. Paper A computed the last one.
 
     Examples
     --------
     >>> from papers.claims.claim import Claim, check_claims
     >>> claim = Claim(id="A-0-high", paper="A", section="0", figure="", words="The score is high.",
     ...               number="the score", measure=lambda ds, self_term: ds.score, threshold=0.5)
-    >>> ds = xr.Dataset({"score": (("estimator", "seed"), [[0.9, 0.8], [0.6, 0.4]])},
-    ...                 {"estimator": ["biased", "debiased"], "seed": [0, 1]})
+    >>> scores = [[0.9, 0.8, 0.85], [0.6, 0.4, 0.7]]
+    >>> ds = xr.Dataset({"score": (("estimator", "train_seed"), scores)},
+    ...                 {"estimator": ["biased", "debiased"], "train_seed": [0, 1, 2]})
     >>> table = claims_table(check_claims([claim], ds), compact=True)
     >>> table[["claim", "debiased", "biased"]].values.tolist()
-    [['The score is high.', 'mixed (0.5)', 'reproduced (0.85)']]
+    [['The score is high.', 'undecided (0.567)', 'reproduced (0.85)']]
     """
-    return _table(ds, compact, partial(_cell, spread=not compact, bracket=not compact))
+    return _table(ds, compact, partial(_cell, bracket=not compact))
 
 
 def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
@@ -67,11 +77,14 @@ def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> 
             row["section"], row["figure"] = text["section"], text["figure"]
             row["holds when"] = f"{text['number']}{unit} {text['condition']}"
             row["paper"] = "" if math.isnan(paper) else f"{paper:g}"
+            row["primary"] = "yes" if text["primary"] else ""
         for column, (estimator, term) in COLUMNS.items():
             judged = estimator in ds["estimator"].values and term in ds["self_term"].values
             if judged and (not compact or column in COMPACT):
                 row[column] = cell(claim.sel(estimator=estimator, self_term=term))
         if not compact:
+            low, high = float(claim["distance_low"]), float(claim["distance_high"])
+            row["distance left"] = "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
             row["reason"] = reason
         rows[id] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
@@ -102,7 +115,7 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
     """
 
     def cell(one: xr.Dataset) -> str:
-        text, bracket = html.escape(_cell(one)), _bracket(one)
+        text, bracket = html.escape(_cell(one)), interval_text(one)
         return f"{text}<br><small>{bracket}</small>" if bracket else text
 
     table = _table(ds, True, cell) if compact else claims_table(ds)
@@ -144,23 +157,32 @@ def _lines(cells: list[list[str]], width: int) -> list[str]:
     return lines
 
 
-def _cell(one: xr.Dataset, *, spread: bool = False, bracket: bool = False) -> str:
-    # in a joined ledger, seeds of other claims are NaN
-    verdict, values = str(one["verdict"].values), one["value"].dropna("seed").values
+def _cell(one: xr.Dataset, *, bracket: bool = False) -> str:
+    verdict = str(one["verdict"].values)
     if verdict == UNTESTABLE:
         return verdict
-    text = f"{values.mean():.3g}"
-    if bracket and (ends := _bracket(one)):
+    text = f"{float(one['value_mean']):.3g}"
+    if bracket and (ends := interval_text(one)):
         text += f" {ends}"
-    if spread and values.max() > values.min():
-        text += f"; {values.min():.3g} to {values.max():.3g}"
     return f"{verdict} ({text})"
 
 
-def _bracket(one: xr.Dataset) -> str:
-    """Return the interval as text, empty if there is none, as in older ledgers."""
-    low, high = (float(one.get(name, math.nan)) for name in ("value_low", "value_high"))
-    return "" if math.isnan(low + high) else f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
+def interval_text(one: xr.Dataset) -> str:
+    """Return the interval of one verdict as text, and what would be seen; empty if there is none.
+
+    Examples
+    --------
+    >>> one = dict(value_low=0.1, value_high=0.5, detectable=0.25, verdict="undecided")
+    >>> interval_text(xr.Dataset(one)).replace(chr(160), " ")
+    '[0.1, 0.5], sees 0.25'
+    """
+    low, high = float(one["value_low"]), float(one["value_high"])
+    if not math.isnan(low):
+        text = f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
+        seen = float(one["detectable"])
+        return text if str(one["verdict"].values) == "reproduced" else f"{text}, sees {seen:.2g}"
+    low, high = float(one["images_low"]), float(one["images_high"])
+    return "" if math.isnan(low) else f"images [{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
 
 
 def _caption(ds: xr.Dataset) -> str:
@@ -170,8 +192,14 @@ def _caption(ds: xr.Dataset) -> str:
         parts.append(f"data set {ds['dataset'].values}")
     if "recipe" in ds.coords:
         parts.append(f"inverted by {ds['recipe'].values}")
-    count = ds.sizes["seed"]
-    parts.append(f"{count} seed{'s' if count > 1 else ''}")
-    if "value_low" in ds and ds["value_low"].notnull().any():
-        parts.append("in brackets the 95 % interval over images")
+    trainings, draws = (
+        int(ds["value"].notnull().any([dim for dim in ds["value"].dims if dim != repeat]).sum())
+        for repeat in REPEATS
+    )
+    parts.append(f"{trainings} training{'s' if trainings != 1 else ''}")
+    parts.append(f"{draws} draw{'s' if draws != 1 else ''} of images")
+    if trainings > 1:
+        parts.append("in brackets the interval over trainings")
+    else:
+        parts.append("one training decides nothing; in brackets the 95 % interval over images")
     return ", ".join(parts)

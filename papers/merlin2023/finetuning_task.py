@@ -1,7 +1,10 @@
 """Section 4.1 of paper A: what fine-tuning to two kinds of task learns and forgets."""
 
+from pydantic import Field
+
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
+from papers.parameters import Seeds
 from papers.section import Inverted
 
 
@@ -20,8 +23,12 @@ class FinetuningTask(MerlinSection):
 
     name = "finetuning_task"
 
+    finetuning_seeds: Seeds = Field(
+        (0,), description="repeats of each fine-tuning; an interval takes several"
+    )
+
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the pretraining, where there is one, and a fine-tuning for each pair."""
+        """Return the pretraining, where there is one, and the fine-tunings of each pair."""
         return self.pretraining_by_name() | self._finetunings()
 
     def to_invert(self) -> list[Inverted]:
@@ -29,8 +36,12 @@ class FinetuningTask(MerlinSection):
         return self.inverted_at(self._finetunings().values())
 
     def _finetunings(self) -> dict[str, TrainingRun]:
+        several = len(self.finetuning_seeds) > 1
         return {
-            f"{dataset}: {task}": self.finetuning_run(dataset, task)
+            f"{dataset}: {task}" + (f", seed {seed}" if several else ""): self.finetuning_run(
+                dataset, task, seed=seed
+            )
             for dataset in self.datasets
             for task in self.tasks
+            for seed in self.finetuning_seeds
         }

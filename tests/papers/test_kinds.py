@@ -40,5 +40,5 @@ def test_each_kind_has_a_valid_example(kind, tmp_path):
 
 
 def test_a_verdict_is_one_of_four_words():
-    ds = small("claims").assign(verdict=("claim", ["mixed", "true"]))
-    assert "verdict='true' is not one of 'reproduced', 'not reproduced', 'mixed'" in refused(ds)
+    ds = small("claims").assign(verdict=("claim", ["undecided", "true"]))
+    assert "verdict='true' is not one of 'reproduced', 'not reproduced', 'undecided'" in refused(ds)

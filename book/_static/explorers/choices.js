@@ -12,7 +12,7 @@ explorers.add("choices", (page, data) => {
   page.choice("part", "Data set", names);
   page.choice("estimator", "CKA", estimator, { value: before.estimator });
   page.choice("self_term", "Self term", terms, { words: { measured: "measured", one: "taken as 1" } });
-  page.choice("seed", "Draw of images", seed, { words: { all: `all ${seed.length - 1}` } });
+  page.choice("seed", "Training or draw", seed, { words: { all: `all ${seed.length - 1}` } });
   if (images.length > 1) page.slider("left_out", "Image left out of each draw:", images);
   else page.state.left_out = "none";
   const toLayer = page.slider("layer", "Read off at layer", layer, { value: layer[layer.length - 1] });
@@ -37,7 +37,7 @@ explorers.add("choices", (page, data) => {
     })();
   }
   const verdict = (state, claim) => data.verdicts[Math.round(parts[state.part].verdicts.at({ ...state, claim }))];
-  const signs = { reproduced: "✓", mixed: "≈", "not reproduced": "✗" };
+  const signs = { reproduced: "✓", undecided: "≈", "not reproduced": "✗" };
 
   return (state) => {
     const hues = all.filter((hue) => curve(state, "learning", hue).some(Number.isFinite));
@@ -70,7 +70,7 @@ explorers.add("choices", (page, data) => {
     const values = measures.map((measure) => `${measure} ` + hues.map((hue) => `${number(curve(state, measure, hue)[k])} (${hue})`).join(", "));
     const told = data.verdicts.filter((v) => counts[v]).map((v) => `${counts[v]} ${v}`).join(", ");
     page.say(`Layer ${deep}: ${values.join("; ")}. Of ${data.claims.length} claims: ${told}. `,
-      make("strong", {}, moved ? `${changed.length} ${changed.length === 1 ? "verdict differs" : "verdicts differ"} from debiased, measured, all draws and images.` : ""));
+      make("strong", {}, moved ? `${changed.length} ${changed.length === 1 ? "verdict differs" : "verdicts differ"} from debiased, measured, all of them and all images.` : ""));
 
     page.table(["layer", ...measures.flatMap((m) => hues.map((hue) => `${m}, ${hue}`))],
       layer.map((l, i) => [l, ...measures.flatMap((m) => hues.map((hue) => number(curve(state, m, hue)[i], 3)))]));

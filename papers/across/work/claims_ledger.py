@@ -70,7 +70,7 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
 
 
 def _not_run(claims: tuple[Claim, ...]) -> xr.Dataset:
-    nothing = xr.Dataset(coords={"estimator": list(ESTIMATORS), "seed": [0]})
+    nothing = xr.Dataset(coords={"estimator": list(ESTIMATORS)})
     ledger = check_claims(claims, nothing)
     return ledger.assign(reason=ledger["reason"].copy(data=["not run"] * len(claims)))
 
@@ -84,7 +84,7 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
         "debiased": dict(estimator="debiased", self_term="measured"),
         "as the paper": dict(estimator="biased", self_term="one"),
     }
-    verdicts = ("reproduced", "mixed", "not reproduced", "not testable here")
+    verdicts = ("reproduced", "not reproduced", "undecided", "not testable here")
     rows = {}
     for section, of_section in ledgers.items():
         by_way = {

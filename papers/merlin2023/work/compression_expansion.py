@@ -8,7 +8,7 @@ import xarray as xr
 
 from invlib.comparison.stacking import stack
 from invlib.metrics import invariance
-from papers.claims.settings import settings
+from papers.claims.settings import by_training, settings
 from papers.merlin2023.compression_expansion import CompressionExpansion
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.finetuning_task import compare_all
@@ -47,6 +47,7 @@ def table(
     rows = {}
     for title, ds in shown.items():
         for words, part in settings(ds):
+            part = by_training(part)
             for target, model in {"ft": "fine-tuned", "pt": "itself"}.items():
                 flow = invariance.invariance_flow(part, target=target).mean("seed")
                 tasks = part["task"].values if target == "ft" else ["(none)"]

@@ -12,12 +12,12 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: FinetuningTask) -> xr.Dataset:
-    """Train, invert and compare. The first dims are dataset and task."""
+    """Train, invert and compare. The first dims are dataset, task and, if several, train_seed."""
     return compare_all(section, pretrained_model(section))
 
 
 def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:
-    """Compare the pretrained model with each fine-tuned one; first dims dataset and task.
+    """Compare the pretrained model with each fine-tuned one, as `dataset` does.
 
     `other` replaces arguments of `invlib.compare`.
     """
@@ -25,7 +25,12 @@ def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: objec
     for dataset in section.datasets:
         by_task = {}
         for task in section.tasks:
-            trained = train(section.finetuning_run(dataset, task), root=section.training_root)
-            by_task[task] = compare_finetuned(section, pretrained, trained, **other)
+            by_seed = {}
+            for seed in section.finetuning_seeds:
+                run = section.finetuning_run(dataset, task, seed=seed)
+                trained = train(run, root=section.training_root)
+                by_seed[seed] = compare_finetuned(section, pretrained, trained, **other)
+            repeated = len(by_seed) > 1
+            by_task[task] = stack(by_seed, "train_seed", shared=True) if repeated else by_seed[seed]
         by_dataset[dataset] = stack(by_task, "task", shared=True)
     return stack(by_dataset, "dataset")

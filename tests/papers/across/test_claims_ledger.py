@@ -128,7 +128,7 @@ def test_the_joined_ledger(project):
     folder = project / "data" / "runs" / "smoke"
     results = as_the_paper()
     for section in ("compression_expansion", "robustness"):  # seeds that no other ledger has
-        save_results(results[section].assign_coords(seed=[5, 6, 7]), folder / f"{section}.nc")
+        save_results(results[section].assign_coords(train_seed=[5, 6, 7]), folder / f"{section}.nc")
     section = ClaimsLedger.from_parameters({"scale": "smoke"})
     ds = section.dataset()
     xr.testing.assert_identical(ds, open_results(section.output))
@@ -161,7 +161,7 @@ def test_the_command_prints_all_claims(project, saved, capsys):
     assert "unlearning: no results at scale smoke" in out
     assert "robustness: 2 claims, judged on data/results/smoke/robustness.nc" in out
     assert "not run: cifar100, eurosat, oxford_pets" in out and out.count("not run:") == 3
-    assert "data set cifar10, inverted by ngd:50, 3 seeds" in out
+    assert "inverted by ngd:50, 3 trainings" in " ".join(out.split())
 
 
 def test_the_table_of_claims_is_read_without_torch():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 from invlib.metrics.invariance import diagonal
 from invlib.results.netcdf import open_results, save_results
@@ -23,13 +25,14 @@ from tests.papers.merlin2023.test_finetuning_task import (
     synthetic,
     untestable,
 )
+from tests.synthetic import trainings
 
 
 def test_estimators_and_self_terms_are_judged_apart():
-    ds = synthetic([as_the_paper(self=np.full(13, 0.9), learning={CLS: np.zeros(13)})])
+    ds = synthetic([as_the_paper(self=np.full(13, 0.9), learning={CLS: np.zeros(13)})] * 2)
     ds["stir_pt_ft"].loc[dict(estimator="debiased")] -= 0.2
     ds["stir_ft_ft"].loc[dict(estimator="debiased", task=CLS)] -= 0.3
-    out = check_claims([BY_ID["A-4.1-both-tasks-learn"]], ds).isel(claim=0, seed=0)
+    out = check_claims([BY_ID["A-4.1-both-tasks-learn"]], ds).isel(claim=0, train_seed=0, seed=0)
     verdicts = out.verdict.to_series().to_dict()
     assert verdicts == {
         ("biased", "measured"): "not reproduced",  # 0.9 - 0.9
@@ -44,7 +47,7 @@ def test_estimators_and_self_terms_are_judged_apart():
 
 
 def test_a_task_that_was_not_run():
-    ds = synthetic([as_the_paper()]).sel(task=[CLS])
+    ds = synthetic([as_the_paper()] * 2).sel(task=[CLS])
     reason = untestable(ds, "A-4.1-forgetting-rises-earlier")
     assert reason == "these results have no task reconstruction"
     out = check_claims([BY_ID["A-4.1-u-shape-learning"]], ds)
@@ -52,7 +55,7 @@ def test_a_task_that_was_not_run():
 
 
 def test_a_variable_that_was_not_computed():
-    ds = synthetic([as_the_paper()])
+    ds = synthetic([as_the_paper()] * 2)
     names = [name for name in ds if str(name).startswith("stir")]
     without = ds.drop_vars(names)
     assert untestable(without, "A-4.1-u-shape-learning") == "these results have no stir_ft_ft"
@@ -67,7 +70,7 @@ def test_a_ledger_is_a_valid_result(tmp_path):
     ds = synthetic([as_the_paper()] * SEEDS).assign_coords(dataset="cifar10")
     out = check_claims(CLAIMS_4_1, ds)
     validate(out)
-    assert out.value.dims == ("claim", "estimator", "self_term", "seed")
+    assert out.value.dims == ("claim", "estimator", "self_term", "train_seed", "seed")
     assert out.verdict.dims == ("claim", "estimator", "self_term")
     assert {k: v for k, v in out.attrs.items() if k not in ("kind", "claims")} == {
         k: v for k, v in ds.attrs.items() if k != "kind"
@@ -106,8 +109,8 @@ def test_all_data_sets_at_once_are_refused():
 def test_what_cannot_be_asked(claims, options, said):
     with pytest.raises(ValueError, match=said):
         check_claims(claims, synthetic([as_the_paper()]), **options)
-    with pytest.raises(ValueError, match="no dim 'seed'"):
-        check_claims(CLAIMS_4_1, synthetic([as_the_paper()]).isel(seed=0))
+    with pytest.raises(ValueError, match="no dim 'estimator'"):
+        check_claims(CLAIMS_4_1, synthetic([as_the_paper()]).isel(estimator=0))
 
 
 def test_one_self_term_alone():
@@ -121,7 +124,7 @@ def test_one_self_term_alone():
 def test_a_number_without_seeds_counts_for_all_of_them():
     claim = Claim(
         id="A-0-x", paper="A", section="0", figure="", words="Words.", number="a number",
-        measure=lambda ds, self_term: xr.DataArray(2.0), threshold=1.0, above=False,
+        measure=lambda ds, self_term: xr.DataArray(2.0), threshold=1.0, holds="below",
     )  # fmt: skip
     out = judge(*[as_the_paper()] * 2, claims=[claim])
     assert (out.value == 2).all() and set(out.verdict.values.ravel()) == {"not reproduced"}
@@ -154,17 +157,18 @@ def pretrained(ds, self_term):
     return diagonal(ds, "stir_pt_pt").mean("layer")
 
 
-def test_the_interval_of_a_claim_is_known():
+def test_the_interval_over_images_is_known():
     ds, images = of_means()
     out = check_claims([claim(pretrained, variables=("stir_pt_pt",))], ds).isel(claim=0)
     of_image = images["stir_pt_pt"].mean("layer")  # the number is its mean over images
     error = np.sqrt((of_image.std("left_out", ddof=1) ** 2 / N).sum("seed")) / SEEDS
     for term in ("measured", "one"):
         here = out.sel(self_term=term)
-        np.testing.assert_allclose(here.value, of_image.mean("left_out"))
-        middle = here.value.mean("seed").values
-        np.testing.assert_allclose(here.value_low, middle - 1.96 * error)
-        np.testing.assert_allclose(here.value_high, middle + 1.96 * error)
+        np.testing.assert_allclose(here.value.isel(train_seed=0), of_image.mean("left_out"))
+        middle = here.value.isel(train_seed=0).mean("seed").values
+        np.testing.assert_allclose(here.value_mean, middle)
+        np.testing.assert_allclose(here.images_low, middle - 1.96 * error)
+        np.testing.assert_allclose(here.images_high, middle + 1.96 * error)
 
 
 def test_every_claim_of_the_paper_is_computed_without_each_image():
@@ -176,21 +180,30 @@ def test_every_claim_of_the_paper_is_computed_without_each_image():
     for i in range(N):
         less = {name.replace("jackknife", "diagonal"): ds[name].sel(left_out=i) for name in names}
         ledgers.append(check_claims(CLAIMS_4_1, ds.drop_vars(names).assign(less)).value)
-    theta = np.stack(ledgers)  # (left_out, claim, estimator, self_term, seed)
-    error = np.sqrt((theta.var(0) * (N - 1)).sum(-1)) / SEEDS
+    theta = np.stack(ledgers)  # (left_out, claim, estimator, self_term, train_seed, seed)
+    error = np.sqrt((theta.var(0) * (N - 1)).sum((-1, -2))) / SEEDS
     assert not out.value.isnull().any() and (error > 0).any((1, 2)).sum() > len(CLAIMS_4_1) - 2
-    np.testing.assert_allclose(out.value_high - out.value_low, 2 * 1.96 * error, atol=1e-12)
-    middle = (out.value_low + out.value_high) / 2
-    np.testing.assert_allclose(middle, out.value.mean("seed"), atol=1e-12)
+    np.testing.assert_allclose(out.images_high - out.images_low, 2 * 1.96 * error, atol=1e-12)
+    middle = (out.images_low + out.images_high) / 2
+    np.testing.assert_allclose(middle, out.value_mean, atol=1e-12)
 
 
-def test_the_verdict_does_not_depend_on_it():
+def test_a_single_training_decides_nothing():
     ds, _ = of_means()
-    without = ds.drop_vars([name for name in ds if str(name).endswith("_jackknife")])
-    with_it, none = check_claims(CLAIMS_4_1, ds), check_claims(CLAIMS_4_1, without)
-    ends = ["value_low", "value_high"]
-    xr.testing.assert_identical(with_it.drop_vars(ends), none.drop_vars(ends))
-    assert none[ends].isnull().to_array().all() and with_it[ends].notnull().to_array().all()
+    out = check_claims(CLAIMS_4_1, ds)
+    assert (out.verdict == "undecided").all() and out.value_low.isnull().all()
+    assert (check_claims(CLAIMS_4_1, trainings(ds)).verdict != "undecided").any()
+
+
+def test_images_widen_the_interval_over_trainings():
+    """Trainings that agree to the last digit are still measured on images that were drawn."""
+    ds, _ = of_means()
+    one = ds.isel(seed=[0])
+    twins = xr.concat([one, one], xr.Variable("train_seed", [0, 1]))
+    out = check_claims([claim(pretrained, variables=("stir_pt_pt",))], twins).isel(claim=0)
+    # two twins have the error of the images alone, with Student's quantile of N - 1
+    ratio = (out.value_high - out.value_low) / (out.images_high - out.images_low)
+    np.testing.assert_allclose(ratio, stats.t.ppf(0.975, N - 1) / 1.96)
 
 
 def test_claims_without_their_values_have_none_and_others_do():
@@ -198,23 +211,56 @@ def test_claims_without_their_values_have_none_and_others_do():
     out = check_claims(CLAIMS_4_1, ds.drop_vars("cka_ft_pt_jackknife"))
     lost = [one.id for one in CLAIMS_4_1 if "cka_ft_pt" in one.needs["variables"]]
     assert 0 < len(lost) < len(CLAIMS_4_1)
-    missing = out.value_low.isnull().all(["estimator", "self_term"])
+    missing = out.images_low.isnull().all(["estimator", "self_term"])
     assert out.claim[missing].values.tolist() == lost
-    assert out.value_low.notnull().sel(claim=~out.claim.isin(lost)).all()
+    assert out.images_low.notnull().sel(claim=~out.claim.isin(lost)).all()
 
 
-def test_what_is_not_made_of_images_has_no_interval():
+def test_what_is_not_made_of_images_is_judged_by_trainings_alone():
     ds, _ = of_means()
-    ds["test_accuracy"] = 0.9
-    ds["stir_pt_pt"] = ds.stir_pt_pt_diagonal.expand_dims(ref_layer=ds.ref_layer)
+    ds["test_accuracy"] = ("train_seed", [0.9, 0.91, 0.92])
     accuracy = claim(lambda ds, term: ds.test_accuracy, variables=("test_accuracy",))
+    out = check_claims([accuracy], ds)
+    assert (out.verdict == "reproduced").all() and out.images_low.isnull().all()
+    low, high = stats.t.interval(0.95, 2, 0.91, stats.sem([0.9, 0.91, 0.92]))
+    np.testing.assert_allclose([out.value_low[0, 0, 0], out.value_high[0, 0, 0]], [low, high])
+
+
+def test_a_whole_matrix_that_is_not_stored():
+    ds, _ = of_means()
     whole = claim(lambda ds, term: ds.stir_pt_pt.mean(["ref_layer", "layer"]),
                   variables=("stir_pt_pt",), matrices=("stir_pt_pt",))  # fmt: skip
-    for one in (accuracy, whole):
-        out = check_claims([one], ds)
-        assert (out.verdict == "reproduced").all() and out.value_low.isnull().all()
-    out = check_claims([whole], ds.drop_vars("stir_pt_pt"))
+    out = check_claims([whole], ds)
     assert out.reason.item() == "these results have no whole stir_pt_pt"
+
+
+@pytest.mark.parametrize(
+    ("holds", "spread", "verdict"),
+    [
+        ("within", 0.01, "reproduced"),
+        ("within", 0.4, "undecided"),
+        ("above", 0.01, "not reproduced"),
+        ("below", 0.01, "reproduced"),
+    ],
+)
+def test_a_claim_of_no_difference_has_a_margin(holds, spread, verdict):
+    ds = xr.Dataset(
+        {"test_accuracy": ("train_seed", [-spread, 0.0, spread])}, {"estimator": ["debiased"]}
+    )
+    one = claim(lambda ds, term: ds.test_accuracy, variables=("test_accuracy",))
+    one = dataclasses.replace(one, threshold=0.3, holds=holds)
+    assert set(check_claims([one], ds).verdict.values.ravel()) == {verdict}
+    assert one.condition == {"within": "within ±0.3", "above": "> 0.3", "below": "< 0.3"}[holds]
+
+
+def test_the_distance_left_is_that_of_the_models_inverted():
+    ds, _ = of_means()
+    ds["inversion_loss_pt"] = ds["inversion_loss_pt"] + 0.1 * ds["ref_layer"]
+    for name, expected in [("stir_ft_pt", (0.3, 1.5)), ("stir_pt_ft", (0.3, 0.3))]:
+        out = check_claims([claim(lambda ds, term: xr.DataArray(1.0), variables=(name,))], ds)
+        np.testing.assert_allclose([out.distance_low[0], out.distance_high[0]], expected)
+    out = check_claims([claim(lambda ds, term: xr.DataArray(1.0), variables=("cka_pt_pt",))], ds)
+    assert out.distance_low.isnull().all()
 
 
 def test_a_number_for_each_image_is_no_number():

@@ -7,7 +7,7 @@ import xarray as xr
 
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
-from papers.claims.settings import settings
+from papers.claims.settings import by_training, settings
 from tests.papers.masarczyk2023.results import PAPER, synthetic
 
 
@@ -21,12 +21,14 @@ def test_settings_are_data_sets_and_recipes():
     assert [words for words, _ in settings(ds.isel(dataset=0, recipe=0))] == [[]]
 
 
-def test_verdicts_count_repeats_of_the_training_and_average_draws_of_images():
+def test_figures_show_trainings_and_average_draws_of_images():
     ds = synthetic([PAPER, PAPER, PAPER])
     ds["cka_ft_pt"] = ds["cka_ft_pt"].copy()
     ds["cka_ft_pt"].loc[{"seed": 1}] = 0
     ((_, one),) = settings(ds)
-    assert one.sizes["seed"] == 3
+    assert one.sizes["train_seed"] == 3 and one.sizes["seed"] == 2
+    one = by_training(one)
+    assert one.sizes["seed"] == 3 and "train_seed" not in one.dims
     np.testing.assert_allclose(one["cka_ft_pt"], ds["cka_ft_pt"].isel(seed=0, dataset=0) / 2)
     # without CKA there is no estimator, and yet a verdict under each
     ((_, one),) = settings(ds.drop_dims("estimator"))

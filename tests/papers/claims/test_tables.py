@@ -18,6 +18,7 @@ from tests.papers.merlin2023.test_finetuning_task import (
     first_layers,
     synthetic,
 )
+from tests.synthetic import trainings
 
 
 def test_tables():
@@ -30,11 +31,14 @@ def test_tables():
     assert full.loc["A-C.1-correlation-classification", "paper"] == "0.97"
     assert full.loc["A-4.1-forgetting-rises-earlier", "paper"] == "2"
     row = full.loc["A-4.1-u-shape-learning"]
-    values = out.value.sel(claim="A-4.1-u-shape-learning", estimator="biased", self_term="one")
-    low, mean, high = (f"{x:.3g}" for x in (values.min(), values.mean(), values.max()))
-    assert row["biased, self term 1 (as the paper)"] == f"mixed ({mean}; {low} to {high})"
+    one = out.sel(claim="A-4.1-u-shape-learning", estimator="biased", self_term="one")
+    low, mean, high = (f"{float(one[f'value_{x}']):.3g}" for x in ("low", "mean", "high"))
+    seen = f"{float(one.detectable):.2g}"
+    expected = f"undecided ({mean} [{low},\N{NO-BREAK SPACE}{high}], sees {seen})"
+    assert row["biased, self term 1 (as the paper)"] == expected
+    assert row["distance left"] == "0.30 to 0.30"
     assert row["holds when"].endswith("(STIR) > 0") and row["figure"] == "1a"
-    assert compact.loc["A-4.1-u-shape-learning", "biased"] == f"mixed ({mean})"
+    assert compact.loc["A-4.1-u-shape-learning", "biased"] == f"undecided ({mean})"
     for id, claim in BY_ID.items():
         assert compact.loc[id, "claim"] == claim.words
 
@@ -52,7 +56,9 @@ def test_a_page_shows_whole_statements():
     page = claims_html(check_claims(CLAIMS_4_1, ds))
     for claim in CLAIMS_4_1:
         assert claim.words in page
-    assert "<caption>scale smoke, data set &lt;cifar10&gt;, 2 seeds</caption>" in page
+    assert (
+        "<caption>scale smoke, data set &lt;cifar10&gt;, 2 trainings, 2 draws of images, " in page
+    )
     assert page.count("<tr") == len(CLAIMS_4_1) + 1
 
 
@@ -62,8 +68,8 @@ def test_a_page_says_once_what_no_estimator_changes(debiased, cells):
         id="A-0-high", paper="A", section="0", figure="", words="High.", number="the score",
         measure=lambda ds, self_term: ds.score, threshold=0.5,
     )  # fmt: skip
-    scores = (("estimator", "seed"), [[0.9], [debiased]])
-    ds = xr.Dataset({"score": scores}, {"estimator": ["biased", "debiased"], "seed": [0]})
+    scores = (("estimator", "train_seed"), [[0.9] * 2, [debiased] * 2])
+    ds = xr.Dataset({"score": scores}, {"estimator": ["biased", "debiased"]})
     page = claims_html(check_claims([claim], ds))
     assert page.count("reproduced (") == cells and f'<td colspan="{4 - cells}">' in page
 
@@ -78,32 +84,29 @@ def test_text_fits_its_columns():
 # --- with an interval -----------------------------------------------------------------------------
 
 
-def test_tables_show_it(tmp_path):
+@pytest.mark.parametrize("over", ["trainings", "images"])
+def test_tables_show_it(tmp_path, over):
     ds, _ = of_means()
-    out = check_claims(CLAIMS_4_1, ds)
-    id = "A-4.1-cka-early-near-zero"
+    out = check_claims(CLAIMS_4_1, trainings(ds) if over == "trainings" else ds)
+    id, prefix = "A-4.1-cka-early-near-zero", "value" if over == "trainings" else "images"
     one = out.sel(claim=id, estimator="debiased", self_term="measured")
-    bracket = f"[{float(one.value_low):.3g},\N{NO-BREAK SPACE}{float(one.value_high):.3g}]"
-    verdict, mean = one.verdict.item(), f"{float(one.value.mean()):.3g}"
-    spread = f"{float(one.value.min()):.3g} to {float(one.value.max()):.3g}"
-    assert claims_table(out).loc[id, "debiased"] == f"{verdict} ({mean} {bracket}; {spread})"
+    low, high = (float(one[f"{prefix}_{end}"]) for end in ("low", "high"))
+    bracket = f"[{low:.3g},\N{NO-BREAK SPACE}{high:.3g}]"
+    bracket = (
+        f"{bracket}, sees {float(one.detectable):.2g}" if prefix == "value" else f"images {bracket}"
+    )
+    verdict, mean = one.verdict.item(), f"{float(one.value_mean):.3g}"
+    assert verdict == ("not reproduced" if over == "trainings" else "undecided")
+    assert claims_table(out).loc[id, "debiased"] == f"{verdict} ({mean} {bracket})"
     assert claims_table(out, compact=True).loc[id, "debiased"] == f"{verdict} ({mean})"
     assert f"<td>{verdict} ({mean})<br><small>{bracket}</small></td>" in claims_html(out)
-    assert f"<td>{verdict} ({mean} {bracket}; {spread})</td>" in claims_html(out, compact=False)
     text = claims_text(out)
     block = text[text.index(id) :].split("\n\n")[0]
-    assert bracket in " ".join(line[60:84].strip() for line in block.splitlines())
-    assert "3 seeds, in brackets the 95 % interval over images</caption>" in claims_html(out)
-    assert "in brackets the 95 %" in text
+    assert bracket.split()[-1] in " ".join(line[60:84].strip() for line in block.splitlines())
+    said = {
+        "trainings": "3 trainings, 2 draws of images, in brackets the interval over trainings",
+        "images": "1 training, 3 draws of images, one training decides nothing; in brackets",
+    }
+    assert said[over] in claims_html(out) and said[over][:40] in text
     read = open_results(save_results(out, tmp_path / "claims.nc"))
     assert claims_html(read) == claims_html(out)
-
-
-def test_tables_without_it_say_nothing_of_it():
-    ds, _ = of_means()
-    out = check_claims(CLAIMS_4_1, ds.drop_vars([n for n in ds if str(n).endswith("_jackknife")]))
-    older = out.drop_vars(["value_low", "value_high"])  # a ledger written before there were any
-    for one in (out, older):
-        page = claims_html(one) + claims_html(one, compact=False) + claims_text(one)
-        assert "bracket" not in page and "<small>" not in page
-        assert claims_table(one).equals(claims_table(older))

@@ -34,5 +34,5 @@ def judge(claim: Claim, results: xr.Dataset) -> set[str]:
     ((_, ds),) = settings(results)
     out = check_claims([claim], ds)
     validate(out)
-    assert out.sizes["seed"] == SEEDS and out.reason.values == [""]
+    assert out.sizes["train_seed"] == SEEDS and out.reason.values == [""]
     return set(out.verdict.values.ravel())

@@ -96,7 +96,7 @@ def test_the_synthetic_results_are_valid():
     validate(conform(fine_tuned()))
 
 
-def test_repeats_that_disagree_are_mixed():
+def test_trainings_that_disagree_are_undecided():
     ds = xr.concat(
         [fine_tuned().isel(train_seed=[0]),
          fine_tuned(cka=REFUTED["B-4.3-nearer-to-initial-random"]).isel(train_seed=[1])],
@@ -104,7 +104,7 @@ def test_repeats_that_disagree_are_mixed():
     )  # fmt: skip
     ((_, one),) = settings(ds)
     out = check_claims([BY_ID["B-4.3-nearer-to-initial-random"]], one)
-    assert set(out.verdict.values.ravel()) == {"mixed"}
+    assert set(out.verdict.values.ravel()) == {"undecided"}
 
 
 def test_the_paper_scale_is_the_papers():

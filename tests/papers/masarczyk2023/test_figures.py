@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from invlib.plots.matrices import cka_matrices
-from papers.claims.settings import settings
+from papers.claims.settings import by_training, settings
 from papers.masarczyk2023 import figures as task_plots
 from papers.masarczyk2023.task_logs import accuracy_lost
 from tests.papers.masarczyk2023.results import EPOCHS, ERODE, LEARN, PAPER, RELEARN, synthetic
@@ -13,6 +13,7 @@ from tests.papers.masarczyk2023.results import EPOCHS, ERODE, LEARN, PAPER, RELE
 
 def test_figures_draw_what_they_are_given():
     ((_, one),) = settings(synthetic([PAPER, PAPER]))
+    one = by_training(one)
     fig = task_plots.task_curves({"this run": one})
     (ax,) = fig.axes
     blue = [line.get_ydata() for line in ax.get_lines() if line.get_color() == "#0072B2"]

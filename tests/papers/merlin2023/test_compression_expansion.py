@@ -101,7 +101,7 @@ def test_claims_hold_where_the_results_are_the_papers():
 
 
 def test_the_synthetic_results_have_the_flow_they_are_made_of():
-    found = invariance_flow(results()).isel(estimator=0, seed=0)
+    found = invariance_flow(results()).isel(estimator=0, train_seed=0, seed=0)
     expected = flow(PAPER[REC], ELSEWHERE[REC])
     np.testing.assert_allclose(found.sel(task=REC), expected, atol=1e-12)
     assert expected.sel(ref_layer=1, layer=5) == 0.1  # pretrained 1 to fine-tuned 5: expanded
@@ -114,16 +114,18 @@ def test_a_claim_fails_where_they_contradict_it_and_its_neighbours_hold(id):
     assert {name for name, verdict in found.items() if verdict == "not reproduced"} == {id, *others}
 
 
-def test_seeds_that_disagree_are_mixed():
+def test_trainings_that_disagree_are_undecided():
     yes, no = results(), results(cls={DEEP: 0.0, EARLY: -0.1}, rec={EARLY: 0.05})
-    both = xr.concat([yes.isel(seed=[0]), no.isel(seed=[1])], "seed", data_vars="minimal")
-    mixed = {id for id, verdict in verdicts(CLAIMS_4_3, both).items() if verdict == "mixed"}
+    parts = [yes.isel(train_seed=[0]), no.isel(train_seed=[1])]
+    both = xr.concat(parts, "train_seed", data_vars="minimal")
+    mixed = {id for id, verdict in verdicts(CLAIMS_4_3, both).items() if verdict == "undecided"}
     names = (
         "compression-classification",
         "expansion-reconstruction",
         "no-expansion-classification",
     )
-    assert mixed == {f"A-4.3-{name}{more}" for name in names for more in ("", BEYOND)}
+    # what both say, but by far more or less, is undecided as well
+    assert mixed >= {f"A-4.3-{name}{more}" for name in names for more in ("", BEYOND)}
 
 
 def test_a_model_that_did_not_change_moves_nothing_beyond_itself():
@@ -157,12 +159,12 @@ def test_matrices_without_an_image_give_an_interval():
         below = ds["layer"] < ds["ref_layer"]
         ds[f"{name}_left_out"] = ds[name] + images * below * (1 if name == "stir_ft_pt" else 0)
     out = check_claims(CLAIMS_4_3, ds)
-    # of n = 2 values x ± 0.001, in S seeds: SE² = (1/S)(1/2)(2 · 0.001²)
+    # of n = 2 values x ± 0.001, in D draws: SE² = (1/D)(1/2)(2 · 0.001²)
     half = 1.96 * 1e-3 / np.sqrt(ds.sizes["seed"])
     for id in (f"A-4.3-compression-classification{end}" for end in ("", BEYOND)):
         one = out.sel(claim=id)
-        np.testing.assert_allclose(one.value_high - one.value_low, 2 * half, rtol=1e-6)
-        np.testing.assert_allclose(one.value_low + half, one.value.mean("seed"), rtol=1e-6)
+        np.testing.assert_allclose(one.images_high - one.images_low, 2 * half, rtol=1e-6)
+        np.testing.assert_allclose(one.images_low + half, one.value_mean, rtol=1e-6)
 
 
 def test_diagonals_with_images_left_out_are_not_mistaken_for_matrices():
@@ -193,7 +195,9 @@ def test_another_networks_layers():
     }
 
 
-@pytest.mark.parametrize("where", [dict(task=CLS), dict(task=CLS, seed=0, ref_layer=0, layer=12)])
+@pytest.mark.parametrize(
+    "where", [dict(task=CLS), dict(task=CLS, train_seed=0, ref_layer=0, layer=12)]
+)
 def test_an_entry_that_is_missing(where):
     """One is as bad as all: a mean over the others is another number."""
     ds = results()

@@ -16,6 +16,7 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
+from tests.synthetic import trainings
 
 CLAIMS_4_1 = CLAIMS["finetuning_task"]
 BY_ID = {claim.id: claim for claim in CLAIMS_4_1}
@@ -70,7 +71,7 @@ def synthetic(curves_by_seed: list[dict]) -> xr.Dataset:
         variables[f"inversion_loss_{short}"] = (("seed", "ref_layer"), np.full((seeds, 13), 0.3))
         variables[f"stir_control_{short}"] = (dims[1:3] + dims[4:], np.full((2, seeds, 13), 0.1))
     names = ["embed", *(f"block {k}" for k in LAYERS[1:])]
-    return xr.Dataset(
+    ds = xr.Dataset(
         variables,
         {
             "task": [CLS, REC], "estimator": ["biased", "debiased"], "seed": range(seeds),
@@ -79,6 +80,7 @@ def synthetic(curves_by_seed: list[dict]) -> xr.Dataset:
         },
         attrs=ATTRS,
     )  # fmt: skip
+    return trainings(ds)
 
 
 def as_the_paper(**changes) -> dict:
@@ -162,18 +164,18 @@ def test_a_claim_fails_where_they_contradict_it(id):
 
 
 @pytest.mark.parametrize("id", BY_ID)
-def test_seeds_that_disagree_are_mixed(id):
+def test_trainings_that_disagree_are_undecided(id):
     yes, no = as_the_paper(), as_the_paper(**REFUTED[id])
     out = judge(yes, no, yes, claims=[BY_ID[id]])
-    assert set(out.verdict.values.ravel()) == {"mixed"}
+    assert set(out.verdict.values.ravel()) == {"undecided"}
 
 
 @pytest.mark.parametrize("id", BY_ID)
 def test_two_models_that_are_the_same_confirm_no_change(id):
     """Nothing moved: only what says that something stays put or is 1 may hold."""
     none = {CLS: np.zeros(13), REC: np.zeros(13)}
-    out = judge(as_the_paper(self=np.ones(13), learning=none, forgetting=none, cka=none),
-                claims=[BY_ID[id]])  # fmt: skip
+    same = as_the_paper(self=np.ones(13), learning=none, forgetting=none, cka=none)
+    out = judge(same, same, claims=[BY_ID[id]])
     expected = {"not reproduced"}
     if "C.1" in id:  # the correlation of constants does not exist
         expected = {"not testable here"}
@@ -187,9 +189,9 @@ def test_the_synthetic_results_have_the_curves_they_are_made_of():
     ds = synthetic([as_the_paper()])
     for function, name in [(learning, "learning"), (forgetting, "forgetting")]:
         for task in (CLS, REC):
-            measured = function(ds.sel(task=task)).isel(estimator=0, seed=0)
+            measured = function(ds.sel(task=task)).isel(estimator=0, train_seed=0, seed=0)
             np.testing.assert_allclose(measured, PAPER[name][task], atol=1e-12)
-    measured = cka_divergence(ds).isel(estimator=1, seed=0)
+    measured = cka_divergence(ds).isel(estimator=1, train_seed=0, seed=0)
     np.testing.assert_allclose(measured.sel(task=REC), C[REC], atol=1e-12)
 
 
@@ -222,7 +224,11 @@ def test_a_missing_run_is_no_number(id):
     """A combination nobody ran is NaN throughout; one layer missing is as bad."""
     ds = synthetic([as_the_paper()] * 2)
     task = BY_ID[id].needs["task"][-1]
-    for where in (dict(task=task), dict(task=task, layer=4), dict(task=task, layer=4, seed=0)):
+    for where in (
+        dict(task=task),
+        dict(task=task, layer=4),
+        dict(task=task, layer=4, train_seed=0),
+    ):
         part = ds.copy(deep=True)
         for name in ("stir_ft_ft", "stir_pt_ft", "stir_ft_pt", "cka_ft_pt"):
             part[name].loc[where] = np.nan

@@ -126,10 +126,11 @@ def test_a_claim_fails_where_they_contradict_it_and_its_neighbours_hold(id):
 
 
 @pytest.mark.parametrize("id", REFUTED)
-def test_seeds_that_disagree_are_mixed(id):
+def test_trainings_that_disagree_are_undecided(id):
     yes, no = results(), results(**REFUTED[id][0])
-    both = xr.concat([yes.isel(seed=[0]), no.isel(seed=[1])], "seed", data_vars="minimal")
-    assert verdicts(COMPARED, both)[id] == "mixed"
+    parts = [yes.isel(train_seed=[0]), no.isel(train_seed=[1])]
+    both = xr.concat(parts, "train_seed", data_vars="minimal")
+    assert verdicts(COMPARED, both)[id] == "undecided"
 
 
 def test_models_that_did_not_change_confirm_nothing_but_what_stays():
