@@ -194,8 +194,8 @@ def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], di
             settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
             names = file.keys() if tensors else ()
             return {name: file.get_tensor(name) for name in names}, settings
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no complete safetensors file: {error}") from error
 
 
 def _remembered(read: Callable[..., Seen], path: Path) -> Seen:

@@ -120,7 +120,7 @@ def compare(
     minibatch
         For large sets and ``stir=False``: images in a batch, of which alone Grams are held. CKA is
         then the minibatch estimator (Nguyen et al. 2021) over the debiased one, see
-        `invlib.metrics.cka.minibatch_cka`; there is no biased one, no jackknife and no
+        `invlib.metrics.cka.minibatch_cka_from_grams`; there is no biased one, no jackknife and no
         ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else all in one.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.

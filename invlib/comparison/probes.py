@@ -38,25 +38,15 @@ STRENGTHS = np.logspace(-2, 6, 17)
 def pooled(h: Tensor, pool: str = "mean") -> Tensor:
     """Return features (N, d) from a representation: maps (N, C, H, W), tokens (N, P, d) or (N, d).
 
-    Parameters
-    ----------
-    pool : {"grid", "mean", "none"}
-        ``"mean"``: averaged over all positions, class tokens included. ``"grid"``: averaged over
-        the cells of a 4 x 4 grid, only for maps, because with a class token, tokens do not fill a
-        grid. ``"none"``: all positions, flattened.
-
-    Raises
-    ------
-    ValueError
-        For an unknown `pool`, another shape, or tokens with ``"grid"``.
+    ``"mean"``: averaged over all positions, class tokens included. ``"grid"``: averaged over the
+    cells of a 4 x 4 grid, only for maps, because with a class token, tokens do not fill a grid.
+    ``"none"``: all positions, flattened. ValueError for another `pool` or shape.
 
     Examples
     --------
     >>> maps, tokens = torch.zeros(5, 64, 8, 8), torch.zeros(5, 17, 32)
-    >>> [tuple(pooled(maps, pool).shape) for pool in POOLS]
-    [(5, 1024), (5, 64), (5, 4096)]
-    >>> pooled(tokens).shape
-    torch.Size([5, 32])
+    >>> [tuple(pooled(maps, pool).shape) for pool in POOLS], tuple(pooled(tokens).shape)
+    ([(5, 1024), (5, 64), (5, 4096)], (5, 32))
     """
     choices("pool", pool, POOLS)
     if h.ndim not in (2, 3, 4):

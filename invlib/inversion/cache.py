@@ -74,10 +74,8 @@ def cached_invert(
 def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     """Return the key of an inversion: a hash of weights, images, layers, recipe, seed and device.
 
-    And of the precision of matrix products, where it is not float32.
-
-    The head does not count, so a model that only got a new one is not inverted again; neither do
-    `chunk` and `progress`, which change nothing.
+    And of the precision of matrix products, where it is not float32. The head does not count, so a
+    model that only got a new one is not inverted again; neither do `chunk` and `progress`.
     """
     says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
     models = [model]
@@ -92,9 +90,8 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         layers=check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")),
         shape=list(images.shape),
     )
-    one = torch.ones(
-        1, 1, device=model.device
-    )  # its product has the type that autocast computes in
+    one = torch.ones(1, 1, device=model.device)
+    # The product has the type that autocast computes in.
     precision = [torch.get_float32_matmul_precision(), str((one @ one).dtype)]
     if precision != ["highest", "torch.float32"]:
         says |= dict(precision=precision)

@@ -116,12 +116,9 @@ def invert(
         distance still falls, and the second model is driven from X; for w < 0 it is drawn to X.
     chunk
         Images worked on at a time, all layers of each; default from the memory at hand. On a CPU
-        results do not depend on it, but for one case: PyTorch computes the convolutions of a
-        *single* image in another order, and what that rounds differently grows with the iterations.
-        A single image left over joins the chunk before it; of convolutional nets, ask for no
-        ``chunk=1``. On a GPU another chunk rounds differently. STIR of untrained networks under
-        ``"ngd"`` then moves by 1e-7, but of ImageNet weights under ``"fast"`` by 2e-4 in the mean
-        and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps). The same chunk gives the same.
+        results do not depend on it, but for ``chunk=1`` of convolutional nets, which rounds
+        differently. On a GPU every chunk does: STIR of ImageNet weights under ``"fast"`` moves by
+        2e-4 in the mean and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps).
     progress
         Show how far it is: True, False, or by default only on a terminal. A bar of
         `invlib.inversion.progress` that serves several inversions is moved on by `iterations`.
@@ -274,9 +271,7 @@ def _invert_chunk(
         else:
             with torch.no_grad():
                 loss, grad = _distances(model, at, going), None
-        if (
-            away is not None
-        ):  # the others keep their distance, and wherever they go is not looked at
+        if away is not None:  # the others keep their distance, wherever they go
             loss = best.masked_scatter(away, loss)
             if grad is not None:
                 grad = torch.zeros_like(x).masked_scatter(away[:, None, None, None], grad)
@@ -352,11 +347,6 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
     """Return the images that an inversion starts from, (N, 3, H, W), the same for every layer.
 
     Drawn on the CPU from `seed`, so that every device starts at the same place.
-
-    Examples
-    --------
-    >>> start_images(torch.zeros(2, 3, 4, 4), "white", seed=0).min()
-    tensor(1.)
     """
     choices("init", init, STARTS)
     if init in ("white", "black"):
@@ -368,9 +358,8 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
         order = torch.randperm(len(images), generator=rng)
         return images.cpu()[order.roll(1)[order.argsort()]]  # a cycle: nobody starts at itself
     # Clamped here, not inside the graph: a clamp has zero gradient at its bounds in recent PyTorch.
-    noise = torch.randn(
-        1 if init == "same-noise" else len(images), *images.shape[1:], generator=rng
-    )
+    n = 1 if init == "same-noise" else len(images)
+    noise = torch.randn(n, *images.shape[1:], generator=rng)
     return noise.clamp(0, 1).expand(images.shape).contiguous()
 
 

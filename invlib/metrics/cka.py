@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +25,6 @@ __all__ = [
     "cka_matrix",
     "cka_matrix_from_grams",
     "linear_cka",
-    "minibatch_cka",
     "minibatch_cka_from_grams",
 ]
 
@@ -214,46 +212,23 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
     return cross / torch.outer(hsic_x.sqrt(), hsic_y.sqrt())
 
 
-def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> Tensor:
-    r"""Estimate linear CKA from batches of images, iterables of ``(n_b, ...)`` -> ``()``.
+def minibatch_cka_from_grams(
+    batches: Iterable[tuple[Tensor, Tensor]], *, names: tuple[str, str] = ("ks", "ls")
+) -> Tensor:
+    r"""Estimate linear CKA of every pair of layers from batches of images, -> ``(L1, L2)``.
 
     .. math:: \frac{\sum_b n_b\, \mathrm{HSIC}_1(K_b, L_b)}{\sqrt{\sum_b n_b\,
         \mathrm{HSIC}_1(K_b, K_b)} \sqrt{\sum_b n_b\, \mathrm{HSIC}_1(L_b, L_b)}}
 
-    The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of its number
-    of images. With one batch of all images this is the debiased `linear_cka`. Only one batch of
-    each side is in memory at a time.
+    A batch is a pair of stacks of Grams ``(L1, n_b, n_b), (L2, n_b, n_b)``; only one is in memory
+    at a time. The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of
+    its number of images. One batch of all images gives the debiased `linear_cka`.
 
     Raises
     ------
     ValueError
-        If the two sides have different numbers of batches, or of images in a batch; if a batch has
-        fewer than 4 images; or if the value is undefined as in `linear_cka`.
-
-    Examples
-    --------
-    >>> x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    >>> round(minibatch_cka(x.split([4, 6]), (2 * x).split([4, 6])).item(), 6)
-    1.0
-    """
-    names = "batches_x", "batches_y"
-
-    def grams() -> Iterator[tuple[Tensor, Tensor]]:
-        for i, (x, y) in enumerate(zip_longest(batches_x, batches_y)):
-            if x is None or y is None:
-                raise ValueError(f"{names[0] if x is None else names[1]} has only {i} batches")
-            yield gram(x)[None], gram(y)[None]
-
-    return minibatch_cka_from_grams(grams(), names=names).squeeze()
-
-
-def minibatch_cka_from_grams(
-    batches: Iterable[tuple[Tensor, Tensor]], *, names: tuple[str, str] = ("ks", "ls")
-) -> Tensor:
-    """Return `minibatch_cka` of every pair of layers, ``(L1, L2)``, from the Grams of each batch.
-
-    A batch is a pair of stacks ``(L1, n_b, n_b), (L2, n_b, n_b)``. It raises what `minibatch_cka`
-    raises; messages call the two sides by their `names`.
+        If the two sides of a batch differ in n or have fewer than 4 images, or if the value is
+        undefined as in `linear_cka`; messages call the two sides by their `names`.
 
     Examples
     --------

@@ -11,22 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
-from invlib.metrics.grams import (
-    F64,
-    as_rows,
-    center,
-    centred_blocks,
-    gram,
-    varies,
-)
+from invlib.metrics.grams import F64, as_rows, centred_blocks, gram, varies
 
 __all__ = [
-    "center",
-    "cka_from_grams",
-    "cka_leave_one_out",
-    "cka_matrix_from_grams",
-    "gram",
     "numerical_rank",
     "principal_directions",
     "subspace_from_directions",
