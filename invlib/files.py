@@ -42,10 +42,7 @@ def atomic(path: Path) -> Iterator[Path]:
     part, even after a crash or a power cut. If the block fails, the new file is removed. A folder
     cannot replace another folder.
 
-    Raises
-    ------
-    OSError
-        If the file system refuses, a full disk included. The old file stays.
+    OSError if the file system refuses, a full disk included. The old file stays.
 
     Examples
     --------
@@ -95,19 +92,8 @@ def copy(source: Path, target: Path) -> None:
 def lock(path: Path) -> AbstractContextManager:
     """Wait until no other process holds the lock file `path`, then lock it until the context ends.
 
-    If the process that holds it dies, the operating system frees it.
-
-    Raises
-    ------
-    OSError
-        If its folder cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, lock(Path(folder, "new", ".lock")) as held:
-    ...     held.is_locked
-    True
+    If the process that holds it dies, the operating system frees it. OSError if its folder cannot
+    be written.
     """
     held = FileLock(path)
     try:
@@ -170,10 +156,7 @@ def seal(path: Path) -> None:
 def check_seal(path: Path) -> bool:
     """Return whether the file at `path` has a seal. Files of older versions have none.
 
-    Raises
-    ------
-    ValueError
-        If a single byte is not as it was when it was sealed.
+    ValueError if a single byte is not as it was when it was sealed.
     """
     return _remembered(_seal_holds, path)
 
@@ -181,12 +164,8 @@ def check_seal(path: Path) -> bool:
 def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the tensors of a safetensors file, and the settings that stand beside its seal.
 
-    The tensors are PyTorch's. With ``tensors=False`` only the settings are read.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file cannot be read, is damaged or no safetensors file.
+    The tensors are PyTorch's. With ``tensors=False`` only the settings are read. OSError or
+    ValueError if the file cannot be read, is damaged or no safetensors file.
     """
     check_seal(path)
     try:

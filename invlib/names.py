@@ -85,17 +85,10 @@ def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`.
-
-    Raises
-    ------
-    ValueError
-        The message names the parameter, the value, the allowed values and the nearest of them.
+    """Return `value` if it is one of `allowed`; else ValueError names them, and the nearest.
 
     Examples
     --------
-    >>> choices("optimizer", "sgd", ["adam", "sgd"])
-    'sgd'
     >>> choices("optimizer", "sdg", ["adam", "sgd"])
     Traceback (most recent call last):
         ...
@@ -129,12 +122,7 @@ def owners(variable: str) -> dict[str, str]:
 
 
 def whole_numbers(parameter: str, values: Iterable[int]) -> list[int]:
-    """Return `values` as a list of int. They may be NumPy integers, but no floats and no text.
-
-    Raises
-    ------
-    TypeError
-        The message names the parameter and its value.
+    """Return `values` as a list of int; TypeError for floats and text, NumPy's integers are fine.
 
     Examples
     --------

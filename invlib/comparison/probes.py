@@ -91,11 +91,8 @@ def linear_probe(
     accuracy : float in [0, 1]
     regularisation : float, the α chosen
 
-    Raises
-    ------
-    ValueError
-        If features are not finite, features and labels differ in number, there is only one class,
-        or a class of the test images has no training image.
+    ValueError if features are not finite, features and labels differ in number, there is only one
+    class, or a class of the test images has no training image.
 
     Examples
     --------
@@ -155,11 +152,8 @@ def probe_layers(
         whole representation, not pooled. It cannot exceed min(n − 1, ``num_features``) for n test
         images; the attribute ``parameters`` has this n.
 
-    Raises
-    ------
-    ValueError
-        Fewer training images than classes, other classes in `test`, a layer that is not finite (the
-        message names it), or as `linear_probe`.
+    ValueError for fewer training images than classes, other classes in `test`, a layer that is not
+    finite (the message names it), or as by `linear_probe`.
 
     Examples
     --------

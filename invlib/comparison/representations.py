@@ -15,15 +15,9 @@ from invlib.models.tokens import enter, represent
 __all__ = ["fitted", "layer_grams", "layer_norms"]
 
 
-def fitted(images: Tensor, model: StagedModel | int) -> Tensor:
-    """Return images (N, 3, H, H) at the size of a model, or at so many pixels a side.
-
-    Examples
-    --------
-    >>> fitted(torch.ones(2, 3, 8, 8), 16).shape
-    torch.Size([2, 3, 16, 16])
-    """
-    size = model if isinstance(model, int) else model.img_size
+def fitted(images: Tensor, model: StagedModel) -> Tensor:
+    """Return images (N, 3, H, H) at the size of a model."""
+    size = model.img_size
     return images if images.shape[-1] == size else bicubic(images, (size, size))
 
 

@@ -29,11 +29,6 @@ def partially_random(
     seed : int or numpy.random.SeedSequence
         Images of a seed that change their label at one d also change it at every larger d.
 
-    Raises
-    ------
-    TypeError, ValueError
-        For a `randomness` that is no integer, or out of range.
-
     Examples
     --------
     >>> from invlib import load_images
@@ -54,17 +49,7 @@ def shifted(images: ImageSet, *, shift: int) -> ImageSet:
     .. math:: y_s = (y + s) \bmod D
 
     Goerttler & Obermayer (2022), eq. 3. The classes stay the same, but each has another number. A
-    shift of 0 changes nothing.
-
-    Parameters
-    ----------
-    shift : int
-        s, from 0 to D − 1, where D is the number of classes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a `shift` that is no integer, or out of range.
+    `shift` s is an integer from 0, which changes nothing, to D − 1 for D classes.
 
     Examples
     --------

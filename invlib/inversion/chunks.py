@@ -97,12 +97,6 @@ def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:
     """Return how many images to invert at once, in at most a third of the free memory.
 
     Chunks are as equal as can be: a GPU prepares for every new number of rows.
-
-    Examples
-    --------
-    >>> from invlib import load_model
-    >>> default_chunk(load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), [0, 3])
-    2
     """
     row = len(layers) * images[0].numel() * images.element_size()
     per_image = activation_bytes(model, images[:1].detach().clone(), layers) + 8 * row

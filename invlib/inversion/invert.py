@@ -8,7 +8,7 @@ For every image and layer k, minimise the relative distance (Mahendran & Vedaldi
 over the flattened tokens of all positions (or as `tokens` says), from noise, keeping pixels in
 [0, 1]. All layers ride in one batch sorted by depth: each stage runs once on the rows that still
 need it, and the rows of layer k leave after stage k. Nothing beyond a layer is ever computed for
-it. Before the first step all layers are at the same images, and share one pass forward.
+it.
 """
 
 from __future__ import annotations
@@ -262,10 +262,7 @@ def _invert_chunk(
     seen, history = [], []
     for t in range(iterations + 1):
         at = x if away is None else x[away]
-        if t == 0:
-            loss, grad = _first_gradient(model, start, goal)
-            grad = _driven(grad, foe and _first_gradient(foe, start, foes)[1], weight)
-        elif t < iterations:
+        if t < iterations:
             loss, grad = _gradient(model, at, going)
             grad = _driven(grad, foe and _gradient(foe, at, foes_going)[1], weight)
         else:
@@ -300,22 +297,15 @@ def _invert_chunk(
     return seen, torch.stack(history).view(iterations + 1, *shape).sum(2)
 
 
-def _first_gradient(model, start, goal: _Goal) -> tuple[Tensor, Tensor]:
-    """Return relative distances (L·c,) and gradients at the start, from one pass for all layers."""
-    leaf = start.detach().requires_grad_()
-    features = model.features(enter(model, leaf), goal.layers)
-    rows = zip(features, goal.targets, goal.norms, strict=True)
-    losses = [(represent(h, goal.tokens) - target).norm(dim=1) / norm for h, target, norm in rows]
-    pairs = zip(losses, goal.norms, strict=True)
-    back = [_back(model, loss, leaf, norm, retain_graph=True) for loss, norm in pairs]
-    return torch.cat(losses).detach(), torch.cat(back)
-
-
 def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
-    """Return relative distances and their gradients, for all rows in one batch."""
-    leaf = x.detach().requires_grad_()
+    """Return relative distances of all rows, and their gradients with respect to the pixels."""
+    leaf, norm = x.detach().requires_grad_(), torch.cat(goal.norms)
     loss = _distances(model, leaf, goal)
-    return loss.detach(), _back(model, loss, leaf, torch.cat(goal.norms))
+    if next(model.net.parameters()).dtype != torch.float16:
+        return loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]
+    # Those of a relative distance are too small for float16, those of the distance itself are not.
+    (grad,) = torch.autograd.grad((loss * norm).sum(), leaf)
+    return loss.detach(), grad / norm[:, None, None, None]
 
 
 def _driven(grad: Tensor, other: Tensor | None, weight: float) -> Tensor:
@@ -324,15 +314,6 @@ def _driven(grad: Tensor, other: Tensor | None, weight: float) -> Tensor:
         return grad
     length, others = (g.flatten(1).norm(dim=1)[:, None, None, None] for g in (grad, other))
     return grad - weight * length / (others + 1e-10) * other
-
-
-def _back(model, loss: Tensor, leaf: Tensor, norm: Tensor, **options) -> Tensor:
-    """Return the gradients of losses (R,) with respect to the pixels of their rows."""
-    if next(model.net.parameters()).dtype != torch.float16:
-        return torch.autograd.grad(loss.sum(), leaf, **options)[0]
-    # Those of a relative distance are too small for float16, those of the distance itself are not.
-    (grad,) = torch.autograd.grad((loss * norm).sum(), leaf, **options)
-    return grad / norm[:, None, None, None]
 
 
 def _distances(model, x, goal: _Goal) -> Tensor:

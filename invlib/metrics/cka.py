@@ -34,11 +34,7 @@ def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  
 
     :math:`\langle\tilde K, \tilde L\rangle / \|\tilde K\|_F \|\tilde L\|_F` (Kornblith et al.
     2019), both centred by `center`. For all pairs of two stacks use `cka_matrix_from_grams`.
-
-    Raises
-    ------
-    ValueError
-        If n differs or is too small, or if CKA is undefined. The message names the Gram matrix.
+    ValueError if n differs or is too small, or if CKA is undefined; it names the Gram matrix.
 
     Examples
     --------
@@ -58,8 +54,7 @@ def cka_matrix_from_grams(
 ) -> Tensor:
     """Return the CKA of every pair, ``(..., L1, n, n), (..., L2, n, n) -> (..., L1, L2)``.
 
-    It is one matrix product of the flattened, centred, normalised Grams. It raises what
-    `cka_from_grams` raises; messages call the two stacks by their `names`.
+    It raises what `cka_from_grams` raises; messages call the two stacks by their `names`.
 
     Examples
     --------
@@ -86,12 +81,8 @@ def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor
 
     where the last term is 0 if debiased. The reason: the rows of a centred Gram sum to 0. Without
     image `i` they sum to :math:`-\tilde K_{ai}`, and centring again removes only that. A value is
-    NaN if CKA is undefined without the image, or keeps only a few correct digits.
-
-    Raises
-    ------
-    ValueError
-        As `cka_from_grams` of all images, or if there are fewer than 3 (debiased: 5).
+    NaN if CKA is undefined without the image, or keeps only a few correct digits. ValueError as by
+    `cka_from_grams` of all images, or if there are fewer than 3 (debiased: 5).
 
     Examples
     --------
@@ -156,10 +147,7 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
         n(n-3)\,\mathrm{HSIC}_1 = \|\tilde Y^\top \tilde X\|_F^2 - \tfrac{n}{n-2} k^\top l
         + \tfrac{\sum k \sum l}{(n-1)(n-2)}
 
-    Raises
-    ------
-    ValueError
-        As `linear_cka`. The message has the index of the layer.
+    ValueError as by `linear_cka`, with the index of the layer.
 
     Examples
     --------
@@ -224,11 +212,8 @@ def minibatch_cka_from_grams(
     at a time. The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of
     its number of images. One batch of all images gives the debiased `linear_cka`.
 
-    Raises
-    ------
-    ValueError
-        If the two sides of a batch differ in n or have fewer than 4 images, or if the value is
-        undefined as in `linear_cka`; messages call the two sides by their `names`.
+    ValueError if the two sides of a batch differ in n or have fewer than 4 images, or if the value
+    is undefined as in `linear_cka`; messages call the two sides by their `names`.
 
     Examples
     --------

@@ -27,12 +27,7 @@ def at_distance(ds: xr.Dataset, distance: float, *, unit: str = "relative") -> x
     Between two snapshots STIR is interpolated linearly in the distance. It is NaN where inversion
     did not come so far, and where it was nearer already at the first snapshot: nothing is
     extrapolated. `learning`, `forgetting` and `invariance_flow` take the result as they take any
-    comparison.
-
-    Raises
-    ------
-    ValueError
-        For a Dataset without snapshots, a distance that is not positive, or an unknown unit.
+    comparison. ValueError for a Dataset without snapshots, or another distance or unit.
 
     Examples
     --------
@@ -81,11 +76,6 @@ def gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
     first lies on both sides. The largest absolute difference is returned; NaN where the two have no
     distance in common. If it stays within what draws differ by, the distance is all that matters.
 
-    Raises
-    ------
-    ValueError
-        If a dim is missing.
-
     Examples
     --------
     >>> dims, recipes = ("recipe", "snapshot"), {"recipe": ["fast", "ngd"]}
@@ -94,10 +84,9 @@ def gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
     >>> gap(values, left, "recipe").round(3).values
     array([0. , 0.1])
     """
-    for name in (dim, "snapshot"):
-        if name not in values.dims or name not in left.dims:
-            raise ValueError(f"values and left need a dim {name!r}; they have "
-                             f"{values.dims} and {left.dims}")  # fmt: skip
+    for name in {dim, "snapshot"} - (set(values.dims) & set(left.dims)):
+        has = f"they have {values.dims} and {left.dims}"
+        raise ValueError(f"values and left need a dim {name!r}; {has}")
     return xr.apply_ufunc(
         _gap,
         values,

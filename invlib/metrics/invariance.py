@@ -124,8 +124,8 @@ def invariance_flow(ds: xr.Dataset, *, target: str = "ft") -> xr.DataArray:
 def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
     """Return the entries of a matrix where ref_layer = layer, dims (…, layer).
 
-    They come from ``<name>_diagonal`` if that is stored, because a trajectory may keep the whole
-    matrix at a few epochs only. Otherwise they come from the matrix.
+    They come from ``<name>_diagonal`` if that is stored: a trajectory may keep the whole matrix at
+    a few epochs only.
 
     Of different networks, `layer` runs over the layers i of the reference (pt in ``stir_ft_pt``),
     with its `depth` and `layer_name`, and the entry is at (i, i*). It is NaN where the reference

@@ -99,15 +99,6 @@ def remember_normalisation(net: nn.Module, **values: Sequence[float]) -> None:
     """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1): timm's values, or else 0.5.
 
     `values` are `mean` and `std` in place of these. Not persistent: they are in no checkpoint.
-    """
-    cfg = values or getattr(net, "pretrained_cfg", None) or {}
-    for key in ("mean", "std"):
-        value = torch.tensor(tuple(cfg.get(key, (0.5, 0.5, 0.5)))).view(3, 1, 1)
-        net.register_buffer(f"input_{key}", value, persistent=False)
-
-
-def normalise(net: nn.Module, x: Tensor) -> Tensor:
-    """Return images (N, 3, H, W) in [0, 1], normalised as `net` expects them.
 
     Examples
     --------
@@ -116,6 +107,14 @@ def normalise(net: nn.Module, x: Tensor) -> Tensor:
     >>> normalise(net, torch.ones(1, 3, 1, 1)).flatten().tolist()
     [1.0, 1.0, 1.0]
     """
+    cfg = values or getattr(net, "pretrained_cfg", None) or {}
+    for key in ("mean", "std"):
+        value = torch.tensor(tuple(cfg.get(key, (0.5, 0.5, 0.5)))).view(3, 1, 1)
+        net.register_buffer(f"input_{key}", value, persistent=False)
+
+
+def normalise(net: nn.Module, x: Tensor) -> Tensor:
+    """Return images (N, 3, H, W) in [0, 1], normalised as `net` expects them."""
     return (x - net.input_mean) / net.input_std
 
 
@@ -168,19 +167,13 @@ def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:
     """Split `order` (N,) into batches of `size`. The last one may be smaller.
 
     A last batch of fewer than `least` images joins the one before it: no image is left out.
-
-    Raises
-    ------
-    ValueError
-        If `size` or all of `order` is less than `least`.
+    ValueError if `size` or all of `order` is less than `least`.
 
     Examples
     --------
     >>> import torch
-    >>> [len(batch) for batch in split_batches(torch.arange(9), 4)]
-    [4, 4, 1]
-    >>> [len(batch) for batch in split_batches(torch.arange(9), 4, least=2)]
-    [4, 5]
+    >>> [[len(b) for b in split_batches(torch.arange(9), 4, least=least)] for least in (1, 2)]
+    [[4, 4, 1], [4, 5]]
     """
     if min(size, len(order)) < least:
         raise ValueError(

@@ -126,10 +126,8 @@ class Conv4(nn.Module):
 
     Examples
     --------
-    >>> import torch
-    >>> net = Conv4(width=16, num_classes=5)
-    >>> net.forward_features(torch.zeros(2, 3, 32, 32)).shape, net(torch.zeros(2, 3, 32, 32)).shape
-    (torch.Size([2, 16, 2, 2]), torch.Size([2, 5]))
+    >>> Conv4(width=16, num_classes=5)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, *, width: int = 64, img_size: int = 32, num_classes: int = 10):

@@ -82,13 +82,6 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
         The message has the nearest name in the folder.
     ResultError
         If the file is incomplete, is no result, is newer than this library or breaks the schema.
-
-    Examples
-    --------
-    >>> open_results("nowhere.nc")
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: no result at nowhere.nc
     """
     path = Path(path)
     if not path.exists():
@@ -127,14 +120,7 @@ def _read(file: Path, path: Path) -> xr.Dataset:
 
 
 def _digest(ds: xr.Dataset) -> str:
-    """Return a digest of all values, dims, names and attributes, the same before and after a file.
-
-    Examples
-    --------
-    >>> ds = xr.Dataset({"loss": ("epoch", [1.0, 0.5])})
-    >>> _digest(ds) == _digest(ds.copy(deep=True)) != _digest(ds * 1.5)
-    True
-    """
+    """Return a digest of values, dims, names and attributes, the same before and after a file."""
     digest = hashlib.sha256()
     for name, array in [("", None), *sorted(ds.variables.items())]:
         attrs = ds.attrs if array is None else array.attrs

@@ -51,21 +51,13 @@ def provenance(
     ----------
     parameters : mapping
         All settings, to be written as JSON: also paths, dataclasses, pydantic models and NumPy
-        values.
-    seeds : iterable of int
+        values. TypeError for others, ValueError for numbers that are not finite.
     wall_time : float
         Seconds.
     command : str
         The command that repeats it, usually papermill's.
     device : str or torch.device
         The name of the hardware is added to ``"cpu"`` and ``"cuda"``.
-
-    Raises
-    ------
-    TypeError
-        If a parameter cannot be written to JSON.
-    ValueError
-        If a parameter is not finite, or `wall_time` negative or not finite, or `command` empty.
 
     Examples
     --------
@@ -95,13 +87,7 @@ def provenance(
 
 
 def parameters_text(parameters: Mapping[str, Any]) -> str:
-    """Return `parameters` as JSON text, absolute paths shortened, as results have them.
-
-    Examples
-    --------
-    >>> parameters_text({"weights": "/disk/vit.safetensors", "seeds": (0, 1)})
-    '{"weights": "vit.safetensors", "seeds": [0, 1]}'
-    """
+    """Return `parameters` as JSON text, absolute paths shortened, as results have them."""
     return json.dumps(_plain(parameters, "parameters"))
 
 

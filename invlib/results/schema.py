@@ -249,17 +249,7 @@ COORDS = {
 def register(kinds: Mapping[str, Kind], coordinates: Mapping[str, Field]) -> None:
     """Add kinds of results, and coordinates that any kind may have, to the schema.
 
-    Raises
-    ------
-    ValueError
-        If a name is already used for something else.
-
-    Examples
-    --------
-    >>> register({"benchmark": Kind({})}, {})
-    Traceback (most recent call last):
-        ...
-    ValueError: 'benchmark' is registered already, as something else
+    ValueError if a name is already used for something else.
     """
     for known, entries in ((KINDS, kinds), (COORDS, coordinates)):
         for name, entry in entries.items():

@@ -35,8 +35,7 @@ def trained_on(run: TrainingRun) -> ImageSet:
     Raises
     ------
     ValueError
-        From `load_images`, or if `randomness`, `shift` or `square_size` is too large for the data
-        set.
+        If `randomness`, `shift` or `square_size` is too large for the data set.
 
     Examples
     --------
@@ -54,21 +53,7 @@ def trained_on(run: TrainingRun) -> ImageSet:
 
 
 def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
-    """Return the images that `run` is tested on; with `squares`, each carries a square.
-
-    Raises
-    ------
-    ValueError
-        As `trained_on`.
-
-    Examples
-    --------
-    >>> run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_test=50,
-    ...                   squares=0.1, augmentation="none")
-    >>> plain, marked = evaluated_on(run), evaluated_on(run, squares=True)
-    >>> int((plain.images != marked.images).any((1, 2, 3)).sum())
-    50
-    """
+    """Return the images that `run` is tested on; with `squares`, each carries a square."""
     # The same test images for every seed, so that runs with different seeds can be compared.
     images = load_images(run.dataset, "test", n=run.n_test)
     images = _relabelled(images, run, _stream(0, _TEST_LABELS))

@@ -9,12 +9,13 @@ import torch
 from invlib.comparison.compare import compare
 from invlib.data.images import ImageSet, bicubic, load_images
 from invlib.inversion.invert import invert, start_images
-from invlib.metrics.cka import linear_cka, minibatch_cka
+from invlib.metrics.cka import linear_cka
 from invlib.metrics.invariance import diagonal, learning
 from invlib.models.loading import load_model
 from invlib.models.tokens import check_tokens, represent
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import ResultError, conform, validate
+from tests.invlib.metrics.representations import minibatch_cka
 
 NEAR = 0.47  # some images arrive within three steps
 QUICK = dict(n=6, iterations=3, optimizer="fast", subspace_k=3, cache=False, seeds=[0])

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invlib.metrics import cka, grams
-from tests.invlib.metrics.representations import F64, hsic1, orthogonal, randn, related
+from tests.invlib.metrics.representations import (
+    F64,
+    hsic1,
+    minibatch_cka,
+    orthogonal,
+    randn,
+    related,
+)
 
 both = pytest.mark.parametrize("debiased", [False, True], ids=["biased", "debiased"])
 few = settings(max_examples=15, derandomize=True, deadline=None, database=None)
@@ -211,13 +218,6 @@ def test_leaving_out_refuses_what_is_undefined_with_all_images(debiased):
 
 
 # -- minibatches ----------------------------------------------------------------------------------
-
-
-def minibatch_cka(xs, ys):
-    both = zip(xs, ys, strict=True)
-    return cka.minibatch_cka_from_grams(
-        (grams.gram(x)[None], grams.gram(y)[None]) for x, y in both
-    ).squeeze()
 
 
 def test_minibatch_cka_with_unequal_batches_is_its_definition():
