@@ -217,7 +217,7 @@ def compare(
             if minibatch is not None:
                 per_seed.append(_by_minibatch(pair, pool, n, seed, minibatch, bar))
                 continue
-            images = {short: _draw(pool, n, seed, model, models) for short, model in models.items()}
+            images = {short: _draw(pool, _order(pool, n, seed), short, models) for short in models}
             parts, grams = _without_inversion(pair, images, width and subspace_k)
             shown = min(examples, n) if stir and seed == seeds[0] else 0
             if stir:
@@ -298,20 +298,18 @@ def _order(pool: ImageSet | Tensor | Items, n: int, seed: int) -> Tensor | np.nd
 
 def _draw(
     pool: ImageSet | Tensor | Items,
-    n: int,
-    seed: int,
-    model: StagedModel,
-    models: Mapping[str, StagedModel] | None = None,
-    chosen: Tensor | np.ndarray | None = None,
+    chosen: Tensor | np.ndarray,
+    short: str,
+    models: Mapping[str, StagedModel],
 ) -> Tensor:
-    """Return `n` images, or those `chosen`, at the size of `model`, which is one of `models`.
+    """Return the images `chosen` at the size of one of the models.
 
     Floats must have the size of a model. They are resized only for another one of another size.
     """
-    chosen = _order(pool, n, seed) if chosen is None else chosen
+    model = models[short]
     whole = isinstance(pool, Tensor)
     images = pool[chosen] if whole else pool.subset(chosen).tensor(model.img_size)
-    owner = [m for m in (models or {}).values() if m.img_size == images.shape[-1]]
+    owner = [m for m in models.values() if m.img_size == images.shape[-1]]
     check_images(owner[0] if owner else model, images)
     return fitted(images, model).to(model.device)
 
@@ -326,8 +324,8 @@ def _by_minibatch(
         for part in split_batches(order, size, least=4):
             chosen = part if isinstance(pool, Tensor) else part.numpy()
             pt, ft = (
-                pair.grams(short, _draw(pool, n, seed, model, pair.models, chosen))[0]
-                for short, model in pair.models.items()
+                pair.grams(short, _draw(pool, chosen, short, pair.models))[0]
+                for short in pair.models
             )
             bar.update(len(part))
             yield pt, torch.cat([ft, pt])

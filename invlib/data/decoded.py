@@ -101,12 +101,8 @@ def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``,
     ``labels.npy``, ``classes.json`` and the digests of these three, which every process checks when
     it opens them first. An entry is written whole or not at all, and made again if it is damaged.
-    One process decodes while others wait. Any entry may be deleted at any time.
-
-    Raises
-    ------
-    OSError
-        If the cache cannot be written. The message names the folder and ``INVLIB_CACHE``.
+    One process decodes while others wait. Any entry may be deleted at any time. OSError if the
+    cache cannot be written; the message names the folder and ``INVLIB_CACHE``.
     """
     identity = json.dumps([_DECODER, source.name, source.split, source.identity])
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -134,13 +130,7 @@ def validate(
     """Check that images are uint8 (N, H, W, 3) and labels N integers in [0, K) for K classes.
 
     `what` names the data in the message. With None for `class_names`, any integers are allowed.
-
-    Raises
-    ------
-    TypeError
-        For a wrong dtype.
-    ValueError
-        For a wrong shape, a label without a class, or different numbers of images and labels.
+    TypeError for a wrong dtype, ValueError for what else does not fit.
 
     Examples
     --------

@@ -139,16 +139,7 @@ def resize(images: Tensor, size: int | None) -> Tensor:
 
 
 def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
-    """Resize maps (N, C, H, W) of numbers in [0, `most`] to `sides` (height, width), antialiased.
-
-    Examples
-    --------
-    >>> edge = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 4, 4)
-    >>> bicubic(edge, (8, 8)).aminmax()
-    torch.return_types.aminmax(
-    min=tensor(0.),
-    max=tensor(1.))
-    """
+    """Resize maps (N, C, H, W) in [0, `most`] to `sides` (height, width), antialiased."""
     # Bicubic interpolation overshoots at edges.
     return F.interpolate(x, sides, mode="bicubic", antialias=True).clamp_(0, most)
 
@@ -209,11 +200,6 @@ def load_images(
         `split_seed` and the files' names.
     upright : bool
         Turn image files as their EXIF orientation says; torchvision's ``ImageFolder`` does not.
-
-    Returns
-    -------
-    ImageSet
-        Its labels are 0 to K-1, in the order of the classes in the source.
 
     Raises
     ------

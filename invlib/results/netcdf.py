@@ -141,11 +141,8 @@ def _digest(ds: xr.Dataset) -> str:
 
 
 def _engine() -> str:
-    """Return "netcdf4", or "h5netcdf" if only that is installed; both write the same format."""
-    for engine, modules in {"netcdf4": ["netCDF4"], "h5netcdf": ["h5netcdf", "h5py"]}.items():
-        if all(importlib.util.find_spec(module) for module in modules):
-            return engine
-    raise ImportError("reading and writing results needs the package netCDF4, or h5netcdf and h5py")
+    """Return "netcdf4", or "h5netcdf" where that is not installed; both write the same format."""
+    return "netcdf4" if importlib.util.find_spec("netCDF4") else "h5netcdf"
 
 
 def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:

@@ -66,9 +66,7 @@ class TrainingRun(BaseModel):
     clip : float, optional
         Largest global gradient norm; None: no clipping.
     augmentation : {"crop", "merlin", "none"}
-        ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
-        0.25; ``"crop"``: crops of at least half the image, for digits and short runs;
-        ``"none"``: the resized image itself.
+        As in `invlib.training.augment`.
     label_smoothing : float
         In [0, 1), only for classification.
     seed : int
@@ -153,9 +151,7 @@ class TrainingRun(BaseModel):
     @field_validator("momentum", "weight_decay", "label_smoothing", "squares")
     @classmethod
     def _without_sign(cls, value: float) -> float:
-        return (
-            value + 0.0
-        )  # -0.0 becomes 0.0, which it equals; their JSON differs, and so would ids
+        return value + 0.0  # -0.0 becomes 0.0: their JSON differs, and so would ids
 
     @model_validator(mode="after")
     def _check_together(self) -> TrainingRun:

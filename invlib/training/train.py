@@ -54,12 +54,11 @@ def train(
 ) -> Trained:
     """Train as `run` says, or return the finished run if it is on disk.
 
-    As in the Hugging Face trainer that the paper used, biases and norms have no weight decay. The
-    schedule is a linear warm-up from 0, then a cosine to 0 over the remaining steps. The warm-up
-    takes at most a tenth of all steps, so that short runs train too. The loss is cross-entropy; for
-    reconstruction it is the mean absolute difference to the augmented image, pixels in [0, 1].
-    `seen` says which images and labels a run sees. A training step computes in bfloat16 (autocast)
-    on CUDA and in float32 on a CPU. Tests always compute in float32.
+    The schedule is a linear warm-up from 0, over at most a tenth of all steps, then a cosine to 0.
+    The loss is cross-entropy; for reconstruction it is the mean absolute difference to the
+    augmented image, pixels in [0, 1]. `seen` says which images and labels a run sees. A training
+    step computes in bfloat16 (autocast) on CUDA and in float32 on a CPU. Tests always compute in
+    float32.
 
     Parameters
     ----------
@@ -73,10 +72,6 @@ def train(
     progress : bool, optional
         Show a progress bar; default: only in a terminal, or if ``INVLIB_PROGRESS`` says how many
         seconds are between two lines.
-
-    Returns
-    -------
-    Trained
 
     Raises
     ------
