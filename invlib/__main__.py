@@ -130,12 +130,9 @@ class _Parser(argparse.ArgumentParser):
         inner = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
         parsers = [self, *(parser for choices in inner for parser in choices.values())]
         known = [option for parser in parsers for option in parser._option_string_actions]
+        known += [name for choices in inner for name in choices]
         wrong = re.search(r"(?:arguments: |invalid choice: ')([^\s'=]+)", message)
-        hint = (
-            nearest(wrong[1], [*known, *(name for choices in inner for name in choices)])
-            if wrong
-            else ""
-        )
+        hint = nearest(wrong[1], known) if wrong else ""
         program = self.prog.removeprefix("python -m ")
         self.exit(2, f"{program}: error: {message}{hint}\nusage: {self.prog} --help says more\n")
 

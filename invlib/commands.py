@@ -33,12 +33,7 @@ def named_model(
     """Return the model that ``NAME=WEIGHTS`` describes, or a checkpoint of the model `usual`.
 
     WEIGHTS are the path of a checkpoint, ``timm`` or ``random`` (drawn from `seed`). A checkpoint
-    that `invlib.train` wrote says itself which model it is of.
-
-    Raises
-    ------
-    ValueError
-        If nothing says which model it is, or as `load_model`.
+    that `invlib.train` wrote says itself which model it is of; if nothing does, ValueError.
 
     Examples
     --------

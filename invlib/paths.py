@@ -105,11 +105,7 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
 
     A relative path is looked for in the current folder, then in ``$INVLIB_DATA``, then in ``data/``
     of the project. So ``weights/vit_tiny.safetensors`` is the same file in everybody's settings.
-
-    Raises
-    ------
-    FileNotFoundError
-        The message names every place that was searched, and the nearest file name there.
+    FileNotFoundError names every place that was searched, and the nearest file name there.
 
     Examples
     --------

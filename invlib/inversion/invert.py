@@ -125,15 +125,12 @@ def invert(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Images of the wrong shape or outside [0, 1], a layer that does not exist, an unknown
-        optimizer or start, a representation that is zero or not finite. A rule of your own that
-        leaves [0, 1] at its first step.
+        optimizer or start, a representation that is zero or not finite. A rule of your own that is
+        not as `invlib.inversion.rules` describes.
     MemoryError
         Too little memory, with what to do about it.
-    TypeError
-        A rule of your own that cannot be called as `invlib.inversion.rules` describes, or `against`
-        that is not a model and a weight.
 
     Examples
     --------

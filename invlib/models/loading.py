@@ -23,12 +23,9 @@ _OTHER_FLOATS = {"bfloat16", "float16", "float64"}
 
 
 def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
-    """Load the weights `state` into `net`. Every tensor must fit.
+    """Load the weights `state` into `net`.
 
-    Raises
-    ------
-    ValueError
-        If tensors are missing, left over, of another shape or integers. The message names them.
+    ValueError names tensors that are missing, left over, of another shape or integers.
     """
     own = net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]

@@ -113,10 +113,7 @@ class VisionTransformers(Family):
     def resize(self, net: VisionTransformer, img_size: int) -> None:
         """Set the side of the input in pixels; timm resamples the position embeddings (bicubic).
 
-        Raises
-        ------
-        ValueError
-            If the patch does not divide `img_size`.
+        ValueError if the patch does not divide it.
         """
         patch = net.patch_embed.patch_size[0]
         check_size(img_size)

@@ -81,13 +81,7 @@ class Trained:
         return open_results(self.path / "log.nc")
 
     def checkpoint(self, epoch: int = -1) -> Path:
-        """Return the safetensors file of `epoch`; -1 is the last one stored.
-
-        Raises
-        ------
-        ValueError
-            If no weights of that epoch are stored.
-        """
+        """Return the safetensors file of `epoch`, or ValueError; -1 is the last one stored."""
         stored = self.epochs
         if epoch == -1 and stored:
             epoch = stored[-1]

@@ -260,13 +260,7 @@ class TrainingRun(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> TrainingRun:
-        """Return the run that the JSON `text` describes.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `text` is no JSON object, lacks a field, or has an unknown or invalid one.
-        """
+        """Return the run that the JSON `text` describes; TypeError or ValueError if it does not."""
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise TypeError(f"a training run is a JSON object, not {text!r:.80}")

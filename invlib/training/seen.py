@@ -32,10 +32,7 @@ _TRAIN_LABELS, _TEST_LABELS, _CARRIERS = range(3)
 def trained_on(run: TrainingRun) -> ImageSet:
     """Return the images that `run` trains on, with their changed labels and their squares.
 
-    Raises
-    ------
-    ValueError
-        If `randomness`, `shift` or `square_size` is too large for the data set.
+    ValueError if `randomness`, `shift` or `square_size` is too large for the data set.
 
     Examples
     --------
