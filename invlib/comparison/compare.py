@@ -22,7 +22,6 @@ from invlib.data.images import ImageSet, stratified
 from invlib.data.pools import Items, as_pool
 from invlib.inversion.cache import cached_invert
 from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
-from invlib.inversion.progress import Progress, progress_bar
 from invlib.inversion.rules import Rule, named
 from invlib.metrics.cka import (
     cka_from_grams,
@@ -35,6 +34,7 @@ from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.base import split_batches
 from invlib.models.staged import StagedModel
 from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
+from invlib.progress import Progress, progress_bar
 from invlib.results.provenance import provenance
 
 __all__ = ["compare"]
@@ -78,13 +78,12 @@ def compare(
     Parameters
     ----------
     pretrained, finetuned
-        Two models, in float32 or half precision; similarities and distances are computed in
-        float32 or better. They may be different networks, see below.
+        Two models, in float32 or half precision. They may be different networks, see below.
     pool
         Where images come from: an `ImageSet`, floats (N, 3, H, W) in [0, 1], or another array,
         a data set or a loader of PyTorch, as in `invlib.data.pools.as_pool`. Each model sees
-        them at its own size. X′ has the size of the inverted model. Where the other one wants
-        another size, it sees X and X′ from there, both resized (`invlib.data.images.bicubic`).
+        them at its own size. X′ has the size of the inverted model; where the other one wants
+        another size, it sees both X and X′ resized from there (bicubic).
     n
         Images per seed (paper A: 500). The debiased estimator needs at least 4.
     seeds
@@ -109,8 +108,8 @@ def compare(
         A relative distance at which an image is left alone, as in `invert`.
     against
         A weight in (−1, 1): X′ of each model is also driven from what the *other* makes of X, or
-        for a negative weight drawn to it, as in `invert`. What STIR of the other one is then says
-        how far it depends on which X′ is found. For equal networks.
+        for a negative weight drawn to it, as in `invert`. So it shows how far STIR depends on which
+        X′ is found. For equal networks.
     similarities
         Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
         `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
@@ -119,12 +118,11 @@ def compare(
         of a representation. Default: 10, or these.
     minibatch
         For large sets and ``stir=False``: images in a batch, of which alone Grams are held. CKA is
-        then the minibatch estimator (Nguyen et al. 2021) over the debiased one, see
-        `invlib.metrics.cka.minibatch_cka_from_grams`; there is no biased one, no jackknife and no
-        ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else all in one.
+        then `invlib.metrics.cka.minibatch_cka_from_grams` (Nguyen et al. 2021), debiased; there is
+        no jackknife and no ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else none.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
-        Those by a rule of your own are not: no key says what its code does.
+        Those by a rule of your own are not kept.
     jackknife
         What is kept with each image left out in turn: of every matrix the ``"diagonal"``, or in
         addition of STIR the whole ``"matrix"``, n times its size.
@@ -275,16 +273,13 @@ def compare(
 
 def _check_kinds(pretrained: object, finetuned: object) -> None:
     """Raise TypeError unless these are two models with numbers of a usable type."""
-    dtypes = {}
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
         if not isinstance(model, StagedModel):
             raise TypeError(
                 f"{name} is of type {type(model).__name__}; a comparison takes models from "
                 "load_model(...)"
             )
-        dtypes[name] = next(model.net.parameters()).dtype
-    for name, dtype in dtypes.items():
-        if dtype not in _PRECISIONS:
+        if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
             usable = "float32 or half precision"
             raise TypeError(f"{name} is {dtype}; a comparison takes {usable}: {name}.float()")
 

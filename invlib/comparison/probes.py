@@ -132,25 +132,15 @@ def probe_layers(
 ) -> xr.Dataset:
     """Return the accuracy of a linear probe on every layer, and the layer's numerical rank.
 
-    Parameters
-    ----------
-    train, test : ImageSet
-        Probes are fitted to `train` and tested on `test`. Ranks are those of the test images.
-    layers
-        Default: all.
-    pool : {"grid", "mean", "none"}
-        The features of the *probe*, as in `pooled`.
-    rtol : sequence of float
-        Thresholds of `numerical_rank`. The paper does not state its threshold.
-    batch : int
-        Images in one forward pass.
+    Probes are fitted to `train` and tested on `test`, on features as in `pooled`. `batch` images
+    are in a forward pass.
 
     Returns
     -------
     xarray.Dataset
-        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is the rank of the covariance of the
-        whole representation, not pooled. It cannot exceed min(n − 1, ``num_features``) for n test
-        images; the attribute ``parameters`` has this n.
+        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is that of the test images at each
+        threshold `rtol` (the paper states none), of the whole representation, not pooled. It cannot
+        exceed min(n − 1, ``num_features``) for n test images; the attribute ``parameters`` has n.
 
     ValueError for fewer training images than classes, other classes in `test`, a layer that is not
     finite (the message names it), or as by `linear_probe`.

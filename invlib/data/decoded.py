@@ -15,12 +15,12 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from invlib.data.pictures import as_rgb, open_picture
 from invlib.files import atomic, content, lock
 from invlib.names import listed
 from invlib.paths import cache_root
+from invlib.progress import progress_bar
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
 
@@ -207,7 +207,7 @@ def _decode_files(paths: Sequence[Path], side: int, upright: bool) -> Iterator[n
 
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-        tqdm(total=len(paths), desc="decoding", unit="img", disable=None) as bar,
+        progress_bar(None, len(paths), "decoding images") as bar,
     ):
         for start in range(0, len(paths), _BLOCK):
             block = list(pool.map(decode, paths[start : start + _BLOCK]))

@@ -35,20 +35,9 @@ _N_SHAPES = {"train": 10_000, "test": 2_000}  # default length of an endless seq
 class ImageSet:
     """Images of one split, with their labels.
 
-    Parameters
-    ----------
-    images : uint8 array (N, H, W, 3)
-        It may be a read-only memory map: copy it before you write.
-    labels : int64 array (N,)
-        In [0, K).
-    class_names : tuple of K str
-    name, split : str
-        As given to `load_images`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype or shape, or a label without a class.
+    `images` are uint8 (N, H, W, 3), perhaps a read-only memory map, `labels` (N,) integers in
+    [0, K) for K `class_names`; TypeError or ValueError for others. `name` and `split` are as given
+    to `load_images`.
 
     Examples
     --------
@@ -159,10 +148,8 @@ def load_images(
     """Return images of one split of a data set.
 
     ==================  ==========================================================================
-    ``digits``          embedded: 1,797 scans of handwritten digits (scikit-learn), 8 x 8 grey,
-                        enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
-    ``street_digits``   embedded: the same scans, coloured, on pieces of photographs, see
-                        `embedded.street_digits`; both splits have scans of their own
+    ``digits``          embedded: 1,797 scans of handwritten digits, see `embedded.digits`
+    ``street_digits``   embedded: the same scans, coloured, on pieces of photographs
     ``shapes``          embedded: images drawn by code, see `invlib.data.embedded.shapes`
     ``shapes_by_form``  the same images in 12 classes, of shape and texture: any colour will do
     ``cifar10``,        from torchvision: downloaded once into `root`, verified, then read from
@@ -203,11 +190,9 @@ def load_images(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For an unknown name or split (the message suggests the nearest), too many images, or a
         damaged file.
-    TypeError
-        For images that are not uint8, or labels, `n` or `skip` that are not integers.
     FileNotFoundError
         If a download failed. The message says where to put the files by hand.
 

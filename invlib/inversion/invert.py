@@ -24,12 +24,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from invlib.inversion.chunks import default_chunk
-from invlib.inversion.progress import progress_bar
 from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import STARTS, choices
+from invlib.progress import progress_bar
 
 __all__ = ["Inversion", "check_images", "invert", "start_images"]
 
@@ -94,8 +94,7 @@ def invert(
     iterations
         Gradient steps. The best iterate is kept, the one after the last step included.
     optimizer
-        A name of `invlib.inversion.rules.OPTIMIZERS`. ``"ngd"`` is the reference recipe: a step of
-        fixed length along the normalised gradient. ``"adam"`` has a cosine schedule. ``"fast"``
+        A name of `invlib.inversion.rules.OPTIMIZERS`: ``"ngd"`` is the reference recipe, ``"fast"``
         gets furthest in 50 steps. Or a rule of your own, as that module describes them.
     step
         Its step size; default the optimizer's own.
@@ -121,7 +120,7 @@ def invert(
         2e-4 in the mean and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps).
     progress
         Show how far it is: True, False, or by default only on a terminal. A bar of
-        `invlib.inversion.progress` that serves several inversions is moved on by `iterations`.
+        `invlib.progress` that serves several inversions is moved on by `iterations`.
 
     Raises
     ------

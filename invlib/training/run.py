@@ -88,11 +88,6 @@ class TrainingRun(BaseModel):
         Leave out the first `skip` training images of the seed's draw. A run with
         ``n_train=5000, skip=10000`` has no image of a run with ``n_train=10000`` and the same seed.
 
-    Raises
-    ------
-    TypeError, ValueError
-        The message names the field, its value and what is allowed.
-
     Examples
     --------
     >>> run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", epochs=2)

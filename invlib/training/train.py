@@ -21,7 +21,7 @@ from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from invlib.data.images import ImageSet, bicubic
 from invlib.files import lock
@@ -29,6 +29,7 @@ from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.paths import runs_root, training_folder
+from invlib.progress import progress_bar
 from invlib.results.netcdf import save_results
 from invlib.results.provenance import provenance
 from invlib.training.augment import augment
@@ -170,17 +171,10 @@ class _Training:
         if state := self.trained.resume(self.model):
             self.optimizer.load_state_dict(state["optimizer"])
             self.log = state["log"]
-        first, seconds = len(self.log), float(os.environ.get("INVLIB_PROGRESS", 0))
-        if progress is None and seconds:
-            progress = True
-        with tqdm(
-            desc=f"training {self.run.model} on {self.run.dataset}",
-            total=self.run.epochs * self.steps,
-            initial=max(0, first - 1) * self.steps,
-            disable=None if progress is None else not progress,  # None: only in a terminal
-            mininterval=seconds or 0.1,
-            bar_format="{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go",
-        ) as bar:
+        first, total = len(self.log), self.run.epochs * self.steps
+        what = f"training {self.run.model} on {self.run.dataset}"
+        done = max(0, first - 1) * self.steps
+        with progress_bar(progress, total, what, initial=done) as bar:
             for epoch in range(first, self.run.epochs + 1):
                 started = time.perf_counter()
                 row = self.train_epoch(epoch, bar) if epoch else {}
