@@ -162,20 +162,18 @@ def measuring_command(arguments: argparse.Namespace) -> int:
     return getattr(commands, f"{arguments.measure}_command")(arguments)
 
 
-_EXAMPLES = (
-    """\
+_COMPARE = """\
 an example that needs no file and no network:
   python -m invlib compare vit_pico_patch8_32=random vit_pico_patch8_32=random \\
       --images digits --n 16 --steps 5 --seeds 0 -o comparison.nc
 two checkpoints and a folder test/<class>/*.jpg:
   python -m invlib compare timm mine.safetensors --model vit_tiny_patch16_224 \\
       --images photos --n 200 -o comparison.nc
-""",
-    """\
+"""
+_INVERT = """\
 an example that needs no file and no network:
   python -m invlib invert vit_pico_patch8_32=random --images digits --n 2 --steps 5 -o inverted
-""",
-)
+"""
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -186,7 +184,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         "compare",
         measuring_command,
         "Invert both models, measure what they share, and write the results to a netCDF file.",
-        epilog=_EXAMPLES[0],
+        epilog=_COMPARE,
         **kind,
     )
     pair.add_argument("pretrained", metavar="PRETRAINED", help=f"{one}; or WEIGHTS of --model")
@@ -202,7 +200,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         "invert",
         measuring_command,
         "Search for images X′ that layers of a model cannot tell from images X, and write both.",
-        epilog=_EXAMPLES[1],
+        epilog=_INVERT,
         **kind,
     )
     single.add_argument("model", metavar="MODEL", help=one)

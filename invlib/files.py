@@ -39,10 +39,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`. What is written there becomes `path` at the end.
 
     It may be a file or a folder. A reader of `path` finds the old file or the new one, never a
-    part, even after a crash or a power cut. If the block fails, the new file is removed. A folder
-    cannot replace another folder.
-
-    OSError if the file system refuses, a full disk included. The old file stays.
+    part, even after a crash or a power cut. If the block fails, or the file system refuses
+    (OSError), the new file is removed. A folder cannot replace another folder.
 
     Examples
     --------

@@ -72,13 +72,7 @@ def listed(names: Collection[str], most: int = 3) -> str:
 
 
 def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
-    """Return the message for an unknown name: it lists the known ones and suggests the nearest.
-
-    Examples
-    --------
-    >>> unknown("parameter", "sedes", ["seeds", "scale"])
-    "unknown parameter 'sedes'; known are 'scale', 'seeds'; did you mean 'seeds'?"
-    """
+    """Return the message for an unknown name: it lists the known ones and suggests the nearest."""
     allowed = sorted(allowed)
     known = ", ".join(map(repr, allowed))
     return f"unknown {kind} {value!r}; known are {known}{nearest(value, allowed)}"

@@ -37,11 +37,6 @@ def project_root() -> Path:
 
     The first of these that exists: the checkout around the current folder (a notebook runs in
     ``notebooks/``), the checkout this package was installed from, the current folder.
-
-    Examples
-    --------
-    >>> project_root().is_absolute()
-    True
     """
     here = Path.cwd()
     installed = Path(__file__).resolve().parent.parent
@@ -75,13 +70,7 @@ def cache_root() -> Path:
 
 
 def runs_root(scale: str) -> Path:
-    """Return the folder of one scale's results and inversions, which is not committed.
-
-    Examples
-    --------
-    >>> runs_root("laptop").relative_to(project_root()).as_posix()
-    'data/runs/laptop'
-    """
+    """Return the folder of one scale's results and inversions, which is not committed."""
     return project_root() / "data" / "runs" / scale
 
 

@@ -39,6 +39,9 @@ from invlib.results.provenance import provenance
 
 __all__ = ["compare"]
 
+Pool = ImageSet | Tensor | Items
+Indices = Tensor | np.ndarray
+
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 _MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
 _PICTURE = ("example", "y", "x", "channel")
@@ -204,18 +207,17 @@ def compare(
         raise ValueError(f"against={against!r} is for equal networks, layer by layer")
     recipe |= {} if tokens == "all" else dict(tokens=tokens)
     find = partial(cached_invert, cache=cache, chunk=chunk, **recipe)
-    together = {  # the layers that are inverted in one go
-        short: [[layer] for layer in own] if snapshots else [own]
-        for short, own in pair.layers.items()
-    }
+    # the layers that are inverted in one go
+    together = {k: [[j] for j in own] if snapshots else [own] for k, own in pair.layers.items()}
     steps = iterations * len(seeds) * sum(len(together[short]) for short in inverted if stir)
     per_seed = []
     with progress_bar(progress, steps or len(seeds) * n, "compare") as bar:
         for seed in seeds:
+            order = _order(pool, n, seed)
             if minibatch is not None:
-                per_seed.append(_by_minibatch(pair, pool, n, seed, minibatch, bar))
+                per_seed.append(_by_minibatch(pair, pool, order, minibatch, bar))
                 continue
-            images = {short: _draw(pool, _order(pool, n, seed), short, models) for short in models}
+            images = {short: _draw(pool, order, short, models) for short in models}
             parts, grams = _without_inversion(pair, images, width and subspace_k)
             shown = min(examples, n) if stir and seed == seeds[0] else 0
             if stir:
@@ -284,19 +286,14 @@ def _check_kinds(pretrained: object, finetuned: object) -> None:
             raise TypeError(f"{name} is {dtype}; a comparison takes {usable}: {name}.float()")
 
 
-def _order(pool: ImageSet | Tensor | Items, n: int, seed: int) -> Tensor | np.ndarray:
+def _order(pool: Pool, n: int, seed: int) -> Indices:
     """Return the indices of `n` images of the pool, in random order."""
     if isinstance(pool, Tensor):
         return torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]
     return stratified(pool.labels, n, seed, f"{pool.name}/{pool.split}")
 
 
-def _draw(
-    pool: ImageSet | Tensor | Items,
-    chosen: Tensor | np.ndarray,
-    short: str,
-    models: Mapping[str, StagedModel],
-) -> Tensor:
+def _draw(pool: Pool, chosen: Indices, short: str, models: Mapping[str, StagedModel]) -> Tensor:
     """Return the images `chosen` at the size of one of the models.
 
     Floats must have the size of a model. They are resized only for another one of another size.
@@ -309,19 +306,14 @@ def _draw(
     return fitted(images, model).to(model.device)
 
 
-def _by_minibatch(
-    pair: Pair, pool: ImageSet | Tensor | Items, n: int, seed: int, size: int, bar: Progress
-) -> xr.Dataset:
-    """Return CKA of one seed from batches: nothing in memory grows with `n` but their indices."""
-    order = torch.as_tensor(_order(pool, n, seed))
+def _by_minibatch(pair: Pair, pool: Pool, order: Indices, size: int, bar: Progress) -> xr.Dataset:
+    """Return CKA of one seed from batches: nothing in memory grows with n but their indices."""
 
     def grams() -> Iterator[tuple[Tensor, Tensor]]:
-        for part in split_batches(order, size, least=4):
+        for part in split_batches(torch.as_tensor(order), size, least=4):
             chosen = part if isinstance(pool, Tensor) else part.numpy()
-            pt, ft = (
-                pair.grams(short, _draw(pool, chosen, short, pair.models))[0]
-                for short in pair.models
-            )
+            drawn = {short: _draw(pool, chosen, short, pair.models) for short in pair.models}
+            pt, ft = (pair.grams(short, x)[0] for short, x in drawn.items())
             bar.update(len(part))
             yield pt, torch.cat([ft, pt])
 
@@ -330,9 +322,7 @@ def _by_minibatch(
     return pair.dataset(pair.array(f"cka_{s}_pt", _MATRIX_OF_A_SEED, part) for s, part in parts)
 
 
-def _without_inversion(
-    pair: Pair, images: dict[str, Tensor], k: int
-) -> tuple[list[xr.DataArray], dict[str, Tensor]]:
+def _without_inversion(pair: Pair, images: dict[str, Tensor], k: int) -> tuple[list, dict]:
     """Return CKA and subspaces of one seed (without the dim), and the Grams of the images."""
     grams, directions = {}, {}
     for short, x in images.items():
@@ -388,19 +378,11 @@ def _with_inversion(
     return [xr.concat(each, looks) for each in zip(*parts, strict=True)]
 
 
-def _inverted(
-    pair: Pair,
-    short: str,
-    inversion: Inversion,
-    norms: Tensor,
-    grams: Tensor,
-    examples: int,
-    tolerance: float | None,
-) -> list[xr.DataArray]:
+def _inverted(pair: Pair, short: str, inversion: Inversion, norms, grams, shown, tolerance) -> list:
     """Return how far an inversion got, and some of its images, at the pretrained model's size.
 
     `norms` (layer, n) are the lengths of the images' representations at all layers of the model,
-    and `grams` (layer, n, n) their centred Grams.
+    and `grams` (layer, n, n) their centred Grams; `shown` images are kept as pictures.
     """
     best, own = inversion.best, pair.places(short, inversion.layers)
     # Of centred rows the mean square distance of two is 2 n / (n − 1) times their mean square.
@@ -414,11 +396,11 @@ def _inverted(
     }
     if tolerance is not None:
         out["arrived"] = (dims, (best <= tolerance).sum(-1))
-    if examples:
+    if shown:
         last = inversion.images[-1] if inversion.snapshots else inversion.images
-        shown = fitted(last[:, :examples].flatten(0, 1), pair.models["pt"])
-        shown = _pixels(shown.unflatten(0, (len(own), examples)))
-        out["example_inverted"] = (("ref_layer", *_PICTURE), shown)
+        pictures = fitted(last[:, :shown].flatten(0, 1), pair.models["pt"])
+        pictures = _pixels(pictures.unflatten(0, (len(own), shown)))
+        out["example_inverted"] = (("ref_layer", *_PICTURE), pictures)
     return [pair.array(f"{k}_{short}", *part, inversion.layers) for k, part in out.items()]
 
 

@@ -73,23 +73,18 @@ def linear_probe(
 ) -> tuple[float, float]:
     """Return the test accuracy of a linear classifier on features, and its regularisation.
 
-    The accuracy is the blue line in figure 4 of Masarczyk et al. (2023). Features are standardised
-    with the mean and standard deviation of the training images.
+    The accuracy, in [0, 1], is the blue line in figure 4 of Masarczyk et al. (2023).
 
     Parameters
     ----------
     train_features, test_features : (N, d), (N, P, d) or (N, C, H, W)
-        Representations of both sets of images, which are `pooled`.
+        Representations of both sets of images, which are `pooled`, then standardised with the mean
+        and standard deviation of the training images.
     train_labels, test_labels : integers (N,)
     pool : {"grid", "mean", "none"}
         As in `pooled`.
     strengths : sequence of float
-        Candidates for the factor α of the penalty α‖w‖².
-
-    Returns
-    -------
-    accuracy : float in [0, 1]
-    regularisation : float, the α chosen
+        Candidates for the factor α of the penalty α‖w‖², of which one is chosen.
 
     ValueError if features are not finite, features and labels differ in number, there is only one
     class, or a class of the test images has no training image.

@@ -37,10 +37,7 @@ def layer_grams(
     what `tokens` says. Only one layer's representations of a batch, or of one larger set, are held
     at a time. A batch is 64 images on a CPU, where more measure slower, else 256.
 
-    Raises
-    ------
-    ValueError
-        If a layer, which is named, is not finite.
+    ValueError names a layer that is not finite.
 
     Examples
     --------

@@ -74,11 +74,8 @@ class ImageFiles:
     def source(self, indices: np.ndarray | None = None, *, upright: bool = True) -> Source:
         """Return the images at `indices`, in that order, or all. Only these are decoded."""
         chosen = np.arange(len(self.paths)) if indices is None else indices
-        paths, labels, names = (
-            [self.paths[i] for i in chosen],
-            self.labels[chosen],
-            self.class_names,
-        )
+        paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
+        names = self.class_names
         side, stamps = self._side(), [file_stamp(path) for path in paths]
         return Source(
             name=self.name,
@@ -98,11 +95,10 @@ class ImageFiles:
 def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return the images (a read-only memory map), labels and class names of a source.
 
-    The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``,
-    ``labels.npy``, ``classes.json`` and the digests of these three, which every process checks when
-    it opens them first. An entry is written whole or not at all, and made again if it is damaged.
-    One process decodes while others wait. Any entry may be deleted at any time. OSError if the
-    cache cannot be written; the message names the folder and ``INVLIB_CACHE``.
+    The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/``, with digests that are
+    checked. An entry is written whole or not at all, and made again if it is damaged. One process
+    decodes while others wait. Any entry may be deleted at any time. OSError names a folder that
+    cannot be written, and ``INVLIB_CACHE``.
     """
     identity = json.dumps([_DECODER, source.name, source.split, source.identity])
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -131,13 +127,6 @@ def validate(
 
     `what` names the data in the message. With None for `class_names`, any integers are allowed.
     TypeError for a wrong dtype, ValueError for what else does not fit.
-
-    Examples
-    --------
-    >>> validate(np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("a", "b"), "mine.npz")
-    Traceback (most recent call last):
-        ...
-    ValueError: mine.npz: images have shape (2, 8, 8), not (N, H, W, 3) with N, H, W > 0
     """
     if images.dtype != np.uint8:
         raise TypeError(f"{what}: images are {images.dtype}, not uint8 (0 to 255)")

@@ -20,14 +20,8 @@ def partially_random(
 
     Goerttler & Obermayer (2022), eq. 1 and 2. Each class is spread evenly over d + 1 labels: d = 0
     changes nothing, d = D − 1 makes the label independent of the image. Knowing y, one can predict
-    a share 1/(d + 1) of new draws; guessing predicts 1/D.
-
-    Parameters
-    ----------
-    randomness : int
-        d, from 0 to D − 1, where D is the number of classes.
-    seed : int or numpy.random.SeedSequence
-        Images of a seed that change their label at one d also change it at every larger d.
+    a share 1/(d + 1) of new draws; guessing predicts 1/D. `randomness` is d, from 0 to D − 1 for D
+    classes. Images of a seed that change their label at one d also change it at every larger d.
 
     Examples
     --------

@@ -22,10 +22,8 @@ def stratified(
 
     A seed puts all images in one order; the draw is images `skip` to ``skip + n`` of it. So a
     larger draw contains every smaller one, and a draw with ``skip=k`` has none of the first k
-    images. None for `n` draws all images after `skip`.
-
-    Raises TypeError or ValueError if `n` is no integer >= 1, `skip` no integer >= 0, or
-    ``n + skip`` exceeds the number of images. The message calls the images `what`.
+    images. None for `n` draws all images after `skip`. TypeError or ValueError, which call the
+    images `what`, for `n` and `skip` that are no numbers of them.
 
     Examples
     --------

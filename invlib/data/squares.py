@@ -48,15 +48,9 @@ def paste_squares(
 ) -> ImageSet:
     """Return a copy of the images with squares, coloured by class as in `palette`.
 
-    Parameters
-    ----------
-    size : int
-        Side of the square in pixels of `images`, at most that of the image. The corner is that of
-        the centre square of the image, because a training without augmentation shows only that.
-    ratio : float
-        Share of images that carry a square, in [0, 1]; see `carriers`.
-    seed : int or numpy.random.SeedSequence
-        Seed that chooses these images.
+    `size` is the side of the square in pixels of `images`. The corner is that of the centre square
+    of the image, because a training without augmentation shows only that. `ratio`, in [0, 1], is
+    the share of images that carry a square, chosen by `seed` as in `carriers`.
 
     Examples
     --------
@@ -84,9 +78,9 @@ def carriers(
 ) -> np.ndarray:
     """Return the indices of the images that carry a square, ascending.
 
-    There are exactly ``ratio * N``, rounded to the nearest integer, as evenly over the classes as
-    possible. An image that carries a square at one ratio also carries one at every larger ratio.
-    ValueError for a ratio outside [0, 1], or a ratio above 0 that gives no image.
+    There are exactly ``ratio * N``, rounded, as evenly over the classes as possible. An image that
+    carries a square at one ratio also carries one at every larger ratio. ValueError for a ratio
+    outside [0, 1], or a ratio above 0 that gives no image.
 
     Examples
     --------

@@ -7,8 +7,7 @@ For every image and layer k, minimise the relative distance (Mahendran & Vedaldi
 
 over the flattened tokens of all positions (or as `tokens` says), from noise, keeping pixels in
 [0, 1]. All layers ride in one batch sorted by depth: each stage runs once on the rows that still
-need it, and the rows of layer k leave after stage k. Nothing beyond a layer is ever computed for
-it.
+need it, and the rows of layer k leave after stage k.
 """
 
 from __future__ import annotations

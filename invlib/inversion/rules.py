@@ -21,13 +21,12 @@ __all__ = [
     "named", "ngd", "tv",
 ]  # fmt: skip
 
-Rule = Callable[..., Callable[[Tensor], None]]
+Update = Callable[[Tensor], None]
+Rule = Callable[..., Update]
 Schedule = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
 
-def ngd(
-    x: Tensor, iterations: int, step: float = 0.5, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def ngd(x: Tensor, iterations: int, step: float = 0.5, basis: Tensor | None = None) -> Update:
     r"""Normalised gradient descent, the recipe of the STIR reference code.
 
     .. math:: x \leftarrow \Pi_{[0, 1]}\left(x - \eta\, g / (\lVert g\rVert_2 + 10^{-10})\right)
@@ -49,9 +48,7 @@ def ngd(
     return update
 
 
-def adam(
-    x: Tensor, iterations: int, step: float = 0.1, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def adam(x: Tensor, iterations: int, step: float = 0.1, basis: Tensor | None = None) -> Update:
     """Adam (Kingma & Ba 2015) on pixels, with a cosine schedule from `step` to 0."""
     direction = _adam_direction(torch.zeros_like(x), iterations, step, (0.9, 0.999))
 
@@ -69,7 +66,7 @@ def fast(
     *,
     unit: bool = True,
     schedule: Schedule | None = None,
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""Adam with short averages, on unit gradients in the coordinates of the patch embedding.
 
     Each p×p patch x is seen by a ViT only as Vx, where the orthonormal rows of V span what the
@@ -124,9 +121,7 @@ def fast(
     return update
 
 
-def anytime(
-    x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def anytime(x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None) -> Update:
     r"""`fast` with steps that shrink as :math:`\eta / (1 + t / 15)`, whatever `iterations` is.
 
     The schedule of `fast` ends at `iterations`, so that half a run is not a run of half the length.
@@ -137,7 +132,7 @@ def anytime(
 
 def lbfgs(
     x: Tensor, iterations: int, step: float = 1.0, basis: Tensor | None = None, memory: int = 8
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""L-BFGS of each row (Nocedal 1980), one gradient a step, without a line search.
 
     The direction is a sum of gradients and of steps taken before, of the last `memory` steps. So
@@ -190,7 +185,7 @@ def lbfgs(
 
 def tv(
     x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None, weight: float = 0.25
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""`anytime` with a prior for smooth images, the total variation.
 
     To the relative distance it adds `weight` times the total variation (Mahendran & Vedaldi 2015)
@@ -220,9 +215,7 @@ def tv(
     return update
 
 
-def fourier(
-    x: Tensor, iterations: int, step: float = 0.3, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def fourier(x: Tensor, iterations: int, step: float = 0.3, basis: Tensor | None = None) -> Update:
     r"""`anytime` in Fourier coordinates, with larger steps for lower frequencies.
 
     With the orthonormal transform F and weights :math:`s(f) \propto 1 / \max(\lvert f\rvert, 1/H)`
@@ -266,10 +259,6 @@ def _unit(rows: Tensor) -> Tensor:
     return rows / (rows.norm(dim=1, keepdim=True) + 1e-10)
 
 
-def _cosine(descent: torch.optim.Optimizer, iterations: int) -> LRScheduler:
-    return CosineAnnealingLR(descent, iterations)
-
-
 def _inverse(descent: torch.optim.Optimizer, iterations: int) -> LRScheduler:
     return LambdaLR(descent, lambda t: 1 / (1 + t / 15))
 
@@ -283,7 +272,7 @@ def _adam_direction(
 ) -> Callable[[Tensor], Tensor]:
     """PyTorch's Adam with a schedule, cosine by default, as a function of gradients."""
     descent = torch.optim.Adam([at], lr=step, betas=betas)
-    steps = (schedule or _cosine)(descent, iterations)
+    steps = (schedule or CosineAnnealingLR)(descent, iterations)
 
     def direction(grad: Tensor) -> Tensor:
         at.zero_()  # so that after the step it *is* the displacement
@@ -347,7 +336,7 @@ def checked(rule: Rule) -> Rule:
 finite and in [0, 1]
     """
 
-    def make(x: Tensor, *arguments: Any, **options: Any) -> Callable[[Tensor], None]:
+    def make(x: Tensor, *arguments: Any, **options: Any) -> Update:
         update, first = rule(x, *arguments, **options), True
         if not callable(update):
             raise TypeError(

@@ -70,9 +70,8 @@ class Weights(NamedTuple):
 def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     """Return the tensors of a file, by the names they have there.
 
-    Of a checkpoint, those of `entry`: by default the first of ``state_dict``, ``model_state_dict``,
-    ``model_state``, ``model``, ``net``, ``module`` and ``weights``, or else the only one with any.
-    ValueError if the file is incomplete or of another kind, holds a type that is not read, or
+    Of a checkpoint, those of `entry`: by default the first of `_ENTRIES`, or else the only one with
+    any. ValueError if the file is incomplete or of another kind, holds a type that is not read, or
     several entries with weights: the message says what to do.
     """
     with open(path, "rb") as file:

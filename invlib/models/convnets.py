@@ -9,9 +9,8 @@ A new class of timm network needs only one line in `FAMILIES` of `invlib.models.
 Layer 0 is the input of the first of these: the output of the stem (ResNet), or the normalised image
 if there is no stem (VGG, the four-block net). A layer includes the pooling that follows it.
 
-Only training steps normalise by the batch. Everywhere else batch norm is in evaluation mode and
-uses its running statistics. In an untrained network these are mean 0 and variance 1, so batch norm
-does nothing there.
+Only training steps normalise by the batch. Everywhere else batch norm uses its running statistics,
+in an untrained network mean 0 and variance 1: it does nothing there.
 """
 
 from __future__ import annotations

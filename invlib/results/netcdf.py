@@ -30,14 +30,9 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write `ds` to the netCDF file `path`, whole or not at all, and return the path.
 
     First, missing names and units are taken from the schema (`conform`), and the result is
-    validated. A reader of `path` finds the old file or the new one, even after a crash.
-
-    Raises
-    ------
-    ResultError
-        If `ds` does not follow the schema of its kind. Nothing is written.
-    OSError
-        If the file system refuses. An older file stays.
+    validated. A reader of `path` finds the old file or the new one, even after a crash. If `ds`
+    does not follow the schema of its kind (ResultError), or the file system refuses (OSError), an
+    older file stays.
 
     Examples
     --------

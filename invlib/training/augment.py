@@ -48,24 +48,18 @@ _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision and PIL convert to g
 def augment(images: Tensor, size: int, *, kind: str = "merlin", generator: Generator) -> Tensor:
     """Return a randomly transformed copy of every image, resized to `size`.
 
+    Images are uint8 (N, H, W, 3) on any device; the result is float32 (N, 3, size, size) in [0, 1],
+    bilinear. What a rotation shows beyond the border repeats the border (torchvision fills with
+    black there, a cue of its own).
+
     Parameters
     ----------
-    images : uint8 tensor (N, H, W, 3)
-        On any device.
-    size : int
-        Side of the result in pixels.
     kind : {"merlin", "crop", "none"}
         ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
         0.25; ``"crop"``: crops of at least half the image, for digits and short runs; ``"none"``:
         `resize`, which draws nothing.
     generator : torch.Generator
         On the CPU; the only source of randomness.
-
-    Returns
-    -------
-    float32 tensor (N, 3, size, size) in [0, 1]
-        Bilinear. What a rotation shows beyond the border repeats the border (torchvision fills
-        with black there, a cue of its own).
 
     Examples
     --------

@@ -5,13 +5,11 @@ There are three steps:
 1. *Draw images*: `n_train` images of the training split, drawn with the run's seed after its first
    `skip` images. `n_test` images of the test split, the same for every seed.
 2. *Change labels* to (y + Y + shift) mod D (Goerttler & Obermayer 2022, eq. 1 to 3). Test labels
-   follow the same rule with another draw of Y. No model can know that draw, so the best possible
-   test accuracy is 1/(randomness + 1); guessing gives 1/D. The draw for the training images depends
-   on the run's seed, the draw for the test images is always the same.
+   follow the same rule with another draw of Y, the same for every seed. No model can know that
+   draw, so the best possible test accuracy is 1/(randomness + 1); guessing gives 1/D.
 3. *Paste squares* (Masarczyk et al. 2023) on a share of the training images, in the top left corner
-   and the colour of the changed label, before images are resized. Such a run has no augmentation,
-   which could crop squares away. Test images have no squares. A second set of them, all with
-   squares, shows how the model reacts to squares.
+   and the colour of the changed label, before images are resized. Test images have no squares. A
+   second set of them, all with squares, shows how the model reacts to squares.
 """
 
 from __future__ import annotations

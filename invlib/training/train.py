@@ -78,8 +78,6 @@ def train(
     ------
     FloatingPointError
         If the loss is not finite. Nothing of that epoch is stored.
-    FileNotFoundError, ValueError
-        From `load_images` and `load_model`; a `device` that does not exist.
 
     Examples
     --------

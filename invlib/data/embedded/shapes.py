@@ -3,8 +3,7 @@
 A class is a combination of shape, texture and colour family, so a network that ignores one of these
 cannot tell all classes apart. Everything else varies within a class: position, size, proportions,
 rotation, the exact hues, frequency and direction of the texture, background, a bar behind the
-shape, light, and noise. A scene can be drawn again with one of its factors changed (`CHANGES`), to
-see what a network makes of that factor alone.
+shape, light, and noise. A scene can be drawn again with one of its factors changed (`CHANGES`).
 
 Shapes are drawn from signed distances (negative inside), after Inigo Quilez,
 https://iquilezles.org/articles/distfunctions2d.

@@ -1,8 +1,8 @@
 """The embedded data set `street_digits`: coloured digit scans on pieces of photographs.
 
-It replaces SVHN in the cross-domain task of Goerttler & Obermayer (2022) and needs no download. The
-images show ten digits in natural colours on natural backgrounds, with parts of other digits at the
-sides, low contrast and blur. The set is easier than SVHN and must not be reported as SVHN.
+It stands in for SVHN in the cross-domain task of Goerttler & Obermayer (2022): natural colours and
+backgrounds, parts of other digits at the sides, low contrast and blur. It is easier than SVHN and
+must not be reported as SVHN.
 
 The scans are those of `digits`, in the same splits. The photographs are scikit-learn's two sample
 images. The test split uses their right quarter, the training split the rest.
