@@ -140,6 +140,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
             wanted = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
             names = arrays.files
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        if "Object arrays" in str(error):
+            raise ValueError(f"{path} holds Python objects; save arrays of numbers") from error
         raise ValueError(f"{path} {_BROKEN} ({error}); copy it again") from error
     except MemoryError as error:
         raise ValueError(
