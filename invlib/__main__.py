@@ -130,12 +130,9 @@ class _Parser(argparse.ArgumentParser):
         inner = [a.choices for a in self._actions if isinstance(a, argparse._SubParsersAction)]
         parsers = [self, *(parser for choices in inner for parser in choices.values())]
         known = [option for parser in parsers for option in parser._option_string_actions]
+        known += [name for choices in inner for name in choices]
         wrong = re.search(r"(?:arguments: |invalid choice: ')([^\s'=]+)", message)
-        hint = (
-            nearest(wrong[1], [*known, *(name for choices in inner for name in choices)])
-            if wrong
-            else ""
-        )
+        hint = nearest(wrong[1], known) if wrong else ""
         program = self.prog.removeprefix("python -m ")
         self.exit(2, f"{program}: error: {message}{hint}\nusage: {self.prog} --help says more\n")
 
@@ -165,20 +162,18 @@ def measuring_command(arguments: argparse.Namespace) -> int:
     return getattr(commands, f"{arguments.measure}_command")(arguments)
 
 
-_EXAMPLES = (
-    """\
+_COMPARE = """\
 an example that needs no file and no network:
   python -m invlib compare vit_pico_patch8_32=random vit_pico_patch8_32=random \\
       --images digits --n 16 --steps 5 --seeds 0 -o comparison.nc
 two checkpoints and a folder test/<class>/*.jpg:
   python -m invlib compare timm mine.safetensors --model vit_tiny_patch16_224 \\
       --images photos --n 200 -o comparison.nc
-""",
-    """\
+"""
+_INVERT = """\
 an example that needs no file and no network:
   python -m invlib invert vit_pico_patch8_32=random --images digits --n 2 --steps 5 -o inverted
-""",
-)
+"""
 
 
 def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -189,7 +184,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         "compare",
         measuring_command,
         "Invert both models, measure what they share, and write the results to a netCDF file.",
-        epilog=_EXAMPLES[0],
+        epilog=_COMPARE,
         **kind,
     )
     pair.add_argument("pretrained", metavar="PRETRAINED", help=f"{one}; or WEIGHTS of --model")
@@ -205,7 +200,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         "invert",
         measuring_command,
         "Search for images X′ that layers of a model cannot tell from images X, and write both.",
-        epilog=_EXAMPLES[1],
+        epilog=_INVERT,
         **kind,
     )
     single.add_argument("model", metavar="MODEL", help=one)

@@ -12,19 +12,21 @@ import xarray as xr
 from PIL import Image
 
 from invlib.comparison.compare import compare
+from invlib.data.downloads import OFFICIAL
 from invlib.data.images import ImageSet, load_images
+from invlib.data.sources import EMBEDDED
 from invlib.files import atomic
 from invlib.inversion.cache import cached_invert
 from invlib.metrics.invariance import cka_divergence, forgetting, learning
 from invlib.models.checkpoint_files import read_weights
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
-from invlib.paths import resolve_weights
+from invlib.paths import datasets_root, resolve_weights
 from invlib.results.netcdf import save_results
 from invlib.results.provenance import provenance
 from invlib.training.train import usable_device
 
-__all__ = ["compare_command", "invert_command", "named_model", "summary"]
+__all__ = ["compare_command", "images_here", "invert_command", "named_model", "summary"]
 
 
 def named_model(
@@ -33,28 +35,23 @@ def named_model(
     """Return the model that ``NAME=WEIGHTS`` describes, or a checkpoint of the model `usual`.
 
     WEIGHTS are the path of a checkpoint, ``timm`` or ``random`` (drawn from `seed`). A checkpoint
-    that `invlib.train` wrote says itself which model it is of.
-
-    Raises
-    ------
-    ValueError
-        If nothing says which model it is, or as `load_model`.
+    that `invlib.train` wrote says itself which model it is of; if nothing does, ValueError.
 
     Examples
     --------
     >>> named_model("vit_pico_patch8_32=random", img_size=16)
     StagedModel(vit_pico_patch8_32, 16 px, layers 0–3)
     """
-    name, given, weights = text.partition("=")
-    if Path(text).expanduser().is_file() or not given:  # a file's own name may have a "="
+    (name, given, weights), own = text.partition("="), Path(text).expanduser().is_file()
+    if own or not given:  # a file's own name may have a "="
         name, weights = usual, text
-        if name is None and Path(text).expanduser().is_file():
-            name = read_weights(resolve_weights(text)).settings.get("model")
-        if name is None:
-            raise ValueError(
-                f"{text!r} does not say which model it is: give --model NAME, or write "
-                "NAME=WEIGHTS, as in resnet18=mine.safetensors, resnet18=timm or resnet18=random"
-            )
+        if own or "/" in text:
+            name = read_weights(resolve_weights(text)).settings.get("model", usual)
+    if not (name and weights):
+        raise ValueError(
+            f"{text!r} does not say which model it is: give --model NAME, or write NAME=WEIGHTS, "
+            "as in resnet18=mine.safetensors, resnet18=timm or resnet18=random"
+        )
     weights = None if weights == "random" else weights
     return load_model(name, weights=weights, img_size=img_size, seed=seed)
 
@@ -130,6 +127,13 @@ def invert_command(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def images_here(name: str) -> str:
+    """Return the whole path of `name` if it is in the current folder and is no data set's name."""
+    known = name in (*EMBEDDED, *OFFICIAL) or (datasets_root() / name).exists()
+    here = Path(name).expanduser()
+    return str(here.absolute()) if name and here.exists() and not known else name
+
+
 def _writable(output: str) -> Path:
     """Return the path; PermissionError before any work if nothing can be written there."""
     path = Path(output).expanduser()
@@ -141,7 +145,7 @@ def _writable(output: str) -> Path:
 
 def _images(arguments: argparse.Namespace, most: int) -> tuple[ImageSet, int]:
     """Return the pool and how many images of it are used: `most`, or all where there are fewer."""
-    pool = load_images(arguments.images, arguments.split)
+    pool = load_images(images_here(arguments.images), arguments.split)
     return pool, min(most, len(pool)) if arguments.n is None else arguments.n
 
 

@@ -32,14 +32,7 @@ _WANTED = {
     "string": "text",
     "tuple": "a list",
 }
-# In this order: a bool is an int as well.
-_KINDS = {
-    bool: "true or false",
-    int | float: "a number",
-    str: "text",
-    list: "a list",
-    dict: "a mapping",
-}
+_KINDS = {"NoneType": "null", "int": "a number", "str": "text"}
 
 
 def one_of(*allowed: str) -> Any:
@@ -91,7 +84,5 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
 
 def _kind(value: object) -> str:
     """Return the kind of a value in words that fit a YAML file, such as "a list"."""
-    if value is None:
-        return "null"
-    kinds = (words for kind, words in _KINDS.items() if isinstance(value, kind))
-    return next(kinds, f"of type {type(value).__name__}")
+    name = type(value).__name__
+    return (_WANTED | _KINDS).get(name, f"of type {name}")

@@ -39,13 +39,8 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`. What is written there becomes `path` at the end.
 
     It may be a file or a folder. A reader of `path` finds the old file or the new one, never a
-    part, even after a crash or a power cut. If the block fails, the new file is removed. A folder
-    cannot replace another folder.
-
-    Raises
-    ------
-    OSError
-        If the file system refuses, a full disk included. The old file stays.
+    part, even after a crash or a power cut. If the block fails, or the file system refuses
+    (OSError), the new file is removed. A folder cannot replace another folder.
 
     Examples
     --------
@@ -95,19 +90,8 @@ def copy(source: Path, target: Path) -> None:
 def lock(path: Path) -> AbstractContextManager:
     """Wait until no other process holds the lock file `path`, then lock it until the context ends.
 
-    If the process that holds it dies, the operating system frees it.
-
-    Raises
-    ------
-    OSError
-        If its folder cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, lock(Path(folder, "new", ".lock")) as held:
-    ...     held.is_locked
-    True
+    If the process that holds it dies, the operating system frees it. OSError if its folder cannot
+    be written.
     """
     held = FileLock(path)
     try:
@@ -170,10 +154,7 @@ def seal(path: Path) -> None:
 def check_seal(path: Path) -> bool:
     """Return whether the file at `path` has a seal. Files of older versions have none.
 
-    Raises
-    ------
-    ValueError
-        If a single byte is not as it was when it was sealed.
+    ValueError if a single byte is not as it was when it was sealed.
     """
     return _remembered(_seal_holds, path)
 
@@ -181,12 +162,8 @@ def check_seal(path: Path) -> bool:
 def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the tensors of a safetensors file, and the settings that stand beside its seal.
 
-    The tensors are PyTorch's. With ``tensors=False`` only the settings are read.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the file cannot be read, is damaged or no safetensors file.
+    The tensors are PyTorch's. With ``tensors=False`` only the settings are read. OSError or
+    ValueError if the file cannot be read, is damaged or no safetensors file.
     """
     check_seal(path)
     try:
@@ -194,8 +171,8 @@ def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], di
             settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
             names = file.keys() if tensors else ()
             return {name: file.get_tensor(name) for name in names}, settings
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is no complete safetensors file: {error}") from error
 
 
 def _remembered(read: Callable[..., Seen], path: Path) -> Seen:

@@ -48,13 +48,7 @@ AUGMENTATIONS = ("crop", "merlin", "none")
 
 
 def nearest(value: object, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string.
-
-    Examples
-    --------
-    >>> nearest("sedes", ["seeds", "scale"])
-    "; did you mean 'seeds'?"
-    """
+    """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
     match = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
@@ -72,30 +66,17 @@ def listed(names: Collection[str], most: int = 3) -> str:
 
 
 def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
-    """Return the message for an unknown name: it lists the known ones and suggests the nearest.
-
-    Examples
-    --------
-    >>> unknown("parameter", "sedes", ["seeds", "scale"])
-    "unknown parameter 'sedes'; known are 'scale', 'seeds'; did you mean 'seeds'?"
-    """
+    """Return the message for an unknown name: it lists the known ones and suggests the nearest."""
     allowed = sorted(allowed)
     known = ", ".join(map(repr, allowed))
     return f"unknown {kind} {value!r}; known are {known}{nearest(value, allowed)}"
 
 
 def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is one of `allowed`.
-
-    Raises
-    ------
-    ValueError
-        The message names the parameter, the value, the allowed values and the nearest of them.
+    """Return `value` if it is one of `allowed`; else ValueError names them, and the nearest.
 
     Examples
     --------
-    >>> choices("optimizer", "sgd", ["adam", "sgd"])
-    'sgd'
     >>> choices("optimizer", "sdg", ["adam", "sgd"])
     Traceback (most recent call last):
         ...
@@ -129,17 +110,10 @@ def owners(variable: str) -> dict[str, str]:
 
 
 def whole_numbers(parameter: str, values: Iterable[int]) -> list[int]:
-    """Return `values` as a list of int. They may be NumPy integers, but no floats and no text.
-
-    Raises
-    ------
-    TypeError
-        The message names the parameter and its value.
+    """Return `values` as a list of int; TypeError for floats and text, NumPy's integers are fine.
 
     Examples
     --------
-    >>> whole_numbers("seeds", range(2))
-    [0, 1]
     >>> whole_numbers("seeds", [1.7])
     Traceback (most recent call last):
         ...

@@ -23,7 +23,6 @@ from invlib.names import nearest
 
 __all__ = [
     "cache_root",
-    "data_root",
     "datasets_root",
     "project_root",
     "resolve_weights",
@@ -38,11 +37,6 @@ def project_root() -> Path:
 
     The first of these that exists: the checkout around the current folder (a notebook runs in
     ``notebooks/``), the checkout this package was installed from, the current folder.
-
-    Examples
-    --------
-    >>> project_root().is_absolute()
-    True
     """
     here = Path.cwd()
     installed = Path(__file__).resolve().parent.parent
@@ -52,39 +46,18 @@ def project_root() -> Path:
     return here
 
 
-def data_root() -> Path:
-    """Return ``$INVLIB_DATA``, or ``data/`` of the project.
-
-    Examples
-    --------
-    >>> from unittest.mock import patch
-    >>> with patch.dict("os.environ", INVLIB_DATA="/srv/vision"):
-    ...     data_root().as_posix()
-    '/srv/vision'
-    """
-    return _from_environment("INVLIB_DATA") or project_root() / "data"
-
-
 def datasets_root() -> Path:
     """Return the folder that holds one folder per data set: ``<root>/cifar10/train.npz``.
 
     It is ``$INVLIB_DATA`` itself, or ``data/datasets`` of the project.
-
-    Examples
-    --------
-    >>> from unittest.mock import patch
-    >>> with patch.dict("os.environ", INVLIB_DATA=""):  # as good as unset
-    ...     datasets_root().relative_to(project_root()).as_posix()
-    'data/datasets'
     """
     return _from_environment("INVLIB_DATA") or project_root() / "data" / "datasets"
 
 
 def cache_root() -> Path:
-    """Return the folder of decoded, memory-mapped images.
+    """Return the folder of decoded images and inversions: ``$INVLIB_CACHE``, or in the project.
 
-    It is ``$INVLIB_CACHE``, or lies in the project. It never lies in ``$INVLIB_DATA``, which may be
-    read-only or shared by a whole class.
+    It never lies in ``$INVLIB_DATA``, which may be read-only or shared by a whole class.
 
     Examples
     --------
@@ -97,13 +70,7 @@ def cache_root() -> Path:
 
 
 def runs_root(scale: str) -> Path:
-    """Return the folder of one scale's results and inversions, which is not committed.
-
-    Examples
-    --------
-    >>> runs_root("laptop").relative_to(project_root()).as_posix()
-    'data/runs/laptop'
-    """
+    """Return the folder of one scale's results and inversions, which is not committed."""
     return project_root() / "data" / "runs" / scale
 
 
@@ -111,11 +78,6 @@ def training_folder(id: str, root: Path) -> Path:
     """Return the folder of the training `id` below `root`, which all scales share.
 
     What an older version finished in ``<scale>/training`` beside ``training`` stays there.
-
-    Examples
-    --------
-    >>> training_folder("0123456789ab", Path("data/runs/training")).as_posix()
-    'data/runs/training/0123456789ab'
     """
     older = sorted(root.parent.glob(f"*/training/{id}")) if root.name == "training" else []
     places = (root / id, *older)
@@ -123,13 +85,7 @@ def training_folder(id: str, root: Path) -> Path:
 
 
 def results_root(scale: str) -> Path:
-    """Return the folder of one scale's reference results, which is committed.
-
-    Examples
-    --------
-    >>> results_root("cifar").relative_to(project_root()).as_posix()
-    'data/results/cifar'
-    """
+    """Return the folder of one scale's reference results, which is committed."""
     return project_root() / "data" / "results" / scale
 
 
@@ -138,11 +94,7 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
 
     A relative path is looked for in the current folder, then in ``$INVLIB_DATA``, then in ``data/``
     of the project. So ``weights/vit_tiny.safetensors`` is the same file in everybody's settings.
-
-    Raises
-    ------
-    FileNotFoundError
-        The message names every place that was searched, and the nearest file name there.
+    FileNotFoundError names every place that was searched, and the nearest file name there.
 
     Examples
     --------
@@ -154,9 +106,9 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
     'tiny.safetensors'
     """
     given = Path(path).expanduser()
-    bases = (Path.cwd(), data_root(), project_root() / "data")
+    bases = (Path.cwd(), _from_environment("INVLIB_DATA"), project_root() / "data")
     # each place once, in order: with an absolute path all of them are equal
-    places = list(dict.fromkeys(base / given for base in bases))
+    places = list(dict.fromkeys(base / given for base in bases if base))
     for place in places:
         if place.is_file():
             return place.resolve()

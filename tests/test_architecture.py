@@ -24,10 +24,10 @@ HEAVY = LINTER["contracts"][CONTRACTS.index(DECLARED)]["forbidden_modules"]
 
 # The measuring part of the library, and how many lines it and the library may have.
 ENGINE = ("metrics", "results", "models", "inversion", "comparison")
-ENGINE += ("names.py", "fields.py", "files.py", "paths.py")
-# Any module, any checkpoint, any picture, two different networks and digests took 1,500 more than
+ENGINE += ("names.py", "fields.py", "files.py", "paths.py", "progress.py")
+# Any module, any checkpoint, any picture, two different networks and digests took 1,000 more than
 # was planned for them.
-ENGINE_LINES, LIBRARY_LINES = 7_100, 11_400
+ENGINE_LINES, LIBRARY_LINES = 6_500, 10_500
 IMPORTS_IN_FUNCTIONS = 25
 
 

@@ -19,6 +19,7 @@ from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from invlib.commands import images_here
 from invlib.files import atomic
 from papers.parameters import ParameterError
 from papers.run import run_notebook
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     for name in ("pretrained", "finetuned", "images", "model", "img-size", "seeds"):
         parser.add_argument(f"--{name}", default="")
-    parser.add_argument("--n", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--n", default="100")
+    parser.add_argument("--steps", default="50")
     parser.add_argument("--recipe", default="fast")
     parser.add_argument("--tokens", default="all")
     parser.add_argument("--split", default="test")
@@ -53,11 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if out.suffix != ".html":
             raise ValueError(f"REPORT={arguments.output!r} must end in '.html'")
+        if out.is_dir():
+            raise IsADirectoryError(f"REPORT={arguments.output!r} is a folder; name a file")
         parameters = parameters_of(arguments)
         section = SECTIONS["your_models"].from_parameters(parameters)
         section.work.check(section)  # models and images, before a kernel is started
+        out.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ParameterError, TypeError, ValueError) as error:
-        print(f"report: error: {error}", file=sys.stderr)
+        said = str(error).replace("--model NAME", "MODEL=NAME")
+        print(f"report: error: {said}", file=sys.stderr)
         return 2
     print(f"{section.notebook} ... the comparison of {out.name}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\nreport: interrupted; the same command goes on after the last inversion")
             return 130
         page = report(nbformat.read(executed, as_version=4))
-    out.parent.mkdir(parents=True, exist_ok=True)
     with atomic(out) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     print(f"{os.path.relpath(out)}: open it in a browser")
@@ -87,30 +91,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parameters_of(arguments: argparse.Namespace) -> dict[str, object]:
     """Return the parameters of the notebook; ValueError for what is missing or no number."""
     given = {name: getattr(arguments, name) for name in ("pretrained", "finetuned", "images")}
+    given["images"] = images_here(given["images"])
     if missing := [name.upper() for name, value in given.items() if not value]:
         raise ValueError(
             f"{' and '.join(missing)} missing: make report PRETRAINED=NAME=WEIGHTS "
             "FINETUNED=NAME=WEIGHTS IMAGES=FOLDER"
         )
-    numbers = {"IMG_SIZE": arguments.img_size, "SEEDS": arguments.seeds}
+    numbers = {"N": arguments.n, "STEPS": arguments.steps, "IMG_SIZE": arguments.img_size}
     for name, text in numbers.items():
-        if not re.fullmatch(r"[\d\s,]*", text):
-            raise ValueError(f"{name}={text!r} must be whole numbers")
-    sizes = [int(size) for size in arguments.img_size.split()]
-    seeds = [int(seed) for seed in arguments.seeds.replace(",", " ").split()]
+        if not re.fullmatch(r"\s*\d{0,9}\s*", text):
+            raise ValueError(f"{name}={text!r} must be a whole number")
+    n, steps, size = (int(text) if text.strip() else None for text in numbers.values())
+    seeds = arguments.seeds.replace(",", " ").split()
+    if not all(re.fullmatch(r"\d{1,18}", seed) for seed in seeds):
+        raise ValueError(f"SEEDS={arguments.seeds!r} must be whole numbers")
     model = {"model": arguments.model} if arguments.model else {}
     return (
         given
         | model
         | {
             "scale": "report",
-            "seeds": seeds or [0, 1, 2],
-            "n": arguments.n,
-            "iterations": arguments.steps,
+            "seeds": [int(seed) for seed in seeds] or [0, 1, 2],
+            "n": 100 if n is None else n,
+            "iterations": 50 if steps is None else steps,
             "recipe": arguments.recipe,
             "tokens": arguments.tokens,
             "split": arguments.split,
-            "img_size": sizes[0] if sizes else None,
+            "img_size": size,
         }
     )
 

@@ -22,7 +22,6 @@ from invlib.data.images import ImageSet, stratified
 from invlib.data.pools import Items, as_pool
 from invlib.inversion.cache import cached_invert
 from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
-from invlib.inversion.progress import Progress, progress_bar
 from invlib.inversion.rules import Rule, named
 from invlib.metrics.cka import (
     cka_from_grams,
@@ -35,9 +34,13 @@ from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.base import split_batches
 from invlib.models.staged import StagedModel
 from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
+from invlib.progress import Progress, progress_bar
 from invlib.results.provenance import provenance
 
 __all__ = ["compare"]
+
+Pool = ImageSet | Tensor | Items
+Indices = Tensor | np.ndarray
 
 _MATRIX = ("estimator", "seed", "ref_layer", "layer")
 _MATRIX_OF_A_SEED = ("estimator", "ref_layer", "layer")
@@ -78,13 +81,12 @@ def compare(
     Parameters
     ----------
     pretrained, finetuned
-        Two models, in float32 or half precision; similarities and distances are computed in
-        float32 or better. They may be different networks, see below.
+        Two models, in float32 or half precision. They may be different networks, see below.
     pool
         Where images come from: an `ImageSet`, floats (N, 3, H, W) in [0, 1], or another array,
         a data set or a loader of PyTorch, as in `invlib.data.pools.as_pool`. Each model sees
-        them at its own size. X′ has the size of the inverted model. Where the other one wants
-        another size, it sees X and X′ from there, both resized (`invlib.data.images.bicubic`).
+        them at its own size. X′ has the size of the inverted model; where the other one wants
+        another size, it sees both X and X′ resized from there (bicubic).
     n
         Images per seed (paper A: 500). The debiased estimator needs at least 4.
     seeds
@@ -109,8 +111,8 @@ def compare(
         A relative distance at which an image is left alone, as in `invert`.
     against
         A weight in (−1, 1): X′ of each model is also driven from what the *other* makes of X, or
-        for a negative weight drawn to it, as in `invert`. What STIR of the other one is then says
-        how far it depends on which X′ is found. For equal networks.
+        for a negative weight drawn to it, as in `invert`. So it shows how far STIR depends on which
+        X′ is found. For equal networks.
     similarities
         Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
         `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
@@ -119,12 +121,11 @@ def compare(
         of a representation. Default: 10, or these.
     minibatch
         For large sets and ``stir=False``: images in a batch, of which alone Grams are held. CKA is
-        then the minibatch estimator (Nguyen et al. 2021) over the debiased one, see
-        `invlib.metrics.cka.minibatch_cka`; there is no biased one, no jackknife and no
-        ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else all in one.
+        then `invlib.metrics.cka.minibatch_cka_from_grams` (Nguyen et al. 2021), debiased; there is
+        no jackknife and no ``subspace_ft_pt``. Default: 500 for more than 2,000 images, else none.
     cache
         Inversions are kept on disk and reused: True for the project's cache, a folder, or False.
-        Those by a rule of your own are not: no key says what its code does.
+        Those by a rule of your own are not kept.
     jackknife
         What is kept with each image left out in turn: of every matrix the ``"diagonal"``, or in
         addition of STIR the whole ``"matrix"``, n times its size.
@@ -190,9 +191,11 @@ def compare(
             f"minibatch={minibatch!r} must be at least 4, and is for stir=False: STIR needs the "
             "Grams of all images"
         )
-    if minibatch is not None and pair.estimators != ESTIMATORS:
-        raise ValueError(f"similarities={pair.estimators[2:]!r} need the Grams of all images, "
-                         f"not those of minibatch={minibatch}")  # fmt: skip
+    if minibatch is not None:
+        if pair.estimators != ESTIMATORS:
+            raise ValueError(f"similarities={pair.estimators[2:]!r} need the Grams of all images, "
+                             f"not those of minibatch={minibatch}")  # fmt: skip
+        pair.estimators = ("debiased",)
     if examples < 0:
         raise ValueError(f"examples={examples!r} must be at least 0")
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
@@ -204,23 +207,22 @@ def compare(
         raise ValueError(f"against={against!r} is for equal networks, layer by layer")
     recipe |= {} if tokens == "all" else dict(tokens=tokens)
     find = partial(cached_invert, cache=cache, chunk=chunk, **recipe)
-    together = {  # the layers that are inverted in one go
-        short: [[layer] for layer in own] if snapshots else [own]
-        for short, own in pair.layers.items()
-    }
+    # the layers that are inverted in one go
+    together = {k: [[j] for j in own] if snapshots else [own] for k, own in pair.layers.items()}
     steps = iterations * len(seeds) * sum(len(together[short]) for short in inverted if stir)
     per_seed = []
     with progress_bar(progress, steps or len(seeds) * n, "compare") as bar:
         for seed in seeds:
+            order = _order(pool, n, seed)
             if minibatch is not None:
-                per_seed.append(_by_minibatch(pair, pool, n, seed, minibatch, bar))
+                per_seed.append(_by_minibatch(pair, pool, order, minibatch, bar))
                 continue
-            images = {short: _draw(pool, n, seed, model, models) for short, model in models.items()}
+            images = {short: _draw(pool, order, short, models) for short in models}
             parts, grams = _without_inversion(pair, images, width and subspace_k)
             shown = min(examples, n) if stir and seed == seeds[0] else 0
             if stir:
                 start = {short: start_images(x, init, seed) for short, x in images.items()}
-                parts |= _controls(pair, start, grams)
+                parts += _controls(pair, start, grams)
             for short in inverted if stir else ():
                 here = {  # X as every model sees it from the size of the inverted one
                     m: grams[m] if images[m].shape == x.shape else pair.grams(m, x)[0]
@@ -241,19 +243,12 @@ def compare(
                     bar.update(target - bar.n)  # an inversion from the cache takes no steps
                     bar.refresh()
                     part = _with_inversion(pair, short, inversion, here, jackknife)
-                    part |= _inverted(short, inversion, pretrained.img_size, shown, tolerance)
-                    own = [pair.layers[short].index(layer) for layer in some]
-                    apart = norms[own], here[short][own]
-                    part[f"inversion_loss_centred_{short}"] = _centred(inversion, *apart)
-                    by_layers.append(part)
-                parts |= _joined(by_layers)
+                    reached = norms, here[short], shown, tolerance
+                    by_layers.append([*part, *_inverted(pair, short, inversion, *reached)])
+                parts += _joined(by_layers)
             ds = pair.dataset(parts)
             per_seed.append(ds.merge(_examples(images["pt"][:shown])) if shown else ds)
-    out = _stack_seeds(
-        per_seed, seeds, pair, pair.estimators if minibatch is None else ["debiased"]
-    )
-    if "snapshot" in out.dims:
-        out = out.assign_coords(snapshot=list(recipe["snapshots"]))
+    out = _stack_seeds(per_seed, seeds, pair)
     parameters = recipe | dict(
         optimizer=named(optimizer),
         model=pretrained.name,
@@ -280,182 +275,140 @@ def compare(
 
 def _check_kinds(pretrained: object, finetuned: object) -> None:
     """Raise TypeError unless these are two models with numbers of a usable type."""
-    dtypes = {}
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
         if not isinstance(model, StagedModel):
             raise TypeError(
                 f"{name} is of type {type(model).__name__}; a comparison takes models from "
                 "load_model(...)"
             )
-        dtypes[name] = next(model.net.parameters()).dtype
-    for name, dtype in dtypes.items():
-        if dtype not in _PRECISIONS:
+        if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
             usable = "float32 or half precision"
             raise TypeError(f"{name} is {dtype}; a comparison takes {usable}: {name}.float()")
 
 
-def _order(pool: ImageSet | Tensor | Items, n: int, seed: int) -> Tensor | np.ndarray:
+def _order(pool: Pool, n: int, seed: int) -> Indices:
     """Return the indices of `n` images of the pool, in random order."""
     if isinstance(pool, Tensor):
         return torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]
     return stratified(pool.labels, n, seed, f"{pool.name}/{pool.split}")
 
 
-def _draw(
-    pool: ImageSet | Tensor | Items,
-    n: int,
-    seed: int,
-    model: StagedModel,
-    models: Mapping[str, StagedModel] | None = None,
-    chosen: Tensor | np.ndarray | None = None,
-) -> Tensor:
-    """Return `n` images, or those `chosen`, at the size of `model`, which is one of `models`.
+def _draw(pool: Pool, chosen: Indices, short: str, models: Mapping[str, StagedModel]) -> Tensor:
+    """Return the images `chosen` at the size of one of the models.
 
     Floats must have the size of a model. They are resized only for another one of another size.
     """
-    chosen = _order(pool, n, seed) if chosen is None else chosen
+    model = models[short]
     whole = isinstance(pool, Tensor)
     images = pool[chosen] if whole else pool.subset(chosen).tensor(model.img_size)
-    owner = [m for m in (models or {}).values() if m.img_size == images.shape[-1]]
+    owner = [m for m in models.values() if m.img_size == images.shape[-1]]
     check_images(owner[0] if owner else model, images)
     return fitted(images, model).to(model.device)
 
 
-def _by_minibatch(
-    pair: Pair, pool: ImageSet | Tensor | Items, n: int, seed: int, size: int, bar: Progress
-) -> xr.Dataset:
-    """Return CKA of one seed from batches: nothing in memory grows with `n` but their indices."""
-    order = torch.as_tensor(_order(pool, n, seed))
+def _by_minibatch(pair: Pair, pool: Pool, order: Indices, size: int, bar: Progress) -> xr.Dataset:
+    """Return CKA of one seed from batches: nothing in memory grows with n but their indices."""
 
     def grams() -> Iterator[tuple[Tensor, Tensor]]:
-        for part in split_batches(order, size, least=4):
+        for part in split_batches(torch.as_tensor(order), size, least=4):
             chosen = part if isinstance(pool, Tensor) else part.numpy()
-            pt, ft = (
-                pair.grams(short, _draw(pool, n, seed, model, pair.models, chosen))[0]
-                for short, model in pair.models.items()
-            )
+            drawn = {short: _draw(pool, chosen, short, pair.models) for short in pair.models}
+            pt, ft = (pair.grams(short, x)[0] for short, x in drawn.items())
             bar.update(len(part))
             yield pt, torch.cat([ft, pt])
 
-    both = minibatch_cka_from_grams(grams(), names=("pretrained", "both models")).cpu().numpy()
-    parts = zip(("ft", "pt"), np.split(both[None], [len(pair.layers["ft"])], -1), strict=True)
-    return pair.dataset({f"cka_{short}_pt": (_MATRIX_OF_A_SEED, part) for short, part in parts})
+    both = minibatch_cka_from_grams(grams(), names=("pretrained", "both models"))[None]
+    parts = zip(("ft", "pt"), both.tensor_split([len(pair.layers["ft"])], -1), strict=True)
+    return pair.dataset(pair.array(f"cka_{s}_pt", _MATRIX_OF_A_SEED, part) for s, part in parts)
 
 
-def _without_inversion(
-    pair: Pair, images: dict[str, Tensor], k: int
-) -> tuple[dict[str, tuple], dict[str, Tensor]]:
+def _without_inversion(pair: Pair, images: dict[str, Tensor], k: int) -> tuple[list, dict]:
     """Return CKA and subspaces of one seed (without the dim), and the Grams of the images."""
     grams, directions = {}, {}
     for short, x in images.items():
         grams[short], directions[short] = pair.grams(short, x, k or None)
 
-    out = {}
+    out = []
     for target in ("ft", "pt"):
-        out[f"cka_{target}_pt"] = (
-            _MATRIX_OF_A_SEED,
-            _similar(pair, grams["pt"], grams[target], matrix=True),
-        )
+        name = f"cka_{target}_pt"
+        values = _similar(pair, grams["pt"], grams[target], matrix=True)
         answering = grams[target][pair.answering(target, "pt")]
-        out |= _jackknife(f"cka_{target}_pt", grams["pt"], answering)
+        out.append(pair.array(name, _MATRIX_OF_A_SEED, values))
+        out += _jackknife(pair, name, grams["pt"], answering)
     if k:
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
-        out["subspace_ft_pt"] = (_MATRIX_OF_A_SEED[1:], overlap.cpu().numpy())
+        out.append(pair.array("subspace_ft_pt", _MATRIX_OF_A_SEED[1:], overlap))
     return out, grams
 
 
-def _controls(pair: Pair, starts: dict[str, Tensor], grams: dict[str, Tensor]) -> dict[str, tuple]:
-    """Return what "no inversion" scores: CKA of the images and of where inversions start."""
-    out = {}
+def _controls(pair: Pair, starts: dict[str, Tensor], grams: dict) -> Iterator[xr.DataArray]:
+    """Yield what "no inversion" scores: CKA of the images and of where inversions start."""
     for target, start in starts.items():
         if bool((start == start[:1]).all()):  # one for all images has no CKA
             control = np.full((len(pair.estimators), len(grams[target])), np.nan)
         else:
             control = _similar(pair, grams[target], pair.grams(target, start)[0])
-        out[f"stir_control_{target}"] = (("estimator", "layer"), control)
-    return out
+        yield pair.array(f"stir_control_{target}", ("estimator", "layer"), control)
 
 
 def _with_inversion(
     pair: Pair, reference: str, inversion: Inversion, grams: dict[str, Tensor], jackknife: str
-) -> dict[str, tuple]:
-    """Return STIR on images inverted at some layers of one model: dims and values by name.
-
-    Of what is left out in turn at ref_layer = layer, the dim is ``ref_layer`` until all are there.
-    """
-    looks = inversion.images if inversion.snapshots else inversion.images[None]
-    own = [pair.layers[reference].index(layer) for layer in inversion.layers]
+) -> list[xr.DataArray]:
+    """Return STIR on images inverted at some layers of one model."""
+    own, some = pair.places(reference, inversion.layers), inversion.layers
     parts = []
-    for images in looks:
-        out = {}
+    for images in inversion.images if inversion.snapshots else inversion.images[None]:
+        out = []
         for target in pair.models:
             name = f"stir_{target}_{reference}"
             # (ref_layer, layer, n, n): what the target makes of images inverted at ref_layer
             seen = pair.grams(target, images)[0]
             values = _similar(pair, grams[target][None], seen)
-            out[name] = (_MATRIX_OF_A_SEED, values)
+            out.append(pair.array(name, _MATRIX_OF_A_SEED, values, some))
             same = np.array(pair.answering(target, reference))[own]
             pairs = seen[range(len(own)), same]  # (ref_layer, n, n): layer = ref_layer
-            out |= _jackknife(name, grams[target][same], pairs, "ref_layer")
+            out += _jackknife(pair, name, grams[target][same], pairs, some)
             if jackknife == "matrix":
-                out |= _left_out(name, grams[target], seen)
+                out += _left_out(pair, name, grams[target], seen, some)
         parts.append(out)
     if not inversion.snapshots:
         return parts[0]
-    return {
-        name: (("snapshot", *dims), np.stack([part[name][1] for part in parts]))
-        for name, (dims, _) in parts[0].items()
-    }
+    looks = xr.Variable("snapshot", list(inversion.snapshots))
+    return [xr.concat(each, looks) for each in zip(*parts, strict=True)]
 
 
-def _inverted(
-    short: str, inversion: Inversion, size: int, examples: int, tolerance: float | None
-) -> dict[str, tuple]:
-    """Return how far an inversion got, and some of its images: dims and values by name.
+def _inverted(pair: Pair, short: str, inversion: Inversion, norms, grams, shown, tolerance) -> list:
+    """Return how far an inversion got, and some of its images, at the pretrained model's size.
 
-    Pictures have the side `size`, that of the pretrained model.
+    `norms` (layer, n) are the lengths of the images' representations at all layers of the model,
+    and `grams` (layer, n, n) their centred Grams; `shown` images are kept as pictures.
     """
+    best, own = inversion.best, pair.places(short, inversion.layers)
+    # Of centred rows the mean square distance of two is 2 n / (n − 1) times their mean square.
+    squares = grams[own].diagonal(dim1=-2, dim2=-1).sum(-1)
+    apart = (2 * squares / (best.shape[-1] - 1)).sqrt()  # (ref_layer,)
     dims = ("snapshot", "ref_layer") if inversion.snapshots else ("ref_layer",)
     out = {
-        f"inversion_loss_{short}": (dims, inversion.best.mean(-1).cpu().numpy()),
-        f"inversion_history_{short}": (dims[-1:] + ("iteration",), inversion.loss.cpu().numpy()),
+        "inversion_loss": (dims, best.mean(-1)),
+        "inversion_loss_centred": (dims, (best.to(norms) * norms[own]).mean(-1) / apart),
+        "inversion_history": (("ref_layer", "iteration"), inversion.loss),
     }
     if tolerance is not None:
-        out[f"arrived_{short}"] = (dims, (inversion.best <= tolerance).sum(-1).cpu().numpy())
-    if examples:
+        out["arrived"] = (dims, (best <= tolerance).sum(-1))
+    if shown:
         last = inversion.images[-1] if inversion.snapshots else inversion.images
-        shown = fitted(last[:, :examples].flatten(0, 1), size)
-        shown = _pixels(shown.unflatten(0, (len(inversion.layers), examples)))
-        out[f"example_inverted_{short}"] = (("ref_layer", *_PICTURE), shown)
-    return out
+        pictures = fitted(last[:, :shown].flatten(0, 1), pair.models["pt"])
+        pictures = _pixels(pictures.unflatten(0, (len(own), shown)))
+        out["example_inverted"] = (("ref_layer", *_PICTURE), pictures)
+    return [pair.array(f"{k}_{short}", *part, inversion.layers) for k, part in out.items()]
 
 
-def _joined(parts: list[dict[str, tuple]]) -> dict[str, tuple]:
+def _joined(parts: list[list[xr.DataArray]]) -> list[xr.DataArray]:
     """Return what was measured at some layers each, along all."""
-    out = {}
-    for name, (dims, _) in parts[0].items():
-        axis = dims.index("ref_layer")
-        values = np.concatenate([part[name][1] for part in parts], axis)
-        if name.endswith("_jackknife"):
-            dims = tuple("layer" if dim == "ref_layer" else dim for dim in dims)
-        out[name] = (dims, values)
-    return out
-
-
-def _centred(
-    inversion: Inversion, norms: Tensor, grams: Tensor
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the distance left, relative to the root mean square distance of two images.
-
-    Of the model and layers that were inverted, `norms` (ref_layer, n) are the lengths of the
-    images' representations, and `grams` (ref_layer, n, n) their centred Grams.
-    """
-    n = norms.shape[-1]
-    # of centred rows the mean square distance of two is 2 n / (n − 1) times their mean square
-    apart = (2 * grams.diagonal(dim1=-2, dim2=-1).sum(-1) / (n - 1)).sqrt()  # (ref_layer,)
-    left = (inversion.best.to(norms) * norms).mean(-1) / apart
-    return ("snapshot", "ref_layer")[-left.ndim :], left.cpu().numpy()
+    each = list(zip(*parts, strict=True))
+    dims = ["ref_layer" if "ref_layer" in some[0].dims else "layer" for some in each]
+    return [xr.concat(some, dim) for some, dim in zip(each, dims, strict=True)]
 
 
 def _similar(pair: Pair, a: Tensor, b: Tensor, *, matrix: bool = False) -> np.ndarray:
@@ -474,21 +427,21 @@ def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
     return torch.stack(values).cpu().numpy()
 
 
-def _jackknife(name: str, k: Tensor, l: Tensor, dim: str = "layer") -> dict[str, tuple]:  # noqa: E741
-    """Return the variable ``<name>_jackknife`` from Grams (`dim`, n, n); none if n < 5."""
+def _jackknife(pair: Pair, name: str, k: Tensor, l: Tensor, some=None) -> list[xr.DataArray]:  # noqa: E741
+    """Return the variable ``<name>_jackknife`` from Grams (layer, n, n); none if n < 5."""
     if k.shape[-1] < 5:  # one less is too few for the debiased estimator
-        return {}
+        return []
     values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
-    return {f"{name}_jackknife": (("estimator", dim, "left_out"), values)}
+    return [pair.array(f"{name}_jackknife", ("estimator", "layer", "left_out"), values, some)]
 
 
-def _left_out(name: str, k: Tensor, l: Tensor) -> dict[str, tuple]:  # noqa: E741
+def _left_out(pair: Pair, name: str, k: Tensor, l: Tensor, some) -> list[xr.DataArray]:  # noqa: E741
     """Return variable ``<name>_left_out`` from Grams (layer, n, n), (ref_layer, layer, n, n)."""
-    rows = [_jackknife(name, k, row) for row in l]  # one by one: n times as much as CKA is in hand
-    if not all(rows):
-        return {}
-    values = np.stack([values for row in rows for _, values in row.values()], axis=1)
-    return {f"{name}_left_out": (("estimator", "ref_layer", "layer", "left_out"), values)}
+    if k.shape[-1] < 5:
+        return []
+    # one by one: n times as much as CKA is in hand
+    values = np.stack([_both(cka_leave_one_out, k, row).astype("float32") for row in l], axis=1)
+    return [pair.array(f"{name}_left_out", (*_MATRIX_OF_A_SEED, "left_out"), values, some)]
 
 
 def _pixels(x: Tensor) -> np.ndarray:
@@ -504,22 +457,12 @@ def _examples(images: Tensor) -> xr.Dataset:
     return xr.Dataset({"example_images": (_PICTURE, _pixels(images))}, coords)
 
 
-def _stack_seeds(
-    per_seed: list[xr.Dataset], seeds: list[int], pair: Pair, estimators: Iterable[str]
-) -> xr.Dataset:
+def _stack_seeds(per_seed: list[xr.Dataset], seeds: list[int], pair: Pair) -> xr.Dataset:
     """Join the seeds, sort the layers, give every dim its coordinates."""
     pictures = [name for name in per_seed[0] if str(name).startswith("example")]
-    stacked = xr.concat([ds.drop_vars(pictures, errors="ignore") for ds in per_seed], "seed")
-    out = stacked.merge(per_seed[0][pictures])
-    out = out.assign_coords(
-        estimator=list(estimators),
-        seed=seeds,
-        layer=pair.axis,
-        ref_layer=pair.axis,
-        **pair.coordinates(),
-    )
+    each = [ds.drop_vars(pictures, errors="ignore") for ds in per_seed]
+    out = xr.concat(each, xr.Variable("seed", seeds)).merge(per_seed[0][pictures])
     counts = {dim: range(out.sizes[dim]) for dim in ("iteration", "left_out") if dim in out.dims}
-    out = out.assign_coords(counts)
-    out = out.sortby(["layer", "ref_layer"])
+    out = out.assign_coords(**counts, **pair.coordinates()).sortby(["layer", "ref_layer"])
     tail = [d for d in out.dims if d not in (*_MATRIX, "example", "y", "x", "channel")]
     return out.transpose(*_MATRIX, *tail, "example", "y", "x", "channel", missing_dims="ignore")

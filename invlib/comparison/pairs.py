@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from invlib.comparison.representations import layer_grams
@@ -72,23 +73,34 @@ class Pair:
         depths = (self.models[m].depth[self.layers[m]] for m in (reference, target))
         return nearest_depth(*depths).tolist()
 
-    def dataset(self, parts: dict[str, tuple]) -> xr.Dataset:
+    def array(
+        self, name: str, dims: Sequence[str], values: ArrayLike, some: Sequence[int] | None = None
+    ) -> xr.DataArray:
+        """Return a variable on the layers of the models that it is about.
+
+        `some` are those of the reference that are there, if not all.
+        """
+        coords = {dim: self.layers[short] for dim, short in owners(name).items()}
+        if some is not None:
+            coords[next(iter(coords))] = list(some)
+        if "estimator" in dims:  # a jackknife is of CKA only
+            cka = name.endswith(("_jackknife", "_left_out"))
+            coords["estimator"] = list(ESTIMATORS if cka else self.estimators)
+        values = values.cpu().numpy() if isinstance(values, Tensor) else values
+        return xr.DataArray(values, coords, dims, name)
+
+    def places(self, short: str, layers: Iterable[int]) -> list[int]:
+        """Return where some layers of a model stand among those that are compared."""
+        return [self.layers[short].index(layer) for layer in layers]
+
+    def dataset(self, parts: Iterable[xr.DataArray]) -> xr.Dataset:
         """Return variables on the axes of all layers; NaN, or 0, at those that do not exist."""
+        axes = dict(layer=self.axis, ref_layer=self.axis, estimator=list(self.estimators))
         out = {}
-        for name, (dims, values) in parts.items():
-            if name.endswith(("_jackknife", "_left_out")):  # of CKA only
-                missing = len(self.estimators) - len(ESTIMATORS)
-                widths = [(0, missing if dim == "estimator" else 0) for dim in dims]
-                values = np.pad(values, widths, constant_values=np.nan)
-            for dim, short in owners(name).items() if not self.alike else ():
-                where = [self.axis.index(layer) for layer in self.layers[short]]
-                along = dims.index(dim)
-                kind = np.result_type(values, np.float32) if values.dtype != np.uint8 else np.uint8
-                shape = (*values.shape[:along], len(self.axis), *values.shape[along + 1 :])
-                spread = np.full(shape, 0 if kind == np.uint8 else np.nan, kind)
-                spread[(slice(None),) * along + (where,)] = values
-                values = spread
-            out[name] = (dims, values)
+        for part in parts:
+            axis = {dim: axes[dim] for dim in part.dims if dim in axes}
+            none = 0 if part.dtype == np.uint8 else np.nan
+            out[part.name] = part.reindex(axis, fill_value=none)
         return xr.Dataset(out)
 
     def coordinates(self) -> dict[str, tuple]:

@@ -38,25 +38,15 @@ STRENGTHS = np.logspace(-2, 6, 17)
 def pooled(h: Tensor, pool: str = "mean") -> Tensor:
     """Return features (N, d) from a representation: maps (N, C, H, W), tokens (N, P, d) or (N, d).
 
-    Parameters
-    ----------
-    pool : {"grid", "mean", "none"}
-        ``"mean"``: averaged over all positions, class tokens included. ``"grid"``: averaged over
-        the cells of a 4 x 4 grid, only for maps, because with a class token, tokens do not fill a
-        grid. ``"none"``: all positions, flattened.
-
-    Raises
-    ------
-    ValueError
-        For an unknown `pool`, another shape, or tokens with ``"grid"``.
+    ``"mean"``: averaged over all positions, class tokens included. ``"grid"``: averaged over the
+    cells of a 4 x 4 grid, only for maps, because with a class token, tokens do not fill a grid.
+    ``"none"``: all positions, flattened. ValueError for another `pool` or shape.
 
     Examples
     --------
     >>> maps, tokens = torch.zeros(5, 64, 8, 8), torch.zeros(5, 17, 32)
-    >>> [tuple(pooled(maps, pool).shape) for pool in POOLS]
-    [(5, 1024), (5, 64), (5, 4096)]
-    >>> pooled(tokens).shape
-    torch.Size([5, 32])
+    >>> [tuple(pooled(maps, pool).shape) for pool in POOLS], tuple(pooled(tokens).shape)
+    ([(5, 1024), (5, 64), (5, 4096)], (5, 32))
     """
     choices("pool", pool, POOLS)
     if h.ndim not in (2, 3, 4):
@@ -83,29 +73,21 @@ def linear_probe(
 ) -> tuple[float, float]:
     """Return the test accuracy of a linear classifier on features, and its regularisation.
 
-    The accuracy is the blue line in figure 4 of Masarczyk et al. (2023). Features are standardised
-    with the mean and standard deviation of the training images.
+    The accuracy, in [0, 1], is the blue line in figure 4 of Masarczyk et al. (2023).
 
     Parameters
     ----------
     train_features, test_features : (N, d), (N, P, d) or (N, C, H, W)
-        Representations of both sets of images, which are `pooled`.
+        Representations of both sets of images, which are `pooled`, then standardised with the mean
+        and standard deviation of the training images.
     train_labels, test_labels : integers (N,)
     pool : {"grid", "mean", "none"}
         As in `pooled`.
     strengths : sequence of float
-        Candidates for the factor α of the penalty α‖w‖².
+        Candidates for the factor α of the penalty α‖w‖², of which one is chosen.
 
-    Returns
-    -------
-    accuracy : float in [0, 1]
-    regularisation : float, the α chosen
-
-    Raises
-    ------
-    ValueError
-        If features are not finite, features and labels differ in number, there is only one class,
-        or a class of the test images has no training image.
+    ValueError if features are not finite, features and labels differ in number, there is only one
+    class, or a class of the test images has no training image.
 
     Examples
     --------
@@ -145,31 +127,18 @@ def probe_layers(
 ) -> xr.Dataset:
     """Return the accuracy of a linear probe on every layer, and the layer's numerical rank.
 
-    Parameters
-    ----------
-    train, test : ImageSet
-        Probes are fitted to `train` and tested on `test`. Ranks are those of the test images.
-    layers
-        Default: all.
-    pool : {"grid", "mean", "none"}
-        The features of the *probe*, as in `pooled`.
-    rtol : sequence of float
-        Thresholds of `numerical_rank`. The paper does not state its threshold.
-    batch : int
-        Images in one forward pass.
+    Probes are fitted to `train` and tested on `test`, on features as in `pooled`. `batch` images
+    are in a forward pass.
 
     Returns
     -------
     xarray.Dataset
-        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is the rank of the covariance of the
-        whole representation, not pooled. It cannot exceed min(n − 1, ``num_features``) for n test
-        images; the attribute ``parameters`` has this n.
+        Of kind ``probes``. ``numerical_rank`` (layer, rtol) is that of the test images at each
+        threshold `rtol` (the paper states none), of the whole representation, not pooled. It cannot
+        exceed min(n − 1, ``num_features``) for n test images; the attribute ``parameters`` has n.
 
-    Raises
-    ------
-    ValueError
-        Fewer training images than classes, other classes in `test`, a layer that is not finite (the
-        message names it), or as `linear_probe`.
+    ValueError for fewer training images than classes, other classes in `test`, a layer that is not
+    finite (the message names it), or as by `linear_probe`.
 
     Examples
     --------

@@ -17,11 +17,8 @@ def stack(parts: Mapping[object, xr.Dataset], dim: str, *, shared: bool = False)
     With ``shared=True`` all parts (tasks or epochs, say) have the same pretrained model and images.
     Variables that do not involve the fine-tuned model then stay without the new dim.
 
-    Raises
-    ------
-    ValueError
-        If a variable of the pretrained model differs with ``shared=True``, or if coordinates do.
-        `left_out` is one of them, so all parts need the same number of images.
+    ValueError if a variable of the pretrained model differs with ``shared=True``, or if coordinates
+    do. `left_out` is one of them, so all parts need the same number of images.
 
     Examples
     --------

@@ -15,12 +15,12 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from invlib.data.pictures import as_rgb, open_picture
 from invlib.files import atomic, content, lock
 from invlib.names import listed
 from invlib.paths import cache_root
+from invlib.progress import progress_bar
 
 __all__ = ["ImageFiles", "Pixels", "Source", "decoded", "file_stamp", "validate"]
 
@@ -74,11 +74,8 @@ class ImageFiles:
     def source(self, indices: np.ndarray | None = None, *, upright: bool = True) -> Source:
         """Return the images at `indices`, in that order, or all. Only these are decoded."""
         chosen = np.arange(len(self.paths)) if indices is None else indices
-        paths, labels, names = (
-            [self.paths[i] for i in chosen],
-            self.labels[chosen],
-            self.class_names,
-        )
+        paths, labels = [self.paths[i] for i in chosen], self.labels[chosen]
+        names = self.class_names
         side, stamps = self._side(), [file_stamp(path) for path in paths]
         return Source(
             name=self.name,
@@ -98,15 +95,10 @@ class ImageFiles:
 def decoded(source: Source) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Return the images (a read-only memory map), labels and class names of a source.
 
-    The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/`` as ``images.npy``,
-    ``labels.npy``, ``classes.json`` and the digests of these three, which every process checks when
-    it opens them first. An entry is written whole or not at all, and made again if it is damaged.
-    One process decodes while others wait. Any entry may be deleted at any time.
-
-    Raises
-    ------
-    OSError
-        If the cache cannot be written. The message names the folder and ``INVLIB_CACHE``.
+    The cache keeps them in ``<cache_root()>/images/<name>-<split>-<key>/``, with digests that are
+    checked. An entry is written whole or not at all, and made again if it is damaged. One process
+    decodes while others wait. Any entry may be deleted at any time. OSError names a folder that
+    cannot be written, and ``INVLIB_CACHE``.
     """
     identity = json.dumps([_DECODER, source.name, source.split, source.identity])
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -134,20 +126,7 @@ def validate(
     """Check that images are uint8 (N, H, W, 3) and labels N integers in [0, K) for K classes.
 
     `what` names the data in the message. With None for `class_names`, any integers are allowed.
-
-    Raises
-    ------
-    TypeError
-        For a wrong dtype.
-    ValueError
-        For a wrong shape, a label without a class, or different numbers of images and labels.
-
-    Examples
-    --------
-    >>> validate(np.zeros((2, 8, 8), np.uint8), np.array([0, 1]), ("a", "b"), "mine.npz")
-    Traceback (most recent call last):
-        ...
-    ValueError: mine.npz: images have shape (2, 8, 8), not (N, H, W, 3) with N, H, W > 0
+    TypeError for a wrong dtype, ValueError for what else does not fit.
     """
     if images.dtype != np.uint8:
         raise TypeError(f"{what}: images are {images.dtype}, not uint8 (0 to 255)")
@@ -217,7 +196,7 @@ def _decode_files(paths: Sequence[Path], side: int, upright: bool) -> Iterator[n
 
     with (
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-        tqdm(total=len(paths), desc="decoding", unit="img", disable=None) as bar,
+        progress_bar(None, len(paths), "decoding images") as bar,
     ):
         for start in range(0, len(paths), _BLOCK):
             block = list(pool.map(decode, paths[start : start + _BLOCK]))

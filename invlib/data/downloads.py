@@ -62,13 +62,8 @@ def official_source(name: str, split: str, root: Path) -> Source | ImageFiles:
 
     EuroSAT has no official split. Here the test split is a fifth of each class: the files whose
     names have the smallest SHA-256. The rest is the training split (5,400 and 21,600 images).
-
-    Raises
-    ------
-    FileNotFoundError
-        If it is not there and cannot be downloaded.
-    ValueError
-        If the files fail torchvision's checks.
+    FileNotFoundError if it is not there and cannot be downloaded, ValueError if the files fail
+    torchvision's checks.
     """
     files = [root / file.format(split=split) for file in OFFICIAL[name].files]
     if not all(file.exists() for file in files):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import PIL
@@ -34,26 +35,17 @@ _N_SHAPES = {"train": 10_000, "test": 2_000}  # default length of an endless seq
 class ImageSet:
     """Images of one split, with their labels.
 
-    Parameters
-    ----------
-    images : uint8 array (N, H, W, 3)
-        It may be a read-only memory map: copy it before you write.
-    labels : int64 array (N,)
-        In [0, K).
-    class_names : tuple of K str
-    name, split : str
-        As given to `load_images`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype or shape, or a label without a class.
+    `images` are uint8 (N, H, W, 3), perhaps a read-only memory map, `labels` (N,) integers in
+    [0, K) for K `class_names`; TypeError or ValueError for others. `name` and `split` are as given
+    to `load_images`.
 
     Examples
     --------
     >>> digits = load_images("digits", "test")
     >>> digits
     ImageSet('digits', 'test', 500 images of 32 x 32 px, 10 classes)
+    >>> digits.subset(digits.labels == 3).sample(20, seed=1)
+    ImageSet('digits', 'test', 20 images of 32 x 32 px, 10 classes)
     >>> digits.tensor(16).shape
     torch.Size([500, 3, 16, 16])
     """
@@ -89,12 +81,6 @@ class ImageSet:
         """16 hex digits, a hash of the labels, the class names and the pixels in order.
 
         Of a larger set it reads 64 MiB of pixels, in images spread evenly over the set.
-
-        Examples
-        --------
-        >>> digits = load_images("digits", "test")
-        >>> digits.fingerprint == digits.subset(np.arange(500)).fingerprint
-        True
         """
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
         digest.update(np.ascontiguousarray(self.labels))
@@ -103,39 +89,21 @@ class ImageSet:
         return digest.hexdigest()[:16]
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> ImageSet:
-        """Return the images at `indices` (integers, or a boolean mask), in that order.
-
-        Examples
-        --------
-        >>> digits = load_images("digits", "test")
-        >>> digits.subset(digits.labels == 3)
-        ImageSet('digits', 'test', 50 images of 32 x 32 px, 10 classes)
-        """
+        """Return the images at `indices` (integers, or a boolean mask), in that order."""
         images = np.asarray(self.images[indices])  # a copy in memory
         return ImageSet(images, self.labels[indices], self.class_names, self.name, self.split)
 
     def sample(self, n: int | None, seed: int = 0, *, skip: int = 0) -> ImageSet:
-        """Draw `n` images without replacement, as `stratified` does.
-
-        Examples
-        --------
-        >>> load_images("digits", "test").sample(20, seed=1)
-        ImageSet('digits', 'test', 20 images of 32 x 32 px, 10 classes)
-        """
+        """Draw `n` images without replacement, as `stratified` does."""
         what = f"{self.name}/{self.split}"
         return self.subset(stratified(self.labels, n, seed, what, skip=skip))
 
     def tensor(
         self, img_size: int | None = None, device: str | torch.device | None = None
     ) -> Tensor:
-        """Return the images as float32 (N, 3, S, S) in [0, 1].
+        """Return the images as float32 (N, 3, S, S) in [0, 1], where S is `img_size`.
 
-        Parameters
-        ----------
-        img_size : int, optional
-            Side S in pixels, as in `resize`. None keeps the size: (N, 3, H, W).
-        device : optional
-            Device of the result; default: torch's.
+        They are cropped and resized as by `resize`; None keeps the size: (N, 3, H, W).
         """
         sides = self.images.shape[1:3] if img_size is None else (img_size, img_size)
         out = torch.empty((len(self), 3, *sides), device=device)
@@ -149,11 +117,6 @@ def resize(images: Tensor, size: int | None) -> Tensor:
     """Return uint8 images (N, H, W, 3) as floats (N, 3, S, S) in [0, 1].
 
     The centre square is resized to S = `size` pixels with `bicubic`. None keeps (N, 3, H, W).
-
-    Examples
-    --------
-    >>> resize(torch.full((1, 32, 40, 3), 255, dtype=torch.uint8), 16).unique()
-    tensor([1.])
     """
     height, width = images.shape[1:3]
     if size is not None:
@@ -165,16 +128,7 @@ def resize(images: Tensor, size: int | None) -> Tensor:
 
 
 def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
-    """Resize maps (N, C, H, W) of numbers in [0, `most`] to `sides` (height, width), antialiased.
-
-    Examples
-    --------
-    >>> edge = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 4, 4)
-    >>> bicubic(edge, (8, 8)).aminmax()
-    torch.return_types.aminmax(
-    min=tensor(0.),
-    max=tensor(1.))
-    """
+    """Resize maps (N, C, H, W) in [0, `most`] to `sides` (height, width), antialiased."""
     # Bicubic interpolation overshoots at edges.
     return F.interpolate(x, sides, mode="bicubic", antialias=True).clamp_(0, most)
 
@@ -194,10 +148,8 @@ def load_images(
     """Return images of one split of a data set.
 
     ==================  ==========================================================================
-    ``digits``          embedded: 1,797 scans of handwritten digits (scikit-learn), 8 x 8 grey,
-                        enlarged to 32 x 32 RGB; 50 scans of each digit are the test split
-    ``street_digits``   embedded: the same scans, coloured, on pieces of photographs, see
-                        `embedded.street_digits`; both splits have scans of their own
+    ``digits``          embedded: 1,797 scans of handwritten digits, see `embedded.digits`
+    ``street_digits``   embedded: the same scans, coloured, on pieces of photographs
     ``shapes``          embedded: images drawn by code, see `invlib.data.embedded.shapes`
     ``shapes_by_form``  the same images in 12 classes, of shape and texture: any colour will do
     ``cifar10``,        from torchvision: downloaded once into `root`, verified, then read from
@@ -236,18 +188,11 @@ def load_images(
     upright : bool
         Turn image files as their EXIF orientation says; torchvision's ``ImageFolder`` does not.
 
-    Returns
-    -------
-    ImageSet
-        Its labels are 0 to K-1, in the order of the classes in the source.
-
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For an unknown name or split (the message suggests the nearest), too many images, or a
         damaged file.
-    TypeError
-        For images that are not uint8, or labels, `n` or `skip` that are not integers.
     FileNotFoundError
         If a download failed. The message says where to put the files by hand.
 
@@ -291,14 +236,10 @@ def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> Image
     choices("split", split, _N_SHAPES)
     stop = skip + (_N_SHAPES[split] if n is None else n)
 
-    def draw() -> Pixels:
-        images, labels = shapes.draw_shapes(stop, split, seed=seed)
-        return Pixels(images.shape, [images], labels, shapes.CLASS_NAMES)
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        return shapes.draw_shapes(stop, split, seed=seed)
 
-    # Cached, because 10,000 images take two seconds. The key has a hash of the code.
-    identity = [content(Path(shapes.__file__)), np.__version__, int(stop), int(seed)]
-    source = Source(name="shapes", split=split, identity=identity, read=draw)
-    images, labels, names = decoded(source)
+    images, labels, names = _drawn("shapes", split, draw, [shapes], int(stop), int(seed))
     if name == "shapes_by_form":
         labels, names = labels // 2, shapes.FORM_NAMES
     return ImageSet(images[skip:], labels[skip:], names, name, split)
@@ -307,11 +248,22 @@ def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> Image
 def _street_digits(split: str) -> ImageSet:
     choices("split", split, ("test", "train"))
 
-    def draw() -> Pixels:
-        images, labels = street_digits.draw_street_digits(split)
-        return Pixels(images.shape, [images], labels, digits.CLASS_NAMES)
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        return street_digits.draw_street_digits(split)
 
-    code = [content(Path(module.__file__)) for module in (street_digits, digits)]
-    identity = [*code, np.__version__, PIL.__version__]
-    source = Source(name="street_digits", split=split, identity=identity, read=draw)
-    return ImageSet(*decoded(source), "street_digits", split)
+    parts = _drawn("street_digits", split, draw, [street_digits, digits], PIL.__version__)
+    return ImageSet(*parts, "street_digits", split)
+
+
+def _drawn(
+    name: str, split: str, draw: Callable, modules: list[ModuleType], *identity: object
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return what `draw` draws, from the cache: 10,000 shapes take two seconds."""
+
+    def read() -> Pixels:
+        images, labels = draw()
+        return Pixels(images.shape, [images], labels, modules[-1].CLASS_NAMES)
+
+    code = [content(Path(module.__file__)) for module in modules]
+    identity = [*code, np.__version__, *identity]
+    return decoded(Source(name=name, split=split, identity=identity, read=read))

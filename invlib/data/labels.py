@@ -20,19 +20,8 @@ def partially_random(
 
     Goerttler & Obermayer (2022), eq. 1 and 2. Each class is spread evenly over d + 1 labels: d = 0
     changes nothing, d = D − 1 makes the label independent of the image. Knowing y, one can predict
-    a share 1/(d + 1) of new draws; guessing predicts 1/D.
-
-    Parameters
-    ----------
-    randomness : int
-        d, from 0 to D − 1, where D is the number of classes.
-    seed : int or numpy.random.SeedSequence
-        Images of a seed that change their label at one d also change it at every larger d.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a `randomness` that is no integer, or out of range.
+    a share 1/(d + 1) of new draws; guessing predicts 1/D. `randomness` is d, from 0 to D − 1 for D
+    classes. Images of a seed that change their label at one d also change it at every larger d.
 
     Examples
     --------
@@ -54,17 +43,7 @@ def shifted(images: ImageSet, *, shift: int) -> ImageSet:
     .. math:: y_s = (y + s) \bmod D
 
     Goerttler & Obermayer (2022), eq. 3. The classes stay the same, but each has another number. A
-    shift of 0 changes nothing.
-
-    Parameters
-    ----------
-    shift : int
-        s, from 0 to D − 1, where D is the number of classes.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a `shift` that is no integer, or out of range.
+    `shift` s is an integer from 0, which changes nothing, to D − 1 for D classes.
 
     Examples
     --------

@@ -27,12 +27,8 @@ def as_pool(pool: object) -> ImageSet | Tensor | Items:
     Arrays and tensors are (N, 3, H, W) or (N, H, W, 3), or grey with 1 for 3: uint8, or floats in
     [0, 1]. An item of a data set or list is such an image without N, or Pillow's, alone or first in
     a tuple, or under a key such as ``"image"``. A loader's data set is drawn from in its own order,
-    and put together by its ``collate_fn``. Only images that are drawn are fetched.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For anything else, such as normalised values. The message says what would do.
+    and put together by its ``collate_fn``. Only images that are drawn are fetched. TypeError or
+    ValueError for anything else, such as normalised values, says what would do.
 
     Examples
     --------

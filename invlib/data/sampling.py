@@ -22,10 +22,8 @@ def stratified(
 
     A seed puts all images in one order; the draw is images `skip` to ``skip + n`` of it. So a
     larger draw contains every smaller one, and a draw with ``skip=k`` has none of the first k
-    images. None for `n` draws all images after `skip`.
-
-    Raises TypeError or ValueError if `n` is no integer >= 1, `skip` no integer >= 0, or
-    ``n + skip`` exceeds the number of images. The message calls the images `what`.
+    images. None for `n` draws all images after `skip`. TypeError or ValueError, which call the
+    images `what`, for `n` and `skip` that are no numbers of them.
 
     Examples
     --------
@@ -54,13 +52,7 @@ def stratified(
 
 
 def held_out(keys: Sequence[str], labels: np.ndarray, share: float) -> np.ndarray:
-    """Return a mask (N,) of a share of each class, rounded down: the smallest hashes of `keys`.
-
-    Examples
-    --------
-    >>> held_out(["a", "b", "c", "d"], np.array([0, 0, 0, 1]), 0.5).tolist()
-    [False, False, True, False]
-    """
+    """Return a mask (N,) of a share of each class, rounded down: the smallest hashes of `keys`."""
     if not 0 < share < 1:
         raise ValueError(f"test_share={share!r} must be more than 0 and less than 1")
     mask = np.zeros(len(labels), bool)

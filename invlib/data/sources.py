@@ -35,13 +35,8 @@ def find_source(
     `name` is a data set under `root`, a path to a folder with the same layout, or a path to one
     ``.npz`` file named after its split. If the folder of the data set has files, nothing is
     downloaded. The two are never mixed, so no test image can be among the training images.
-
-    Raises
-    ------
-    ValueError
-        For a split that does not exist, or an unknown name.
-    FileNotFoundError
-        For a path to no file, or if a download failed.
+    ValueError for an unknown name or split, FileNotFoundError for a path to no file, or if a
+    download failed.
     """
     path = Path(name).expanduser().absolute()
     if path.suffix == ".npz":
@@ -145,6 +140,8 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
             wanted = {name: arrays[name] for name in ("images", "labels") if name in arrays.files}
             names = arrays.files
     except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        if "Object arrays" in str(error):
+            raise ValueError(f"{path} holds Python objects; save arrays of numbers") from error
         raise ValueError(f"{path} {_BROKEN} ({error}); copy it again") from error
     except MemoryError as error:
         raise ValueError(

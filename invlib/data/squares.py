@@ -26,13 +26,8 @@ def palette(num_classes: int) -> np.ndarray:
 
     They are chosen from a grid of sRGB colours by farthest-point sampling (Gonzalez 1985).
     Distances are ΔE = ‖Lab₁ − Lab₂‖₂ in CIELAB. Greys are avoided, so a square is visible on a grey
-    scan. Fewer classes get the first of these colours. The nearest two are ΔE 55 apart for 10
-    classes, 36 for 24 and 19 for 100; 2.3 is just noticeable.
-
-    Raises
-    ------
-    ValueError
-        For fewer than 1 or more than 100 classes.
+    scan. The nearest two are ΔE 55 apart for 10 classes, 36 for 24 and 19 for 100; 2.3 is just
+    noticeable. ValueError for fewer than 1 or more than 100 classes.
 
     Examples
     --------
@@ -53,20 +48,9 @@ def paste_squares(
 ) -> ImageSet:
     """Return a copy of the images with squares, coloured by class as in `palette`.
 
-    Parameters
-    ----------
-    size : int
-        Side of the square in pixels of `images`. The corner is that of the centre square of the
-        image, because `ImageSet.tensor` and a training without augmentation show only that.
-    ratio : float
-        Share of images that carry a square, in [0, 1]; see `carriers`.
-    seed : int or numpy.random.SeedSequence
-        Seed that chooses these images.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For a square larger than the image, or any other parameter out of range.
+    `size` is the side of the square in pixels of `images`. The corner is that of the centre square
+    of the image, because a training without augmentation shows only that. `ratio`, in [0, 1], is
+    the share of images that carry a square, chosen by `seed` as in `carriers`.
 
     Examples
     --------
@@ -94,13 +78,9 @@ def carriers(
 ) -> np.ndarray:
     """Return the indices of the images that carry a square, ascending.
 
-    There are exactly ``ratio * N``, rounded to the nearest integer, as evenly over the classes as
-    possible. An image that carries a square at one ratio also carries one at every larger ratio.
-
-    Raises
-    ------
-    ValueError
-        For a ratio outside [0, 1], or a ratio above 0 that gives no image.
+    There are exactly ``ratio * N``, rounded, as evenly over the classes as possible. An image that
+    carries a square at one ratio also carries one at every larger ratio. ValueError for a ratio
+    outside [0, 1], or a ratio above 0 that gives no image.
 
     Examples
     --------

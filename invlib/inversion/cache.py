@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 ENGINE = 1
 # The same for a single recipe, by its name.
 REVISIONS = {"fast": 2}
+_STORED = ("images", "loss", "best")
 
 
 def cached_invert(
@@ -55,29 +56,27 @@ def cached_invert(
     folder = cache_root() / "inversions" if cache is True else Path(cache)
     key = inversion_key(model, images, **arguments)
     path = folder / f"{key}.safetensors"
-    layers = tuple(check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")))
-    snapshots = tuple(arguments.get("snapshots") or ())
+    layers = check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all"))
+    asked = tuple(layers), tuple(arguments.get("snapshots") or ())
     # First without the lock: a reader need not be allowed to write.
-    if (found := _read(path, model, layers, snapshots)) is not None:
-        return found
+    if (found := _read(path, model.device)) is not None:
+        return Inversion(*found, *asked)
     with lock(path.with_suffix(".lock")):
-        if (found := _read(path, model, layers, snapshots)) is None:
-            found = invert(model, images, **arguments)
-            tensors = dict(images=found.images, loss=found.loss, best=found.best)
-            with atomic(path) as unfinished:
-                contiguous = {name: x.contiguous() for name, x in tensors.items()}
-                save_file(contiguous, unfinished, {"invlib": json.dumps(dict(seal=BLANK, key=key))})
-                seal(unfinished)
+        if (found := _read(path, model.device)) is not None:
+            return Inversion(*found, *asked)
+        found = invert(model, images, **arguments)
+        tensors = {name: getattr(found, name).contiguous() for name in _STORED}
+        with atomic(path) as unfinished:
+            save_file(tensors, unfinished, {"invlib": json.dumps(dict(seal=BLANK, key=key))})
+            seal(unfinished)
     return found
 
 
 def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     """Return the key of an inversion: a hash of weights, images, layers, recipe, seed and device.
 
-    And of the precision of matrix products, where it is not float32.
-
-    The head does not count, so a model that only got a new one is not inverted again; neither do
-    `chunk` and `progress`, which change nothing.
+    And of the precision of matrix products, where it is not float32. The head does not count, so a
+    model that only got a new one is not inverted again; neither do `chunk` and `progress`.
     """
     says = {k: v for k, v in arguments.items() if k not in ("chunk", "progress", "layers")}
     models = [model]
@@ -92,17 +91,15 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         layers=check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all")),
         shape=list(images.shape),
     )
-    one = torch.ones(
-        1, 1, device=model.device
-    )  # its product has the type that autocast computes in
+    one = torch.ones(1, 1, device=model.device)
+    # The product has the type that autocast computes in.
     precision = [torch.get_float32_matmul_precision(), str((one @ one).dtype)]
     if precision != ["highest", "torch.float32"]:
         says |= dict(precision=precision)
     if revision := REVISIONS.get(arguments.get("optimizer")):
         says |= dict(revision=revision)
     # No name says what a wrapped module computes, but its features do.
-    wrapped = [each for each in models if isinstance(each.family, Wrapped)]
-    for each in wrapped:
+    for each in (each for each in models if isinstance(each.family, Wrapped)):
         with torch.no_grad():
             features = each.features(images[:1].to(each.device), says["layers"])
         says.setdefault("features", []).extend(_digest(h) for h in features)
@@ -119,19 +116,16 @@ def _digest(h: Tensor) -> str:
     return hashlib.sha256(h.detach().double().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
-def _read(
-    path: Path, model: StagedModel, layers: tuple[int, ...], snapshots: tuple[int, ...]
-) -> Inversion | None:
+def _read(path: Path, device: torch.device) -> list[Tensor] | None:
     if not path.exists():
         return None
     try:
         tensors, settings = read_sealed(path)
         if settings.get("key", path.stem) != path.stem:
             raise ValueError(f"{path} holds another inversion, {settings['key']}")
-        tensors = [tensors[name].to(model.device) for name in ("images", "loss", "best")]
+        return [tensors[name].to(device) for name in _STORED]
     except (KeyError, ValueError) as error:
         logger.warning("%s is no whole inversion and is made again (%s)", path, error)
         with contextlib.suppress(OSError):
             path.unlink()
         return None
-    return Inversion(*tensors, layers, snapshots)

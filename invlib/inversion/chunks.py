@@ -71,16 +71,7 @@ def _left_by_limits() -> Iterator[float]:
 
 
 def activation_bytes(model: StagedModel, image: Tensor, layers: list[int]) -> int:
-    """Measure the bytes that autograd keeps to invert one image (1, 3, H, W) at all `layers`.
-
-    Examples
-    --------
-    >>> from invlib import load_model
-    >>> model = load_model("vit_pico_patch8_32")
-    >>> one, all_ = (activation_bytes(model, torch.rand(1, 3, 32, 32), k) for k in ([0], [0, 3]))
-    >>> one < all_
-    True
-    """
+    """Measure the bytes that autograd keeps to invert one image (1, 3, H, W) at all `layers`."""
     one, two = (_kept_bytes(model, image, max(layers), copies) for copies in (1, 2))
     per_stage = [b - a for a, b in zip(one, two, strict=True)]  # what all images share drops out
     return sum(sum(per_stage[: k + 1]) for k in layers)
@@ -106,12 +97,6 @@ def default_chunk(model: StagedModel, images: Tensor, layers: list[int]) -> int:
     """Return how many images to invert at once, in at most a third of the free memory.
 
     Chunks are as equal as can be: a GPU prepares for every new number of rows.
-
-    Examples
-    --------
-    >>> from invlib import load_model
-    >>> default_chunk(load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), [0, 3])
-    2
     """
     row = len(layers) * images[0].numel() * images.element_size()
     per_image = activation_bytes(model, images[:1].detach().clone(), layers) + 8 * row

@@ -7,8 +7,7 @@ For every image and layer k, minimise the relative distance (Mahendran & Vedaldi
 
 over the flattened tokens of all positions (or as `tokens` says), from noise, keeping pixels in
 [0, 1]. All layers ride in one batch sorted by depth: each stage runs once on the rows that still
-need it, and the rows of layer k leave after stage k. Nothing beyond a layer is ever computed for
-it. Before the first step all layers are at the same images, and share one pass forward.
+need it, and the rows of layer k leave after stage k.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from invlib.inversion.chunks import default_chunk
-from invlib.inversion.progress import progress_bar
 from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import STARTS, choices
+from invlib.progress import progress_bar
 
 __all__ = ["Inversion", "check_images", "invert", "start_images"]
 
@@ -94,8 +93,7 @@ def invert(
     iterations
         Gradient steps. The best iterate is kept, the one after the last step included.
     optimizer
-        A name of `invlib.inversion.rules.OPTIMIZERS`. ``"ngd"`` is the reference recipe: a step of
-        fixed length along the normalised gradient. ``"adam"`` has a cosine schedule. ``"fast"``
+        A name of `invlib.inversion.rules.OPTIMIZERS`: ``"ngd"`` is the reference recipe, ``"fast"``
         gets furthest in 50 steps. Or a rule of your own, as that module describes them.
     step
         Its step size; default the optimizer's own.
@@ -116,27 +114,21 @@ def invert(
         distance still falls, and the second model is driven from X; for w < 0 it is drawn to X.
     chunk
         Images worked on at a time, all layers of each; default from the memory at hand. On a CPU
-        results do not depend on it, but for one case: PyTorch computes the convolutions of a
-        *single* image in another order, and what that rounds differently grows with the iterations.
-        A single image left over joins the chunk before it; of convolutional nets, ask for no
-        ``chunk=1``. On a GPU another chunk rounds differently. STIR of untrained networks under
-        ``"ngd"`` then moves by 1e-7, but of ImageNet weights under ``"fast"`` by 2e-4 in the mean
-        and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps). The same chunk gives the same.
+        results do not depend on it, but for ``chunk=1`` of convolutional nets, which rounds
+        differently. On a GPU every chunk does: STIR of ImageNet weights under ``"fast"`` moves by
+        2e-4 in the mean and 0.01 at most (ViT-Tiny, 224 px, 64 images, 25 steps).
     progress
         Show how far it is: True, False, or by default only on a terminal. A bar of
-        `invlib.inversion.progress` that serves several inversions is moved on by `iterations`.
+        `invlib.progress` that serves several inversions is moved on by `iterations`.
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Images of the wrong shape or outside [0, 1], a layer that does not exist, an unknown
-        optimizer or start, a representation that is zero or not finite. A rule of your own that
-        leaves [0, 1] at its first step.
+        optimizer or start, a representation that is zero or not finite. A rule of your own that is
+        not as `invlib.inversion.rules` describes.
     MemoryError
         Too little memory, with what to do about it.
-    TypeError
-        A rule of your own that cannot be called as `invlib.inversion.rules` describes, or `against`
-        that is not a model and a weight.
 
     Examples
     --------
@@ -265,18 +257,13 @@ def _invert_chunk(
     seen, history = [], []
     for t in range(iterations + 1):
         at = x if away is None else x[away]
-        if t == 0:
-            loss, grad = _first_gradient(model, start, goal)
-            grad = _driven(grad, foe and _first_gradient(foe, start, foes)[1], weight)
-        elif t < iterations:
+        if t < iterations:
             loss, grad = _gradient(model, at, going)
             grad = _driven(grad, foe and _gradient(foe, at, foes_going)[1], weight)
         else:
             with torch.no_grad():
                 loss, grad = _distances(model, at, going), None
-        if (
-            away is not None
-        ):  # the others keep their distance, and wherever they go is not looked at
+        if away is not None:  # the others keep their distance, wherever they go
             loss = best.masked_scatter(away, loss)
             if grad is not None:
                 grad = torch.zeros_like(x).masked_scatter(away[:, None, None, None], grad)
@@ -305,22 +292,15 @@ def _invert_chunk(
     return seen, torch.stack(history).view(iterations + 1, *shape).sum(2)
 
 
-def _first_gradient(model, start, goal: _Goal) -> tuple[Tensor, Tensor]:
-    """Return relative distances (L·c,) and gradients at the start, from one pass for all layers."""
-    leaf = start.detach().requires_grad_()
-    features = model.features(enter(model, leaf), goal.layers)
-    rows = zip(features, goal.targets, goal.norms, strict=True)
-    losses = [(represent(h, goal.tokens) - target).norm(dim=1) / norm for h, target, norm in rows]
-    pairs = zip(losses, goal.norms, strict=True)
-    back = [_back(model, loss, leaf, norm, retain_graph=True) for loss, norm in pairs]
-    return torch.cat(losses).detach(), torch.cat(back)
-
-
 def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
-    """Return relative distances and their gradients, for all rows in one batch."""
-    leaf = x.detach().requires_grad_()
+    """Return relative distances of all rows, and their gradients with respect to the pixels."""
+    leaf, norm = x.detach().requires_grad_(), torch.cat(goal.norms)
     loss = _distances(model, leaf, goal)
-    return loss.detach(), _back(model, loss, leaf, torch.cat(goal.norms))
+    if next(model.net.parameters()).dtype != torch.float16:
+        return loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]
+    # Those of a relative distance are too small for float16, those of the distance itself are not.
+    (grad,) = torch.autograd.grad((loss * norm).sum(), leaf)
+    return loss.detach(), grad / norm[:, None, None, None]
 
 
 def _driven(grad: Tensor, other: Tensor | None, weight: float) -> Tensor:
@@ -329,15 +309,6 @@ def _driven(grad: Tensor, other: Tensor | None, weight: float) -> Tensor:
         return grad
     length, others = (g.flatten(1).norm(dim=1)[:, None, None, None] for g in (grad, other))
     return grad - weight * length / (others + 1e-10) * other
-
-
-def _back(model, loss: Tensor, leaf: Tensor, norm: Tensor, **options) -> Tensor:
-    """Return the gradients of losses (R,) with respect to the pixels of their rows."""
-    if next(model.net.parameters()).dtype != torch.float16:
-        return torch.autograd.grad(loss.sum(), leaf, **options)[0]
-    # Those of a relative distance are too small for float16, those of the distance itself are not.
-    (grad,) = torch.autograd.grad((loss * norm).sum(), leaf, **options)
-    return grad / norm[:, None, None, None]
 
 
 def _distances(model, x, goal: _Goal) -> Tensor:
@@ -352,11 +323,6 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
     """Return the images that an inversion starts from, (N, 3, H, W), the same for every layer.
 
     Drawn on the CPU from `seed`, so that every device starts at the same place.
-
-    Examples
-    --------
-    >>> start_images(torch.zeros(2, 3, 4, 4), "white", seed=0).min()
-    tensor(1.)
     """
     choices("init", init, STARTS)
     if init in ("white", "black"):
@@ -368,9 +334,8 @@ def start_images(images: Tensor, init: str, seed: int) -> Tensor:
         order = torch.randperm(len(images), generator=rng)
         return images.cpu()[order.roll(1)[order.argsort()]]  # a cycle: nobody starts at itself
     # Clamped here, not inside the graph: a clamp has zero gradient at its bounds in recent PyTorch.
-    noise = torch.randn(
-        1 if init == "same-noise" else len(images), *images.shape[1:], generator=rng
-    )
+    n = 1 if init == "same-noise" else len(images)
+    noise = torch.randn(n, *images.shape[1:], generator=rng)
     return noise.clamp(0, 1).expand(images.shape).contiguous()
 
 

@@ -21,13 +21,12 @@ __all__ = [
     "named", "ngd", "tv",
 ]  # fmt: skip
 
-Rule = Callable[..., Callable[[Tensor], None]]
+Update = Callable[[Tensor], None]
+Rule = Callable[..., Update]
 Schedule = Callable[[torch.optim.Optimizer, int], LRScheduler]
 
 
-def ngd(
-    x: Tensor, iterations: int, step: float = 0.5, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def ngd(x: Tensor, iterations: int, step: float = 0.5, basis: Tensor | None = None) -> Update:
     r"""Normalised gradient descent, the recipe of the STIR reference code.
 
     .. math:: x \leftarrow \Pi_{[0, 1]}\left(x - \eta\, g / (\lVert g\rVert_2 + 10^{-10})\right)
@@ -49,18 +48,8 @@ def ngd(
     return update
 
 
-def adam(
-    x: Tensor, iterations: int, step: float = 0.1, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
-    """Adam (Kingma & Ba 2015) on pixels, with a cosine schedule from `step` to 0.
-
-    Examples
-    --------
-    >>> x = torch.full((1, 3, 2, 2), 0.5)
-    >>> adam(x, 10)(torch.ones_like(x))
-    >>> round(float(x.max()), 4)
-    0.4
-    """
+def adam(x: Tensor, iterations: int, step: float = 0.1, basis: Tensor | None = None) -> Update:
+    """Adam (Kingma & Ba 2015) on pixels, with a cosine schedule from `step` to 0."""
     direction = _adam_direction(torch.zeros_like(x), iterations, step, (0.9, 0.999))
 
     def update(grad: Tensor) -> None:
@@ -77,7 +66,7 @@ def fast(
     *,
     unit: bool = True,
     schedule: Schedule | None = None,
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""Adam with short averages, on unit gradients in the coordinates of the patch embedding.
 
     Each p×p patch x is seen by a ViT only as Vx, where the orthonormal rows of V span what the
@@ -88,11 +77,11 @@ def fast(
     .. math:: \delta = \mathrm{Adam}\left(V g / (\lVert V g\rVert_2 + 10^{-10})\right),\qquad
               x \leftarrow \Pi_{[0, 1]}(x + V^\top \delta).
 
-    The length is taken off (``unit=False`` leaves it) as in the reference recipe: in late layers it
-    explodes now and then, and would fill Adam's averages for many steps. Inversion is over in some
-    fifty steps, too few for averages over the usual thousand: β is (0.8, 0.9). The page
-    *How inverted is inverted?* compares it with the reference recipe. Without a `basis` (networks
-    that do not cut patches) the coordinates are pixels and the step is half as long.
+    The length is taken off (``unit=False`` leaves it) as in the reference recipe, because in late
+    layers it explodes now and then. β is (0.8, 0.9): averages over the usual thousand steps are too
+    long for some fifty. The page *How inverted is inverted?* compares it with the reference recipe.
+    Without a `basis` (networks that do not cut patches) the coordinates are pixels and the step is
+    half as long.
 
     Examples
     --------
@@ -116,20 +105,15 @@ def fast(
         p = round((basis.shape[1] / c) ** 0.5)
         grid = (n, c, height // p, p, width // p, p)
         patches = n * (height // p) * (width // p)
-        direction = _adam_direction(
-            x.new_zeros(patches, len(basis)), iterations, step, betas, schedule
-        )
+        at = x.new_zeros(patches, len(basis))
+        direction = _adam_direction(at, iterations, step, betas, schedule)
 
         def move(grad: Tensor) -> Tensor:
             rows = grad.reshape(grid).permute(0, 2, 4, 1, 3, 5).reshape(patches, -1) @ basis.T
             if unit:
                 rows = _unit(rows.view(n, -1)).view_as(rows)
-            back = direction(rows) @ basis  # (patches, 3·p·p)
-            return (
-                back.reshape(n, grid[2], grid[4], c, p, p)
-                .permute(0, 3, 1, 4, 2, 5)
-                .reshape(x.shape)
-            )
+            back = (direction(rows) @ basis).reshape(n, grid[2], grid[4], c, p, p)
+            return back.permute(0, 3, 1, 4, 2, 5).reshape(x.shape)
 
     def update(grad: Tensor) -> None:
         x.add_(move(grad)).clamp_(0, 1)
@@ -137,35 +121,24 @@ def fast(
     return update
 
 
-def anytime(
-    x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def anytime(x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None) -> Update:
     r"""`fast` with steps that shrink as :math:`\eta / (1 + t / 15)`, whatever `iterations` is.
 
     The schedule of `fast` ends at `iterations`, so that half a run is not a run of half the length.
     Here it is. Up to 200 steps it gets about as far as a run of `fast` that ends there.
-
-    Examples
-    --------
-    >>> x = torch.full((1, 3, 2, 2), 0.5)
-    >>> update = anytime(x, 1000, 0.2)  # half the step where there is no basis
-    >>> update(torch.ones_like(x))
-    >>> round(float(x.max()), 4)
-    0.4
     """
     return fast(x, iterations, step, basis, schedule=_inverse)
 
 
 def lbfgs(
     x: Tensor, iterations: int, step: float = 1.0, basis: Tensor | None = None, memory: int = 8
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""L-BFGS of each row (Nocedal 1980), one gradient a step, without a line search.
 
     The direction is a sum of gradients and of steps taken before, of the last `memory` steps. So
     what a layer cannot see stays as it was at the start, but where a pixel is stopped at 0 or 1.
-    Adam's directions, in `adam`, `fast` and `anytime`, are scaled coordinate by coordinate and move
-    it: see the page *Known invariances*. A step has length 2 at most in the L2 norm of the image,
-    the first 0.5. There is no schedule. Past some 200 steps it gets as far as `anytime`.
+    Adam's directions move it: see the page *Known invariances*. A step has length 2 at most in the
+    L2 norm of the image, the first 0.5. Past some 200 steps it gets as far as `anytime`.
 
     Examples
     --------
@@ -212,7 +185,7 @@ def lbfgs(
 
 def tv(
     x: Tensor, iterations: int, step: float = 0.6, basis: Tensor | None = None, weight: float = 0.25
-) -> Callable[[Tensor], None]:
+) -> Update:
     r"""`anytime` with a prior for smooth images, the total variation.
 
     To the relative distance it adds `weight` times the total variation (Mahendran & Vedaldi 2015)
@@ -242,9 +215,7 @@ def tv(
     return update
 
 
-def fourier(
-    x: Tensor, iterations: int, step: float = 0.3, basis: Tensor | None = None
-) -> Callable[[Tensor], None]:
+def fourier(x: Tensor, iterations: int, step: float = 0.3, basis: Tensor | None = None) -> Update:
     r"""`anytime` in Fourier coordinates, with larger steps for lower frequencies.
 
     With the orthonormal transform F and weights :math:`s(f) \propto 1 / \max(\lvert f\rvert, 1/H)`
@@ -261,11 +232,9 @@ def fourier(
     True
     """
     height, width = x.shape[-2:]
-    along = (
-        torch.fft.fftfreq(height, device=x.device)[:, None],
-        torch.fft.rfftfreq(width, device=x.device),
-    )
-    scale = 1 / (along[0].square() + along[1].square()).sqrt().clamp_min(1 / max(height, width))
+    down = torch.fft.fftfreq(height, device=x.device)[:, None]
+    along = torch.fft.rfftfreq(width, device=x.device)
+    scale = 1 / torch.hypot(down, along).clamp_min(1 / max(height, width))
     scale = (scale / scale.square().mean().sqrt()).to(x.dtype)
     at = torch.view_as_real(torch.fft.rfft2(torch.zeros_like(x)))
     direction = _adam_direction(at, iterations, step, (0.8, 0.9), _inverse)
@@ -290,10 +259,6 @@ def _unit(rows: Tensor) -> Tensor:
     return rows / (rows.norm(dim=1, keepdim=True) + 1e-10)
 
 
-def _cosine(descent: torch.optim.Optimizer, iterations: int) -> LRScheduler:
-    return CosineAnnealingLR(descent, iterations)
-
-
 def _inverse(descent: torch.optim.Optimizer, iterations: int) -> LRScheduler:
     return LambdaLR(descent, lambda t: 1 / (1 + t / 15))
 
@@ -307,7 +272,7 @@ def _adam_direction(
 ) -> Callable[[Tensor], Tensor]:
     """PyTorch's Adam with a schedule, cosine by default, as a function of gradients."""
     descent = torch.optim.Adam([at], lr=step, betas=betas)
-    steps = (schedule or _cosine)(descent, iterations)
+    steps = (schedule or CosineAnnealingLR)(descent, iterations)
 
     def direction(grad: Tensor) -> Tensor:
         at.zero_()  # so that after the step it *is* the displacement
@@ -371,7 +336,7 @@ def checked(rule: Rule) -> Rule:
 finite and in [0, 1]
     """
 
-    def make(x: Tensor, *arguments: Any, **options: Any) -> Callable[[Tensor], None]:
+    def make(x: Tensor, *arguments: Any, **options: Any) -> Update:
         update, first = rule(x, *arguments, **options), True
         if not callable(update):
             raise TypeError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -26,7 +25,6 @@ __all__ = [
     "cka_matrix",
     "cka_matrix_from_grams",
     "linear_cka",
-    "minibatch_cka",
     "minibatch_cka_from_grams",
 ]
 
@@ -36,11 +34,7 @@ def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  
 
     :math:`\langle\tilde K, \tilde L\rangle / \|\tilde K\|_F \|\tilde L\|_F` (Kornblith et al.
     2019), both centred by `center`. For all pairs of two stacks use `cka_matrix_from_grams`.
-
-    Raises
-    ------
-    ValueError
-        If n differs or is too small, or if CKA is undefined. The message names the Gram matrix.
+    ValueError if n differs or is too small, or if CKA is undefined; it names the Gram matrix.
 
     Examples
     --------
@@ -60,8 +54,7 @@ def cka_matrix_from_grams(
 ) -> Tensor:
     """Return the CKA of every pair, ``(..., L1, n, n), (..., L2, n, n) -> (..., L1, L2)``.
 
-    It is one matrix product of the flattened, centred, normalised Grams. It raises what
-    `cka_from_grams` raises; messages call the two stacks by their `names`.
+    It raises what `cka_from_grams` raises; messages call the two stacks by their `names`.
 
     Examples
     --------
@@ -88,12 +81,8 @@ def cka_leave_one_out(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor
 
     where the last term is 0 if debiased. The reason: the rows of a centred Gram sum to 0. Without
     image `i` they sum to :math:`-\tilde K_{ai}`, and centring again removes only that. A value is
-    NaN if CKA is undefined without the image, or keeps only a few correct digits.
-
-    Raises
-    ------
-    ValueError
-        As `cka_from_grams` of all images, or if there are fewer than 3 (debiased: 5).
+    NaN if CKA is undefined without the image, or keeps only a few correct digits. ValueError as by
+    `cka_from_grams` of all images, or if there are fewer than 3 (debiased: 5).
 
     Examples
     --------
@@ -158,10 +147,7 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
         n(n-3)\,\mathrm{HSIC}_1 = \|\tilde Y^\top \tilde X\|_F^2 - \tfrac{n}{n-2} k^\top l
         + \tfrac{\sum k \sum l}{(n-1)(n-2)}
 
-    Raises
-    ------
-    ValueError
-        As `linear_cka`. The message has the index of the layer.
+    ValueError as by `linear_cka`, with the index of the layer.
 
     Examples
     --------
@@ -214,46 +200,20 @@ def _feature_form(xs: list[Tensor], ys: list[Tensor], debiased: bool) -> Tensor:
     return cross / torch.outer(hsic_x.sqrt(), hsic_y.sqrt())
 
 
-def minibatch_cka(batches_x: Iterable[Tensor], batches_y: Iterable[Tensor]) -> Tensor:
-    r"""Estimate linear CKA from batches of images, iterables of ``(n_b, ...)`` -> ``()``.
+def minibatch_cka_from_grams(
+    batches: Iterable[tuple[Tensor, Tensor]], *, names: tuple[str, str] = ("ks", "ls")
+) -> Tensor:
+    r"""Estimate linear CKA of every pair of layers from batches of images, -> ``(L1, L2)``.
 
     .. math:: \frac{\sum_b n_b\, \mathrm{HSIC}_1(K_b, L_b)}{\sqrt{\sum_b n_b\,
         \mathrm{HSIC}_1(K_b, K_b)} \sqrt{\sum_b n_b\, \mathrm{HSIC}_1(L_b, L_b)}}
 
-    The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of its number
-    of images. With one batch of all images this is the debiased `linear_cka`. Only one batch of
-    each side is in memory at a time.
+    A batch is a pair of stacks of Grams ``(L1, n_b, n_b), (L2, n_b, n_b)``; only one is in memory
+    at a time. The batches of Nguyen et al. (2021) have equal sizes. Here a batch has the weight of
+    its number of images. One batch of all images gives the debiased `linear_cka`.
 
-    Raises
-    ------
-    ValueError
-        If the two sides have different numbers of batches, or of images in a batch; if a batch has
-        fewer than 4 images; or if the value is undefined as in `linear_cka`.
-
-    Examples
-    --------
-    >>> x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    >>> round(minibatch_cka(x.split([4, 6]), (2 * x).split([4, 6])).item(), 6)
-    1.0
-    """
-    names = "batches_x", "batches_y"
-
-    def grams() -> Iterator[tuple[Tensor, Tensor]]:
-        for i, (x, y) in enumerate(zip_longest(batches_x, batches_y)):
-            if x is None or y is None:
-                raise ValueError(f"{names[0] if x is None else names[1]} has only {i} batches")
-            yield gram(x)[None], gram(y)[None]
-
-    return minibatch_cka_from_grams(grams(), names=names).squeeze()
-
-
-def minibatch_cka_from_grams(
-    batches: Iterable[tuple[Tensor, Tensor]], *, names: tuple[str, str] = ("ks", "ls")
-) -> Tensor:
-    """Return `minibatch_cka` of every pair of layers, ``(L1, L2)``, from the Grams of each batch.
-
-    A batch is a pair of stacks ``(L1, n_b, n_b), (L2, n_b, n_b)``. It raises what `minibatch_cka`
-    raises; messages call the two sides by their `names`.
+    ValueError if the two sides of a batch differ in n or have fewer than 4 images, or if the value
+    is undefined as in `linear_cka`; messages call the two sides by their `names`.
 
     Examples
     --------

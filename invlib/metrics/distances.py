@@ -27,12 +27,7 @@ def at_distance(ds: xr.Dataset, distance: float, *, unit: str = "relative") -> x
     Between two snapshots STIR is interpolated linearly in the distance. It is NaN where inversion
     did not come so far, and where it was nearer already at the first snapshot: nothing is
     extrapolated. `learning`, `forgetting` and `invariance_flow` take the result as they take any
-    comparison.
-
-    Raises
-    ------
-    ValueError
-        For a Dataset without snapshots, a distance that is not positive, or an unknown unit.
+    comparison. ValueError for a Dataset without snapshots, or another distance or unit.
 
     Examples
     --------
@@ -60,13 +55,9 @@ def at_distance(ds: xr.Dataset, distance: float, *, unit: str = "relative") -> x
         left = ds[f"{measure}_{short}"]
         if "ref_layer" not in ds[name].dims:  # of a diagonal
             left = left.rename(ref_layer="layer")
+        dims = [["snapshot"], ["snapshot"], []]
         read = xr.apply_ufunc(
-            _read,
-            ds[name],
-            left,
-            distance,
-            input_core_dims=[["snapshot"], ["snapshot"], []],
-            keep_attrs=True,
+            _read, ds[name], left, distance, input_core_dims=dims, keep_attrs=True
         )
         order = [dim for dim in ds[name].dims if dim != "snapshot"]
         out[name] = read.transpose(*order).drop_vars("snapshot", errors="ignore")
@@ -81,11 +72,6 @@ def gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
     first lies on both sides. The largest absolute difference is returned; NaN where the two have no
     distance in common. If it stays within what draws differ by, the distance is all that matters.
 
-    Raises
-    ------
-    ValueError
-        If a dim is missing.
-
     Examples
     --------
     >>> dims, recipes = ("recipe", "snapshot"), {"recipe": ["fast", "ngd"]}
@@ -94,19 +80,12 @@ def gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
     >>> gap(values, left, "recipe").round(3).values
     array([0. , 0.1])
     """
-    for name in (dim, "snapshot"):
-        if name not in values.dims or name not in left.dims:
-            raise ValueError(f"values and left need a dim {name!r}; they have "
-                             f"{values.dims} and {left.dims}")  # fmt: skip
-    return xr.apply_ufunc(
-        _gap,
-        values,
-        left,
-        values.isel({dim: 0}),
-        left.isel({dim: 0}),
-        input_core_dims=[["snapshot"]] * 4,
-        vectorize=True,
-    )
+    for name in {dim, "snapshot"} - (set(values.dims) & set(left.dims)):
+        has = f"they have {values.dims} and {left.dims}"
+        raise ValueError(f"values and left need a dim {name!r}; {has}")
+    first = values.isel({dim: 0}), left.isel({dim: 0})
+    dims = [["snapshot"]] * 4
+    return xr.apply_ufunc(_gap, values, left, *first, input_core_dims=dims, vectorize=True)
 
 
 def _gap(values: np.ndarray, left: np.ndarray, first: np.ndarray, first_left: np.ndarray) -> float:
@@ -128,10 +107,8 @@ def extrapolate(values: xr.DataArray, left: xr.DataArray, *, last: int = 3) -> x
     predicts that one. The forms' range is a lower bound of the error, and no verdict should rest on
     an extrapolation alone.
 
-    Returns
-    -------
-    xarray.Dataset
-        ``at_zero`` and ``held_out`` (predicted minus found), (form, …). NaN with too few snapshots.
+    Returns ``at_zero`` and ``held_out`` (predicted minus found), (form, …), NaN with too few
+    snapshots.
 
     Examples
     --------

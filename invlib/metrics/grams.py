@@ -77,12 +77,8 @@ def center(k: Tensor, debiased: bool = False) -> Tensor:
               + \frac{\sum_{lm} K_{lm}}{(n-1)(n-2)} \qquad (K_{ii} := 0),
 
     Then :math:`\langle\tilde K, \tilde L\rangle / (n(n-3))` is the unbiased HSIC₁ of Song et al.
-    (2012). `k` must be symmetric.
-
-    Raises
-    ------
-    ValueError
-        If the last two dims differ, or n is below 2 (debiased: below 4).
+    (2012). `k` must be symmetric. ValueError if the last two dims differ, or n is below 2
+    (debiased: below 4).
 
     Examples
     --------

@@ -23,11 +23,7 @@ def procrustes(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
 
     It is 1 for features that differ by a rotation, a shift and a scale. Like biased CKA it is high
     for unrelated features if there are more of them than images: compare it with the control.
-
-    Raises
-    ------
-    ValueError
-        If n differs, or if the images do not differ in one of the two.
+    ValueError if n differs, or if the images do not differ in one of the two.
 
     Examples
     --------
@@ -58,12 +54,8 @@ def mutual_knn(k: Tensor, l: Tensor, *, neighbours: int = 10) -> Tensor:  # noqa
     For each image, the share of its nearest `neighbours` by Euclidean distance in the one
     representation that are so in the other too, in the mean over images (Huh et al. 2024). For
     unrelated representations it is neighbours / (n − 1). With fewer than 2 · neighbours + 1 images,
-    ⌊(n − 1) / 2⌋ neighbours are compared.
-
-    Raises
-    ------
-    ValueError
-        If n differs or is below 3, or if a Gram matrix is not finite.
+    ⌊(n − 1) / 2⌋ neighbours are compared. ValueError if n differs or is below 3, or if a Gram
+    matrix is not finite.
 
     Examples
     --------
@@ -96,12 +88,8 @@ def trimmed_cka(k: Tensor, l: Tensor, *, share: float = 0.1) -> Tensor:  # noqa:
     A few images far from the mean can carry CKA alone. So the `share` of images (rounded up) is
     left out whose part of the squared centred norm is largest in either of the two: it is
     :math:`\max(\tilde K_{ii} / \operatorname{tr}\tilde K, \tilde L_{ii} / \operatorname{tr}\tilde
-    L)`. What is left out depends on each representation, not on whether they agree.
-
-    Raises
-    ------
-    ValueError
-        As `cka_from_grams`, also if fewer than 4 images are left.
+    L)`. What is left out depends on each representation, not on whether they agree. ValueError as
+    by `cka_from_grams`, also if fewer than 4 images are left.
 
     Examples
     --------
@@ -129,14 +117,7 @@ def _of(k: Tensor, kept: Tensor) -> Tensor:
 
 
 def similarity_from_grams(name: str, k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
-    """Return the similarity `name` of `invlib.names.SIMILARITIES`, ``(..., n, n) -> (...)``.
-
-    Examples
-    --------
-    >>> k = torch.eye(6)
-    >>> [round(similarity_from_grams(name, k, k).item(), 5) for name in ("biased", "procrustes")]
-    [1.0, 1.0]
-    """
+    """Return the similarity `name` of `invlib.names.SIMILARITIES`, ``(..., n, n) -> (...)``."""
     if name in ("biased", "debiased"):
         return cka_from_grams(k, l, debiased=name == "debiased")
     return {"procrustes": procrustes, "mutual_knn": mutual_knn, "trimmed": trimmed_cka}[name](k, l)

@@ -11,22 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from invlib.metrics.cka import cka_from_grams, cka_leave_one_out, cka_matrix_from_grams
-from invlib.metrics.grams import (
-    F64,
-    as_rows,
-    center,
-    centred_blocks,
-    gram,
-    varies,
-)
+from invlib.metrics.grams import F64, as_rows, centred_blocks, gram, varies
 
 __all__ = [
-    "center",
-    "cka_from_grams",
-    "cka_leave_one_out",
-    "cka_matrix_from_grams",
-    "gram",
     "numerical_rank",
     "principal_directions",
     "subspace_from_directions",
@@ -55,12 +42,8 @@ def principal_directions(x: Tensor, k: int) -> Tensor:
     The columns are orthonormal, largest variance first. They are the right singular vectors of
     :math:`\tilde X = U S V^\top`, for n < d computed from the Gram as
     :math:`\tilde X^\top U S^{-1}`. Signs are arbitrary, and so is the basis for equal singular
-    values. So compare subspaces, not directions.
-
-    Raises
-    ------
-    ValueError
-        If `k` is below 1 or above the rank of the centred features, or `x` is non-finite.
+    values. So compare subspaces, not directions. ValueError if `k` is below 1 or above the rank of
+    the centred features, or `x` is non-finite.
 
     Examples
     --------
@@ -84,14 +67,7 @@ def _directions(x: Tensor, k: int, name: str) -> Tensor:
 
 
 def subspace_from_directions(v: Tensor, u: Tensor) -> Tensor:
-    """Return the overlap of two sets of orthonormal columns, ``(..., d, k), (..., d, k) -> (...)``.
-
-    Examples
-    --------
-    >>> e = torch.eye(4, dtype=torch.float64)
-    >>> subspace_from_directions(e[:, :2], e[:, 1:3]).item()
-    0.5
-    """
+    """Return the overlap of two sets of orthonormal columns, both ``(..., d, k) -> (...)``."""
     if v.shape[-2:] != u.shape[-2:]:
         raise ValueError(f"directions differ in (d, k): {tuple(v.shape)} and {tuple(u.shape)}")
     return (v.mT @ u).square().sum((-2, -1)) / v.shape[-1]
@@ -102,12 +78,7 @@ def subspace_similarity(x: Tensor, y: Tensor, *, k: int) -> Tensor:
 
     :math:`\frac1k \|V_k^\top U_k\|_F^2 \in [0, 1]`, with `V_k`, `U_k` the `principal_directions`
     (Ramasesh, Dyer & Raghu 2021). The same subspace gives 1, chance gives k/p for p features. The
-    two must have the same p; n may differ.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of features differ, or as `principal_directions`.
+    two must have the same p, or it raises ValueError, as `principal_directions`; n may differ.
 
     Examples
     --------
@@ -129,12 +100,8 @@ def numerical_rank(x: Tensor, *, rtol: float | Sequence[float] = 1e-3) -> Tensor
     Masarczyk et al. (2023). The singular values of `C` are the *squares* of those of the centred
     data matrix, over n − 1. So 1e-3 here is 0.032 there. The rank cannot exceed min(n − 1, d), so
     give n beside it. A constant representation has rank 0. Several `rtol` share one decomposition
-    and give one rank each, ``(n, ...) -> (R,)``.
-
-    Raises
-    ------
-    ValueError
-        If an `rtol` is not in [1e-12, 1), n < 2, or `x` is non-finite.
+    and give one rank each, ``(n, ...) -> (R,)``. ValueError if an `rtol` is not in [1e-12, 1),
+    n < 2, or `x` is non-finite.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 __all__ = [
     "Family",
     "check_size",
+    "classifier",
     "evaluating",
     "frozen",
     "has_batch_norm",
@@ -25,14 +26,10 @@ MakeHead = Callable[[nn.Module, int | None], Callable[[Tensor], Tensor]]
 
 
 class Family:
-    """One kind of network: how to cut it into stages, give it a head and resize it.
+    """How a network is cut into stages, gets a head and is resized; by default as timm does it.
 
-    A family keeps nothing: every method takes the network.
-
-    Attributes
-    ----------
-    heads
-        By task, the function that puts a new head into the network.
+    A family keeps nothing: every method takes the network. `heads` has, by task, the function that
+    puts a new head into the network.
     """
 
     heads: Mapping[str, MakeHead]
@@ -46,16 +43,36 @@ class Family:
         raise NotImplementedError
 
     def head_names(self, net: nn.Module) -> tuple[str, ...]:
-        """Return the names of the modules that a new head replaces."""
-        raise NotImplementedError
+        """Return the names of the modules that a new head replaces: ``fc``, ``head.fc``, …"""
+        last = net.get_classifier() if hasattr(net, "get_classifier") else ()  # an encoder has none
+        last = [last] if isinstance(last, nn.Module) else list(last or ())
+        return tuple(name for name, module in net.named_modules() if module in last)
 
     def input_size(self, net: nn.Module) -> int:
-        """Return the side of the input images in pixels."""
-        raise NotImplementedError
+        """Return the side of the input in pixels: as set, or that of timm's pretrained weights."""
+        if size := getattr(net, "img_size", None):
+            return size if isinstance(size, int) else size[0]
+        channels, height, width = net.pretrained_cfg["input_size"]
+        if channels != 3 or height != width:
+            raise ValueError(f"it takes images of {channels}×{height}×{width}, not 3×n×n")
+        return height
 
     def resize(self, net: nn.Module, img_size: int) -> None:
-        """Set the side of the input in pixels; ValueError if it is impossible."""
-        raise NotImplementedError
+        """Set the side of the input in pixels; ValueError if the network does not take it."""
+        check_size(img_size)
+        x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
+        with frozen(net), torch.no_grad():
+            try:
+                if hasattr(net, "set_input_size"):
+                    net.set_input_size(img_size=(img_size, img_size))
+                net.forward_features(x)
+            except Exception as error:  # each network of timm has its own
+                raise ValueError(
+                    f"img_size={img_size!r} does not fit {type(net).__name__}: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        if not isinstance(getattr(net, "img_size", None), tuple):  # its own, and set already
+            net.img_size = img_size
 
     def match_resolution(self, net: nn.Module, state: dict[str, Tensor]) -> None:
         """Resize `net` to the size that the weights `state` were trained at, if they show it."""
@@ -63,6 +80,13 @@ class Family:
     def patch_weight(self, net: nn.Module) -> Tensor | None:
         """Return the patch embedding as a matrix on raw pixels, (dim, 3·p·p); None without one."""
         return None
+
+
+def classifier(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor]:
+    """Put timm's classifier for so many classes into `net` (None: keep it), and return it."""
+    if num_classes is not None:
+        net.reset_classifier(num_classes)
+    return net.forward_head
 
 
 def check_size(img_size: int) -> None:
@@ -75,15 +99,6 @@ def remember_normalisation(net: nn.Module, **values: Sequence[float]) -> None:
     """Give `net` the buffers `input_mean` and `input_std` (3, 1, 1): timm's values, or else 0.5.
 
     `values` are `mean` and `std` in place of these. Not persistent: they are in no checkpoint.
-    """
-    cfg = values or getattr(net, "pretrained_cfg", None) or {}
-    for key in ("mean", "std"):
-        value = torch.tensor(tuple(cfg.get(key, (0.5, 0.5, 0.5)))).view(3, 1, 1)
-        net.register_buffer(f"input_{key}", value, persistent=False)
-
-
-def normalise(net: nn.Module, x: Tensor) -> Tensor:
-    """Return images (N, 3, H, W) in [0, 1], normalised as `net` expects them.
 
     Examples
     --------
@@ -92,6 +107,14 @@ def normalise(net: nn.Module, x: Tensor) -> Tensor:
     >>> normalise(net, torch.ones(1, 3, 1, 1)).flatten().tolist()
     [1.0, 1.0, 1.0]
     """
+    cfg = values or getattr(net, "pretrained_cfg", None) or {}
+    for key in ("mean", "std"):
+        value = torch.tensor(tuple(cfg.get(key, (0.5, 0.5, 0.5)))).view(3, 1, 1)
+        net.register_buffer(f"input_{key}", value, persistent=False)
+
+
+def normalise(net: nn.Module, x: Tensor) -> Tensor:
+    """Return images (N, 3, H, W) in [0, 1], normalised as `net` expects them."""
     return (x - net.input_mean) / net.input_std
 
 
@@ -144,19 +167,13 @@ def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:
     """Split `order` (N,) into batches of `size`. The last one may be smaller.
 
     A last batch of fewer than `least` images joins the one before it: no image is left out.
-
-    Raises
-    ------
-    ValueError
-        If `size` or all of `order` is less than `least`.
+    ValueError if `size` or all of `order` is less than `least`.
 
     Examples
     --------
     >>> import torch
-    >>> [len(batch) for batch in split_batches(torch.arange(9), 4)]
-    [4, 4, 1]
-    >>> [len(batch) for batch in split_batches(torch.arange(9), 4, least=2)]
-    [4, 5]
+    >>> [[len(b) for b in split_batches(torch.arange(9), 4, least=least)] for least in (1, 2)]
+    [[4, 4, 1], [4, 5]]
     """
     if min(size, len(order)) < least:
         raise ValueError(

@@ -7,7 +7,6 @@ No code of a file is run: beside tensors and plain Python values, only `HARMLESS
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,10 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from invlib.files import check_seal
+from invlib.files import read_sealed
 from invlib.names import listed
 
 __all__ = ["HARMLESS", "Weights", "find_network", "read_weights"]
@@ -72,22 +70,14 @@ class Weights(NamedTuple):
 def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     """Return the tensors of a file, by the names they have there.
 
-    Of a checkpoint, those of `entry`: by default the first of ``state_dict``, ``model_state_dict``,
-    ``model_state``, ``model``, ``net``, ``module`` and ``weights``, or else the only one with any.
-    ValueError if the file is incomplete or of another kind, holds a type that is not read, or
+    Of a checkpoint, those of `entry`: by default the first of `_ENTRIES`, or else the only one with
+    any. ValueError if the file is incomplete or of another kind, holds a type that is not read, or
     several entries with weights: the message says what to do.
     """
     with open(path, "rb") as file:
         start = file.read(64)
     if start[8:9] == b"{":
-        try:
-            check_seal(path)
-            with safe_open(path, "pt") as file:
-                settings = json.loads((file.metadata() or {}).get("invlib", "{}"))
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            why = f"is no complete safetensors file: {error}"
-            raise ValueError(f"weights={str(path)!r} {why}") from error
+        tensors, settings = read_sealed(path)
         return Weights(tensors, settings, entry=entry)
     if start[:2] == b"PK" or start[:1] == b"\x80":
         return _weights_in(_load(path), path, entry)

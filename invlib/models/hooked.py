@@ -1,7 +1,6 @@
 """Take layers from any module by the names of its submodules.
 
 One pass of the module gives the representations of all wanted layers and stops after the deepest.
-
 Where a single tensor crosses from each layer to the next, the module also has true stages, so that
 rows can leave the batch at their own depth. The module's own code runs a stage, in a pass with one
 blank image: earlier layers return zeros without computing anything, the layer before the stage
@@ -487,10 +486,9 @@ def wrap_model(
     Parameters
     ----------
     module
-        Takes normalised images (N, 3, img_size, img_size). It is used as it is, not copied:
-        training it goes on changes the model, too. Its mode, `requires_grad` and hooks are
-        as before after every call. What DataParallel, DDP or ``torch.compile`` put around it is
-        left away.
+        Takes normalised images (N, 3, img_size, img_size). It is used as it is, not copied, and
+        its mode, `requires_grad` and hooks are as before after every call. What DataParallel, DDP
+        or ``torch.compile`` put around it is left away.
     layers
         Names of submodules, whose outputs are the layers, or patterns, in which ``*`` and ``?``
         stand for anything but a point: ``"layer1.0"``, ``"blocks.*"``, ``"layer?.*"``. With
@@ -509,9 +507,7 @@ def wrap_model(
 
     Raises
     ------
-    TypeError
-        If `module` is no module, or `layers` are no names.
-    ValueError
+    TypeError, ValueError
         A name without a submodule, a layer that a pass calls never or several times or that does
         not have a row for each image, and a module that does not take such images.
 

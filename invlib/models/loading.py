@@ -23,12 +23,9 @@ _OTHER_FLOATS = {"bfloat16", "float16", "float64"}
 
 
 def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
-    """Load the weights `state` into `net`. Every tensor must fit.
+    """Load the weights `state` into `net`.
 
-    Raises
-    ------
-    ValueError
-        If tensors are missing, left over, of another shape or integers. The message names them.
+    ValueError names tensors that are missing, left over, of another shape or integers.
     """
     own = net.state_dict()
     problems = [f"{key} is missing" for key in own.keys() - state.keys()]
@@ -75,9 +72,8 @@ def load_model(
         was stripped, left out or drawn is logged, and kept in the model's `notes`. A checkpoint of
         `train` has its own head, task and image size.
     img_size
-        Side of the square input in pixels. A ViT's patch must divide it; its position embeddings
-        are resampled (bicubic, by timm). Default: the size the weights were trained at; 32 for
-        ``conv4`` and ``…_cifar``.
+        Side of the square input in pixels, which a ViT's patch must divide. Default: the size the
+        weights were trained at; 32 for ``conv4`` and ``…_cifar``.
     num_classes
         Default: that of the weights. Another number, or weights without a head, give a new one,
         drawn from `seed`.
@@ -87,20 +83,16 @@ def load_model(
     Raises
     ------
     ValueError
-        Unknown name, unsupported network, an `img_size` that is too small or that the patch does
-        not divide, or weights that do not fit (the message names the tensors).
-    FileNotFoundError
-        No such weights file.
-    ConnectionError
-        The hub cannot be reached.
+        Unknown name, unsupported network, an `img_size` that does not fit, or weights that do not
+        (the message names the tensors).
+    FileNotFoundError, ConnectionError
+        No such weights file; the hub cannot be reached.
 
     Examples
     --------
     >>> model = load_model("vit_nano_patch8_32", num_classes=10, seed=1)
-    >>> model.layers
-    range(0, 13)
-    >>> model(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
+    >>> model.layers, model(torch.zeros(2, 3, 32, 32)).shape
+    (range(0, 13), torch.Size([2, 10]))
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -55,6 +55,19 @@ class StagedModel(nn.Module):
         Array in [0, 1], one value for each layer: a common axis for networks of different length.
     notes
         What `load_model` stripped from the names of the weights, left out or drew, in words.
+
+    Examples
+    --------
+    >>> from invlib import load_model
+    >>> model, x = load_model("vit_pico_patch8_32"), torch.zeros(5, 3, 32, 32)
+    >>> [tuple(h.shape) for h in model.features(x, [0, 3])]
+    [(5, 17, 32), (5, 17, 32)]
+    >>> [len(h) for h in model.walk(x, [1, 3], rows=[2, 3])]
+    [2, 3]
+    >>> sorted(model.net.state_dict().keys() - model.trunk().keys())
+    ['head.bias', 'head.weight']
+    >>> model.with_head("reconstruction")(x).shape, model.patch_basis().shape
+    (torch.Size([5, 3, 32, 32]), torch.Size([32, 192]))
     """
 
     notes: tuple[str, ...] = ()
@@ -75,12 +88,6 @@ class StagedModel(nn.Module):
 
         They are the right singular vectors of the patch embedding as a matrix on raw pixels,
         largest singular value first. None for networks without patches.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> load_model("vit_pico_patch8_32").patch_basis().shape
-        torch.Size([32, 192])
         """
         if (weight := self.family.patch_weight(self.net)) is None:
             return None
@@ -88,15 +95,7 @@ class StagedModel(nn.Module):
         return torch.linalg.svd(weight, full_matrices=False).Vh
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
-        """Give the model a new head, drawn from `seed`, and return the model.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> model = load_model("vit_pico_patch8_32").with_head("reconstruction")
-        >>> model(torch.zeros(2, 3, 32, 32)).shape
-        torch.Size([2, 3, 32, 32])
-        """
+        """Give the model a new head, drawn from `seed`, and return the model."""
         heads = self.family.heads
         if choices("task", task, TASKS) not in heads:
             raise ValueError(
@@ -111,15 +110,7 @@ class StagedModel(nn.Module):
         return self
 
     def trunk(self) -> dict[str, Tensor]:
-        """Return the ``state_dict`` of `net` without the head.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> model = load_model("conv4_w16")
-        >>> sorted(model.net.state_dict().keys() - model.trunk().keys())
-        ['head.bias', 'head.weight']
-        """
+        """Return the ``state_dict`` of `net` without the head."""
         heads = tuple(f"{name}." for name in self.family.head_names(self.net))
         return {k: v for k, v in self.net.state_dict().items() if not k.startswith(heads)}
 
@@ -141,28 +132,11 @@ class StagedModel(nn.Module):
         return next(chain(self.net.parameters(), self.buffers())).device
 
     def prefix(self, x: Tensor, k: int) -> Tensor:
-        """Return the representation of images `x` at layer `k`, without running later layers.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> model = load_model("vit_pico_patch8_32")
-        >>> model.prefix(torch.zeros(2, 3, 32, 32), 1).shape
-        torch.Size([2, 17, 32])
-        """
-        (h,) = self.walk(x, check_layers(self, [k]))
-        return h
+        """Return the representation of images `x` at layer `k`, without running later layers."""
+        return self.features(x, [k])[0]
 
     def features(self, x: Tensor, layers: Iterable[int] | None = None) -> list[Tensor]:
-        """Return the representations of images `x` at `layers` (default: all), in one pass.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> model = load_model("vit_pico_patch8_32")
-        >>> [tuple(h.shape) for h in model.features(torch.zeros(2, 3, 32, 32), [0, 3])]
-        [(2, 17, 32), (2, 17, 32)]
-        """
+        """Return the representations of images `x` at `layers` (default: all), in one pass."""
         layers = check_layers(self, layers)
         by_layer = dict(zip(sorted(layers), self.walk(x, sorted(layers)), strict=True))
         return [by_layer[k] for k in layers]
@@ -180,13 +154,6 @@ class StagedModel(nn.Module):
         With `rows`, the next ``rows[i]`` images leave at ``layers[i]``, and nothing beyond it is
         computed for them. A stage runs on `batch` images at a time (default: all), so that only one
         layer of many images is held.
-
-        Examples
-        --------
-        >>> from invlib import load_model
-        >>> model = load_model("vit_pico_patch8_32")
-        >>> [len(h) for h in model.walk(torch.zeros(5, 3, 32, 32), [1, 3], rows=[2, 3])]
-        [2, 3]
         """
         leaving = dict(zip(layers, rows or [0] * len(layers), strict=True))
         for k in range(max(layers) + 1):

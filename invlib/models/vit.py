@@ -13,7 +13,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from invlib.models.base import Family, check_size, remember_normalisation
+from invlib.models.base import Family, check_size, classifier, remember_normalisation
 
 __all__ = ["VIT", "ReconstructionHead"]
 
@@ -57,8 +57,7 @@ class ReconstructionHead(nn.Module):
 
 
 def _classifier(net: VisionTransformer, num_classes: int | None) -> Callable[[Tensor], Tensor]:
-    if num_classes is not None:
-        net.reset_classifier(num_classes)
+    classifier(net, num_classes)
     return partial(_classify, net)
 
 
@@ -97,10 +96,6 @@ class VisionTransformers(Family):
         """Return the patch embedding as a matrix on raw pixels, (dim, 3·p·p)."""
         return (net.patch_embed.proj.weight / net.input_std).flatten(1)
 
-    def head_names(self, net: VisionTransformer) -> tuple[str, ...]:
-        """Return the names of the modules that a new head replaces, DeiT's second head too."""
-        return ("head", "head_dist")
-
     def input_size(self, net: VisionTransformer) -> int:
         """Return the side of the input images in pixels."""
         return net.patch_embed.img_size[0]
@@ -118,10 +113,7 @@ class VisionTransformers(Family):
     def resize(self, net: VisionTransformer, img_size: int) -> None:
         """Set the side of the input in pixels; timm resamples the position embeddings (bicubic).
 
-        Raises
-        ------
-        ValueError
-            If the patch does not divide `img_size`.
+        ValueError if the patch does not divide it.
         """
         patch = net.patch_embed.patch_size[0]
         check_size(img_size)

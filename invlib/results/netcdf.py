@@ -30,14 +30,9 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     """Write `ds` to the netCDF file `path`, whole or not at all, and return the path.
 
     First, missing names and units are taken from the schema (`conform`), and the result is
-    validated. A reader of `path` finds the old file or the new one, even after a crash.
-
-    Raises
-    ------
-    ResultError
-        If `ds` does not follow the schema of its kind. Nothing is written.
-    OSError
-        If the file system refuses. An older file stays.
+    validated. A reader of `path` finds the old file or the new one, even after a crash. If `ds`
+    does not follow the schema of its kind (ResultError), or the file system refuses (OSError), an
+    older file stays.
 
     Examples
     --------
@@ -82,13 +77,6 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
         The message has the nearest name in the folder.
     ResultError
         If the file is incomplete, is no result, is newer than this library or breaks the schema.
-
-    Examples
-    --------
-    >>> open_results("nowhere.nc")
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: no result at nowhere.nc
     """
     path = Path(path)
     if not path.exists():
@@ -127,14 +115,7 @@ def _read(file: Path, path: Path) -> xr.Dataset:
 
 
 def _digest(ds: xr.Dataset) -> str:
-    """Return a digest of all values, dims, names and attributes, the same before and after a file.
-
-    Examples
-    --------
-    >>> ds = xr.Dataset({"loss": ("epoch", [1.0, 0.5])})
-    >>> _digest(ds) == _digest(ds.copy(deep=True)) != _digest(ds * 1.5)
-    True
-    """
+    """Return a digest of values, dims, names and attributes, the same before and after a file."""
     digest = hashlib.sha256()
     for name, array in [("", None), *sorted(ds.variables.items())]:
         attrs = ds.attrs if array is None else array.attrs
@@ -155,11 +136,8 @@ def _digest(ds: xr.Dataset) -> str:
 
 
 def _engine() -> str:
-    """Return "netcdf4", or "h5netcdf" if only that is installed; both write the same format."""
-    for engine, modules in {"netcdf4": ["netCDF4"], "h5netcdf": ["h5netcdf", "h5py"]}.items():
-        if all(importlib.util.find_spec(module) for module in modules):
-            return engine
-    raise ImportError("reading and writing results needs the package netCDF4, or h5netcdf and h5py")
+    """Return "netcdf4", or "h5netcdf" where that is not installed; both write the same format."""
+    return "netcdf4" if importlib.util.find_spec("netCDF4") else "h5netcdf"
 
 
 def _encoding(ds: xr.Dataset) -> dict[str, dict[str, object]]:

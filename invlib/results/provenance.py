@@ -51,21 +51,13 @@ def provenance(
     ----------
     parameters : mapping
         All settings, to be written as JSON: also paths, dataclasses, pydantic models and NumPy
-        values.
-    seeds : iterable of int
+        values. TypeError for others, ValueError for numbers that are not finite.
     wall_time : float
         Seconds.
     command : str
         The command that repeats it, usually papermill's.
     device : str or torch.device
         The name of the hardware is added to ``"cpu"`` and ``"cuda"``.
-
-    Raises
-    ------
-    TypeError
-        If a parameter cannot be written to JSON.
-    ValueError
-        If a parameter is not finite, or `wall_time` negative or not finite, or `command` empty.
 
     Examples
     --------
@@ -95,13 +87,7 @@ def provenance(
 
 
 def parameters_text(parameters: Mapping[str, Any]) -> str:
-    """Return `parameters` as JSON text, absolute paths shortened, as results have them.
-
-    Examples
-    --------
-    >>> parameters_text({"weights": "/disk/vit.safetensors", "seeds": (0, 1)})
-    '{"weights": "vit.safetensors", "seeds": [0, 1]}'
-    """
+    """Return `parameters` as JSON text, absolute paths shortened, as results have them."""
     return json.dumps(_plain(parameters, "parameters"))
 
 
@@ -109,11 +95,15 @@ def _plain(value: Any, name: str) -> Any:
     """Return `value` in JSON's types, absolute paths shortened; errors call it `name`."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{name}={value!r} is not finite")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif hasattr(value, "model_dump"):  # pydantic
+        value = value.model_dump(mode="json")
+    elif isinstance(value, set | frozenset):
+        value = sorted(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} is not finite")
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str | PurePath):
         return _strip(value.as_posix() if isinstance(value, PurePath) else value)
@@ -121,13 +111,6 @@ def _plain(value: Any, name: str) -> Any:
         return {_strip(str(key)): _plain(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple | range):
         return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, set | frozenset):
-        return [_plain(item, name) for item in sorted(value)]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {f.name: _plain(getattr(value, f.name), f"{name}.{f.name}") for f in fields}
-    if hasattr(value, "model_dump"):  # pydantic
-        return _plain(value.model_dump(mode="json"), name)
     raise TypeError(f"{name}={value!r} of type {type(value).__name__} cannot be written to JSON")
 
 

@@ -81,29 +81,26 @@ _MATRICES = {
 
 # At most epochs, trajectories keep only the entries with layer = ref_layer.
 _DIAGONALS = {
-    f"{name}_diagonal": Field(
-        field.dims.replace(" ref_layer", ""), "float", f"{field.long_name}, ref_layer = layer",
-        field.low, field.high, low_biased=field.low_biased,
+    f"{name}_diagonal": replace(
+        field, dims=field.dims.replace(" ref_layer", ""),
+        long_name=f"{field.long_name}, ref_layer = layer",
     )
     for name, field in _MATRICES.items()
 }
 
-# For the spread over images, see `metrics.jackknife`. NaN if CKA is undefined without an image.
-_JACKKNIFE = {
-    f"{name}_jackknife": Field(
-        field.dims.replace("ref_layer layer", "layer left_out"), "float",
-        f"{field.long_name}, ref_layer = layer, one image left out",
-        field.low, field.high, low_biased=field.low_biased, nan="any",
-    )
-    for name, field in _MATRICES.items() if "estimator" in field.dims
-}
 
-# The same for whole matrices.
+def _without_an_image(field: Field) -> Field:
+    name = f"{field.long_name}, one image left out"
+    return replace(field, dims=f"{field.dims} left_out", long_name=name, nan="any")
+
+
+# For the spread over images, see `metrics.jackknife`: diagonals, and on request whole matrices. NaN
+# if CKA is undefined without an image.
 _LEFT_OUT = {
-    f"{name}_left_out": replace(
-        field, dims=f"{field.dims} left_out", nan="any",
-        long_name=f"{field.long_name}, one image left out",
-    )
+    name.replace("_diagonal", "_jackknife"): _without_an_image(field)
+    for name, field in _DIAGONALS.items() if "estimator" in field.dims
+} | {
+    f"{name}_left_out": _without_an_image(field)
     for name, field in _MATRICES.items() if name.startswith("stir")
 }
 
@@ -146,9 +143,6 @@ ACCURACY = {
     "corrupted_accuracy": Field(
         "corruption? severity", "float", "accuracy on corrupted test images", 0, 1
     ),
-}
-
-ACCURACY |= {
     "pretraining_accuracy": Field(
         "", "float", "accuracy of the start on the data set it was trained on", 0, 1, nan="any"
     ),
@@ -184,7 +178,7 @@ PROBES = {
 
 KINDS = {
     "comparison": Kind(
-        _MATRICES | _DIAGONALS | _JACKKNIFE | _LEFT_OUT | _INVERSION | ACCURACY,
+        _MATRICES | _DIAGONALS | _LEFT_OUT | _INVERSION | ACCURACY,
         (("stir_ft_pt", "stir_ft_pt_diagonal", "cka_ft_pt", "cka_ft_pt_diagonal"),),
     ),
     "training": Kind(_TRAINING, (("train_loss",), ("test_loss",))),
@@ -249,17 +243,7 @@ COORDS = {
 def register(kinds: Mapping[str, Kind], coordinates: Mapping[str, Field]) -> None:
     """Add kinds of results, and coordinates that any kind may have, to the schema.
 
-    Raises
-    ------
-    ValueError
-        If a name is already used for something else.
-
-    Examples
-    --------
-    >>> register({"benchmark": Kind({})}, {})
-    Traceback (most recent call last):
-        ...
-    ValueError: 'benchmark' is registered already, as something else
+    ValueError if a name is already used for something else.
     """
     for known, entries in ((KINDS, kinds), (COORDS, coordinates)):
         for name, entry in entries.items():

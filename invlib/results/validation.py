@@ -70,17 +70,8 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
 def validate(ds: xr.Dataset, *, provenance: bool = True) -> None:
     """Check `ds` against the schema of its kind.
 
-    Parameters
-    ----------
-    ds : Dataset
-        With ``attrs["kind"]`` one of `KINDS`.
-    provenance : bool
-        Also check the attributes of `provenance`. Use False for an unfinished Dataset.
-
-    Raises
-    ------
-    ResultError
-        The message lists all problems: the variable, its value and what is allowed.
+    ResultError lists all problems: the variable, its value and what is allowed. The attributes of
+    `provenance` are checked, too; use False for an unfinished Dataset.
 
     Examples
     --------

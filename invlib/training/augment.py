@@ -48,27 +48,18 @@ _LUMA = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision and PIL convert to g
 def augment(images: Tensor, size: int, *, kind: str = "merlin", generator: Generator) -> Tensor:
     """Return a randomly transformed copy of every image, resized to `size`.
 
+    Images are uint8 (N, H, W, 3) on any device; the result is float32 (N, 3, size, size) in [0, 1],
+    bilinear. What a rotation shows beyond the border repeats the border (torchvision fills with
+    black there, a cue of its own).
+
     Parameters
     ----------
-    images : uint8 tensor (N, H, W, 3)
-        On any device.
-    size : int
-        Side of the result in pixels.
     kind : {"merlin", "crop", "none"}
-        Key of `RECIPES`; ``"none"`` is `resize`, and draws nothing.
+        ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
+        0.25; ``"crop"``: crops of at least half the image, for digits and short runs; ``"none"``:
+        `resize`, which draws nothing.
     generator : torch.Generator
         On the CPU; the only source of randomness.
-
-    Returns
-    -------
-    float32 tensor (N, 3, size, size) in [0, 1]
-        Bilinear. What a rotation shows beyond the border repeats the border (torchvision fills
-        with black there, a cue of its own).
-
-    Raises
-    ------
-    ValueError
-        Unknown `kind`.
 
     Examples
     --------
@@ -138,12 +129,6 @@ def colour_jitter(x: Tensor, brightness: Tensor, contrast: Tensor, saturation: T
     s·x + (1 − s)·g(x) commute, because the saturation blend leaves g alone: their product is
     b·[c·(s·x + (1 − s)·g) + (1 − c)·ḡ]. torchvision's random order differs from it only by
     clamping in between; here it is done once, at the end.
-
-    Examples
-    --------
-    >>> one = torch.ones(1)
-    >>> colour_jitter(torch.full((1, 3, 2, 2), 0.5), 1.2 * one, one, one).unique()
-    tensor([0.6000])
     """
     b, c, s = (f.view(-1, 1, 1, 1) for f in (brightness, contrast, saturation))
     grey = (x * _luma(x.device)).sum(dim=1, keepdim=True)  # (N, 1, H, W)

@@ -81,13 +81,7 @@ class Trained:
         return open_results(self.path / "log.nc")
 
     def checkpoint(self, epoch: int = -1) -> Path:
-        """Return the safetensors file of `epoch`; -1 is the last one stored.
-
-        Raises
-        ------
-        ValueError
-            If no weights of that epoch are stored.
-        """
+        """Return the safetensors file of `epoch`, or ValueError; -1 is the last one stored."""
         stored = self.epochs
         if epoch == -1 and stored:
             epoch = stored[-1]
@@ -134,8 +128,7 @@ class Trained:
     def resume(self, model: StagedModel) -> dict[str, Any] | None:
         """Load the last epoch whose weights and state are whole; return its state, or None.
 
-        The weights go into `model`. What is damaged is named in a warning. Without such an epoch
-        the run has to start again, and a warning says so.
+        The weights go into `model`. Warnings name what is damaged, and a run that starts again.
         """
         for epoch in reversed(self._stored("state")):
             try:
@@ -154,10 +147,8 @@ class Trained:
             optimizer = {"state": slots, "param_groups": settings["groups"]}
             return {"optimizer": optimizer, "log": settings["log"]}
         if self.epochs:
-            logger.warning(
-                "run %s has no epoch with both weights and state whole: it starts again",
-                self.run.id,
-            )
+            said = "run %s has no epoch with both weights and state whole: it starts again"
+            logger.warning(said, self.run.id)
         self._drop()
         return None
 

@@ -17,12 +17,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the mean loss and, for a classifier, the accuracy. No augmentation.
 
-    Parameters
-    ----------
-    images : uint8 tensor (N, H, W, 3)
-        On the model's device, as `labels`. They are resized to the model's size.
-    labels : int64 tensor (N,)
-        Not used for reconstruction, where the loss is the L1 distance per pixel in [0, 1].
+    `images` are uint8 (N, H, W, 3) on the model's device, as `labels` (N,); they are resized to its
+    size. For reconstruction, the loss is the L1 distance per pixel in [0, 1].
 
     Examples
     --------

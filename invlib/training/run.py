@@ -66,9 +66,7 @@ class TrainingRun(BaseModel):
     clip : float, optional
         Largest global gradient norm; None: no clipping.
     augmentation : {"crop", "merlin", "none"}
-        ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
-        0.25; ``"crop"``: crops of at least half the image, for digits and short runs;
-        ``"none"``: the resized image itself.
+        As in `invlib.training.augment`.
     label_smoothing : float
         In [0, 1), only for classification.
     seed : int
@@ -89,11 +87,6 @@ class TrainingRun(BaseModel):
     skip : int
         Leave out the first `skip` training images of the seed's draw. A run with
         ``n_train=5000, skip=10000`` has no image of a run with ``n_train=10000`` and the same seed.
-
-    Raises
-    ------
-    TypeError, ValueError
-        The message names the field, its value and what is allowed.
 
     Examples
     --------
@@ -153,9 +146,7 @@ class TrainingRun(BaseModel):
     @field_validator("momentum", "weight_decay", "label_smoothing", "squares")
     @classmethod
     def _without_sign(cls, value: float) -> float:
-        return (
-            value + 0.0
-        )  # -0.0 becomes 0.0, which it equals; their JSON differs, and so would ids
+        return value + 0.0  # -0.0 becomes 0.0: their JSON differs, and so would ids
 
     @model_validator(mode="after")
     def _check_together(self) -> TrainingRun:
@@ -264,13 +255,7 @@ class TrainingRun(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> TrainingRun:
-        """Return the run that the JSON `text` describes.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `text` is no JSON object, lacks a field, or has an unknown or invalid one.
-        """
+        """Return the run that the JSON `text` describes; TypeError or ValueError if it does not."""
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise TypeError(f"a training run is a JSON object, not {text!r:.80}")

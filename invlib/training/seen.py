@@ -5,13 +5,11 @@ There are three steps:
 1. *Draw images*: `n_train` images of the training split, drawn with the run's seed after its first
    `skip` images. `n_test` images of the test split, the same for every seed.
 2. *Change labels* to (y + Y + shift) mod D (Goerttler & Obermayer 2022, eq. 1 to 3). Test labels
-   follow the same rule with another draw of Y. No model can know that draw, so the best possible
-   test accuracy is 1/(randomness + 1); guessing gives 1/D. The draw for the training images depends
-   on the run's seed, the draw for the test images is always the same.
+   follow the same rule with another draw of Y, the same for every seed. No model can know that
+   draw, so the best possible test accuracy is 1/(randomness + 1); guessing gives 1/D.
 3. *Paste squares* (Masarczyk et al. 2023) on a share of the training images, in the top left corner
-   and the colour of the changed label, before images are resized. Such a run has no augmentation,
-   which could crop squares away. Test images have no squares. A second set of them, all with
-   squares, shows how the model reacts to squares.
+   and the colour of the changed label, before images are resized. Test images have no squares. A
+   second set of them, all with squares, shows how the model reacts to squares.
 """
 
 from __future__ import annotations
@@ -32,11 +30,7 @@ _TRAIN_LABELS, _TEST_LABELS, _CARRIERS = range(3)
 def trained_on(run: TrainingRun) -> ImageSet:
     """Return the images that `run` trains on, with their changed labels and their squares.
 
-    Raises
-    ------
-    ValueError
-        From `load_images`, or if `randomness`, `shift` or `square_size` is too large for the data
-        set.
+    ValueError if `randomness`, `shift` or `square_size` is too large for the data set.
 
     Examples
     --------
@@ -54,21 +48,7 @@ def trained_on(run: TrainingRun) -> ImageSet:
 
 
 def evaluated_on(run: TrainingRun, *, squares: bool = False) -> ImageSet:
-    """Return the images that `run` is tested on; with `squares`, each carries a square.
-
-    Raises
-    ------
-    ValueError
-        As `trained_on`.
-
-    Examples
-    --------
-    >>> run = TrainingRun(model="vit_pico_patch8_32", dataset="digits", n_test=50,
-    ...                   squares=0.1, augmentation="none")
-    >>> plain, marked = evaluated_on(run), evaluated_on(run, squares=True)
-    >>> int((plain.images != marked.images).any((1, 2, 3)).sum())
-    50
-    """
+    """Return the images that `run` is tested on; with `squares`, each carries a square."""
     # The same test images for every seed, so that runs with different seeds can be compared.
     images = load_images(run.dataset, "test", n=run.n_test)
     images = _relabelled(images, run, _stream(0, _TEST_LABELS))

@@ -21,7 +21,7 @@ from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from invlib.data.images import ImageSet, bicubic
 from invlib.files import lock
@@ -29,6 +29,7 @@ from invlib.models.base import has_batch_norm, split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.paths import runs_root, training_folder
+from invlib.progress import progress_bar
 from invlib.results.netcdf import save_results
 from invlib.results.provenance import provenance
 from invlib.training.augment import augment
@@ -54,12 +55,11 @@ def train(
 ) -> Trained:
     """Train as `run` says, or return the finished run if it is on disk.
 
-    As in the Hugging Face trainer that the paper used, biases and norms have no weight decay. The
-    schedule is a linear warm-up from 0, then a cosine to 0 over the remaining steps. The warm-up
-    takes at most a tenth of all steps, so that short runs train too. The loss is cross-entropy; for
-    reconstruction it is the mean absolute difference to the augmented image, pixels in [0, 1].
-    `seen` says which images and labels a run sees. A training step computes in bfloat16 (autocast)
-    on CUDA and in float32 on a CPU. Tests always compute in float32.
+    The schedule is a linear warm-up from 0, over at most a tenth of all steps, then a cosine to 0.
+    The loss is cross-entropy; for reconstruction it is the mean absolute difference to the
+    augmented image, pixels in [0, 1]. `seen` says which images and labels a run sees. A training
+    step computes in bfloat16 (autocast) on CUDA and in float32 on a CPU. Tests always compute in
+    float32.
 
     Parameters
     ----------
@@ -74,16 +74,10 @@ def train(
         Show a progress bar; default: only in a terminal, or if ``INVLIB_PROGRESS`` says how many
         seconds are between two lines.
 
-    Returns
-    -------
-    Trained
-
     Raises
     ------
     FloatingPointError
         If the loss is not finite. Nothing of that epoch is stored.
-    FileNotFoundError, ValueError
-        From `load_images` and `load_model`; a `device` that does not exist.
 
     Examples
     --------
@@ -175,17 +169,10 @@ class _Training:
         if state := self.trained.resume(self.model):
             self.optimizer.load_state_dict(state["optimizer"])
             self.log = state["log"]
-        first, seconds = len(self.log), float(os.environ.get("INVLIB_PROGRESS", 0))
-        if progress is None and seconds:
-            progress = True
-        with tqdm(
-            desc=f"training {self.run.model} on {self.run.dataset}",
-            total=self.run.epochs * self.steps,
-            initial=max(0, first - 1) * self.steps,
-            disable=None if progress is None else not progress,  # None: only in a terminal
-            mininterval=seconds or 0.1,
-            bar_format="{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go",
-        ) as bar:
+        first, total = len(self.log), self.run.epochs * self.steps
+        what = f"training {self.run.model} on {self.run.dataset}"
+        done = max(0, first - 1) * self.steps
+        with progress_bar(progress, total, what, initial=done) as bar:
             for epoch in range(first, self.run.epochs + 1):
                 started = time.perf_counter()
                 row = self.train_epoch(epoch, bar) if epoch else {}

@@ -55,3 +55,14 @@ class YourModels(MerlinSection):
         dataset = self.datasets[0]
         tuned = {f"{dataset}: classification": self.finetuning_run(dataset)}
         return self.pretraining_by_name() | tuned
+
+    def made_with(self, *shown):
+        """Return where the numbers come from, with a command that has the paths as they were given.
+
+        Results have no path of anybody's disk, but a command that lacks it repeats nothing.
+        """
+        named = {k: getattr(self, k) for k in ("pretrained", "finetuned", "images")}
+        if not all(named.values()):
+            return super().made_with(*shown)
+        whole = [{k: ds.assign_attrs(command=self.command) for k, ds in s.items()} for s in shown]
+        return super().made_with(*whole)

@@ -7,11 +7,19 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from invlib.metrics.invariance import diagonal
+from invlib.plots.matrices import flow_matrix
 from invlib.plots.panels import counted, grid, in_rows, line, panels, picture
 from invlib.plots.style import look_of
 from papers.across.work.your_models import Curve
 
-__all__ = ["by_layer", "checked", "seen_by_both"]
+__all__ = ["by_layer", "checked", "flow", "seen_by_both"]
+
+
+def flow(flows: Mapping[str, xr.DataArray]) -> Figure:
+    """Draw the flow matrix, and its baseline, of which both axes are the pretrained model's."""
+    fig = flow_matrix(flows)
+    fig.axes[1].set_xlabel("pretrained layer $j$")
+    return fig
 
 
 def by_layer(curves: Mapping[str, Curve]) -> Figure:

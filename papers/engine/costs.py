@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invlib.comparison.compare import _draw, compare
+from invlib.comparison.compare import _draw, _order, compare
 from invlib.inversion.invert import invert, start_images
 from invlib.metrics.cka import cka_matrix
 from invlib.models.loading import load_model
@@ -59,7 +59,7 @@ def against_baselines(
     deviation = np.full((2, len(sizes)), np.nan)
     for i, (n, steps, rounds) in enumerate(sizes):
         pool = noise(models["pt"], n)
-        images = _draw(pool, n, seed, models["pt"])  # what `compare` will draw
+        images = _draw(pool, _order(pool, n, seed), "pt", models)  # what `compare` will draw
         start = start_images(images, "noise", seed).to(device)
         options = dict(n=n, seeds=[seed], iterations=steps, subspace_k=min(10, n - 1), **_QUIET)
         for turn in range(rounds):
@@ -111,7 +111,7 @@ def at_equal_loss(models: Pair, n: int, steps: int, rounds: int, *, seed: int) -
     Both are extrapolated along a straight line from `steps` steps and twice as many.
     """
     device, pool = models["pt"].device, noise(models["pt"], n)
-    images = _draw(pool, n, seed, models["pt"])
+    images = _draw(pool, _order(pool, n, seed), "pt", models)
     start = start_images(images, "noise", seed).to(device)
     [(a, b)] = spread_pairs(models["pt"].layers, 1)
     options = dict(n=n, seeds=[seed], optimizer="fast", subspace_k=min(10, n - 1), **_QUIET)

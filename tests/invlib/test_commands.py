@@ -183,3 +183,14 @@ def test_it_goes_on_after_what_was_inverted(tmp_path, monkeypatch):
     arguments = [*TWO, *QUICK, "--seeds", "0", "--quiet", "-o", "x.nc"]
     assert main(arguments) == 130 and main(arguments) == 0
     assert len(calls) == 3  # the first of two was not done again
+
+
+def test_a_folder_beside_one_is_named_without_its_path(tmp_path, monkeypatch):
+    """As in the example of ``--help``: ``--images photos``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INVLIB_DATA", str(tmp_path / "sets"))
+    for name in ("photos", "digits", "sets/mine", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+    assert command.images_here("photos") == str(tmp_path / "photos")
+    kept = ["digits", "mine", "nowhere", ""]  # of data sets, or of nothing
+    assert [command.images_here(name) for name in kept] == kept

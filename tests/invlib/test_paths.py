@@ -24,7 +24,6 @@ def checkout(tmp_path, monkeypatch):
 
 def test_everything_follows_from_the_checkout_around_the_current_folder(checkout):
     assert paths.project_root() == checkout
-    assert paths.data_root() == checkout / "data"
     assert paths.datasets_root() == checkout / "data/datasets"
     assert paths.cache_root() == checkout / "data/datasets/.cache"
     assert paths.runs_root("smoke") == checkout / "data/runs/smoke"
@@ -49,7 +48,7 @@ def test_outside_any_checkout_the_package_knows_its_own_or_the_current_folder_se
 def test_environment_moves_data_and_cache_but_neither_runs_nor_results(checkout, monkeypatch):
     monkeypatch.setenv("INVLIB_DATA", "shared")  # relative to the current folder
     monkeypatch.setenv("INVLIB_CACHE", str(checkout / "scratch"))
-    assert paths.data_root() == paths.datasets_root() == checkout / "notebooks/deep/shared"
+    assert paths.datasets_root() == checkout / "notebooks/deep/shared"
     assert paths.cache_root() == checkout / "scratch"
     assert paths.runs_root("smoke") == checkout / "data/runs/smoke"
     assert paths.results_root("smoke") == checkout / "data/results/smoke"

@@ -20,7 +20,6 @@ from invlib.comparison.probes import probe_layers
 from invlib.comparison.representations import layer_grams
 from invlib.inversion.invert import start_images
 from invlib.inversion.rules import OPTIMIZERS
-from invlib.metrics.cka import minibatch_cka
 from invlib.training.augment import RECIPES, _luma, augment
 from invlib.training.evaluation import evaluate
 from invlib.training.run import TrainingRun
@@ -30,6 +29,7 @@ from papers.goerttler2022.drift import grams_to_logits
 from papers.masarczyk2023.gradcam import grad_cam
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
+from tests.invlib.metrics.representations import minibatch_cka
 
 META = torch.device("meta")
 VIT, CONVOLUTIONAL = "vit_pico_patch8_32", "resnet18_cifar_w4"

@@ -36,14 +36,7 @@ def scans(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scans of a split, enlarged (bicubic) to uint8 (N, 32, 32, 3), and labels (N,).
-
-    Examples
-    --------
-    >>> images, labels = draw_digits("test")
-    >>> images.shape, labels.shape
-    ((500, 32, 32, 3), (500,))
-    """
+    """Return the scans of a split, enlarged (bicubic) to uint8 (N, 32, 32, 3), and labels (N,)."""
     small, labels = scans(split)
     grey = [
         np.asarray(Image.fromarray(s).resize((32, 32), Image.Resampling.BICUBIC)) for s in small

@@ -1,8 +1,8 @@
 """The embedded data set `street_digits`: coloured digit scans on pieces of photographs.
 
-It replaces SVHN in the cross-domain task of Goerttler & Obermayer (2022) and needs no download. The
-images show ten digits in natural colours on natural backgrounds, with parts of other digits at the
-sides, low contrast and blur. The set is easier than SVHN and must not be reported as SVHN.
+It stands in for SVHN in the cross-domain task of Goerttler & Obermayer (2022): natural colours and
+backgrounds, parts of other digits at the sides, low contrast and blur. It is easier than SVHN and
+must not be reported as SVHN.
 
 The scans are those of `digits`, in the same splits. The photographs are scikit-learn's two sample
 images. The test split uses their right quarter, the training split the rest.
@@ -28,12 +28,9 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def draw_street_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return all images of a split, `COPIES` for each scan. They are always the same.
+    """Return all images of a split, uint8 (N, 32, 32, 3), and the digits in the middle, int64 (N,).
 
-    Returns
-    -------
-    images : uint8 array (N, 32, 32, 3)
-    labels : int64 array (N,), the digit in the middle
+    There are `COPIES` for each scan, and they are always the same.
 
     Examples
     --------
@@ -50,13 +47,7 @@ def draw_street_digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def photographs(split: str) -> list[np.ndarray]:
-    """Return the part of each photograph that a split uses for backgrounds, uint8 (H, W, 3).
-
-    Examples
-    --------
-    >>> [wall.shape for split in ("train", "test") for wall in photographs(split)]
-    [(427, 480, 3), (427, 480, 3), (427, 160, 3), (427, 160, 3)]
-    """
+    """Return the part of each photograph that a split uses for backgrounds, uint8 (H, W, 3)."""
     from sklearn.datasets import load_sample_images  # slow; other data sets need none of it
 
     parts = []

@@ -24,6 +24,7 @@ from invlib.data.images import ImageSet
 from invlib.metrics.invariance import compression, diagonal
 from invlib.metrics.jackknife import interval, left_one_out
 from invlib.models.staged import StagedModel
+from invlib.models.tokens import check_tokens
 from papers.across.your_models import YourModels
 from papers.merlin2023.work.base import pretrained_model
 from papers.work import best_device, written
@@ -74,7 +75,10 @@ def check(section: YourModels) -> tuple[ImageSet, StagedModel, StagedModel]:
         raise ValueError(
             f"images={section.images!r}: {len(pool)} images; intervals need at least 5"
         )
-    return pool, *(model.to(best_device()) for model in _models(section))
+    models = [model.to(best_device()) for model in _models(section)]
+    for model in models:
+        check_tokens(model, None, section.tokens)
+    return pool, *models
 
 
 def _models(section: YourModels) -> tuple[StagedModel, StagedModel]:
@@ -83,8 +87,9 @@ def _models(section: YourModels) -> tuple[StagedModel, StagedModel]:
         run = list(runs.values())[-1]
         return pretrained_model(section), train(run, root=section.training_root).model()
     size = section.img_size
+    usual = section.model if "model" in section.model_fields_set else None
     pt, ft = (
-        named_model(text, usual=section.model, img_size=size, seed=seed)
+        named_model(text, usual=usual, img_size=size, seed=seed)
         for seed, text in enumerate((section.pretrained, section.finetuned))
     )
     return pt, ft
@@ -94,7 +99,8 @@ def compared(section: YourModels, ds: xr.Dataset) -> HTML:
     """Return a table of what was compared, and how."""
     own = json.loads(ds.attrs["compared"])
     how = {
-        "draws": f"{ds.sizes['seed']}, each of other images and other noise",
+        "draws": "1" if (draws := ds.sizes["seed"]) == 1 else f"{draws}, each of other images and "
+        "other noise",
         "inversion": f"{section.iterations} steps of {section.recipe}",
         "representation": {
             "all": "all positions", "cls": "the class token", "mean": "the mean over positions"

@@ -9,12 +9,13 @@ import torch
 from invlib.comparison.compare import compare
 from invlib.data.images import ImageSet, bicubic, load_images
 from invlib.inversion.invert import invert, start_images
-from invlib.metrics.cka import linear_cka, minibatch_cka
+from invlib.metrics.cka import linear_cka
 from invlib.metrics.invariance import diagonal, learning
 from invlib.models.loading import load_model
 from invlib.models.tokens import check_tokens, represent
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import ResultError, conform, validate
+from tests.invlib.metrics.representations import minibatch_cka
 
 NEAR = 0.47  # some images arrive within three steps
 QUICK = dict(n=6, iterations=3, optimizer="fast", subspace_k=3, cache=False, seeds=[0])
@@ -309,12 +310,17 @@ def test_gradients_do_not_vanish_in_half_precision():
 # ── Large sets ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_large_set_is_compared_in_minibatches(models):
+def test_a_large_set_is_compared_in_minibatches(models, monkeypatch):
     """2,003 images: three batches of 500 and one of 503, since three are too few for a batch."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (2_003, 8, 8, 3), dtype=np.uint8)
     pool = ImageSet(images, np.arange(2_003) % 2, ("a", "b"), "noise", "test")
+    fetched, tensor = [], ImageSet.tensor
+    keep = lambda part, *size: fetched.append(len(part)) or tensor(part, *size)  # noqa: E731
+    monkeypatch.setattr(ImageSet, "tensor", keep)
     found = compare(*models.values(), pool, n=2_003, seeds=[5], stir=False)
+    monkeypatch.undo()
+    assert max(fetched) == 503  # so memory is flat: no more images, nor larger Grams, at a time
     assert set(found) == {"cka_ft_pt", "cka_pt_pt"}
     assert found.estimator.values.tolist() == ["debiased"]
     assert json.loads(found.attrs["parameters"])["minibatch"] == 500

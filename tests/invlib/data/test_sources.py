@@ -89,7 +89,7 @@ def test_a_path_is_a_folder_of_splits_or_one_archive(root, tmp_path, monkeypatch
         ({}, {"0": "a", "2": "c"}, ValueError, r"no class for the labels \[1\]"),
         ({}, {"cat": "Cat"}, ValueError, "classes.json: a label is no number"),
         ({}, "cat", ValueError, "neither a list of class names nor an object"),
-        ({"labels": np.array([None] * 12)}, None, ValueError, "not a complete .npz archive"),
+        ({"labels": np.array([None] * 12)}, None, ValueError, "holds Python objects; save arrays"),
     ],
 )
 def test_what_an_archive_must_not_hold(root, tmp_path, arrays, classes, error, message):

@@ -2,6 +2,9 @@
 
 import torch
 
+from invlib.metrics.cka import minibatch_cka_from_grams
+from invlib.metrics.grams import gram
+
 F64 = torch.float64
 
 
@@ -26,3 +29,10 @@ def hsic1(k, l):  # noqa: E741
     one = torch.ones(n, dtype=F64)
     total = (one @ k @ one) * (one @ l @ one) / ((n - 1) * (n - 2))
     return (torch.trace(k @ l) + total - 2 / (n - 2) * (one @ k @ l @ one)) / (n * (n - 3))
+
+
+def minibatch_cka(xs, ys):
+    """Return minibatch CKA of the batches `xs` and `ys` of representations, ``()``."""
+    both = zip(xs, ys, strict=True)
+    batches = ((gram(x)[None], gram(y)[None]) for x, y in both)
+    return minibatch_cka_from_grams(batches).squeeze()

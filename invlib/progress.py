@@ -1,4 +1,4 @@
-"""Show how far inversions are: the model and layers, the step, the distance left, the time."""
+"""One look for what takes long: what it is, how far it is, how much time is left."""
 
 from __future__ import annotations
 
@@ -37,19 +37,22 @@ class Progress(tqdm):
 
 
 @contextmanager
-def progress_bar(progress: bool | tqdm | None, total: float, text: str) -> Iterator[Progress]:
+def progress_bar(
+    progress: bool | tqdm | None, total: float, text: str, **options
+) -> Iterator[Progress]:
     """Yield `progress` if it is a bar already, else a new one, closed at the end.
 
     `progress` is True, False, or None: shown on a terminal, or if ``INVLIB_PROGRESS`` says how many
-    seconds are between two lines.
+    seconds are between two lines. `options` are tqdm's.
     """
     if isinstance(progress, tqdm):
         yield progress
         return
     seconds = os.environ.get("INVLIB_PROGRESS")
-    often = {} if sys.stderr.isatty() else dict.fromkeys(_INTERVALS, float(seconds or 10))
+    if not sys.stderr.isatty():
+        options |= dict.fromkeys(_INTERVALS, float(seconds or 10))
     hidden = (False if seconds else None) if progress is None else not progress
     with Progress(
-        total=total, desc=text, leave=False, disable=hidden, bar_format=_FORMAT, **often
+        total=total, desc=text, leave=False, disable=hidden, bar_format=_FORMAT, **options
     ) as bar:
         yield bar
