@@ -8,8 +8,9 @@ from itertools import chain
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.panels import grid, in_rows, legend, line, name_row, panels, picture
+from invlib.plots.panels import grid, legend, line, name_row, panels, picture
 from invlib.plots.style import COLOURS, colour_of, look_of
+from invlib.plots.words import SAID
 
 __all__ = ["bars", "distance_curves", "lines", "loss_race", "recipe_grid", "way_grid"]
 
@@ -103,8 +104,8 @@ def loss_race(ds: xr.Dataset) -> Figure:
     """
     loss, best = ds["race_loss"], ds["race_best"]
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
-    rows = in_rows({f"layer {layer}": layer for layer in loss["race_layer"].values}, 4)
-    with panels(rows, size=(3.0, 2.4), margin=(0, 0.6), sharex=True) as (fig, drawn):
+    rows = [{f"layer {layer}": layer for layer in loss["race_layer"].values}]
+    with panels(rows, size=(3.5, 2.0), margin=(0, 0.6), sharex=True) as (fig, drawn):
         for ax, layer in chain(*drawn):
             end = best.sel(race_layer=layer).isel(recipe=-1)
             ax.axhline(end, color="0.3", ls="--", linewidth=1)
@@ -112,7 +113,7 @@ def loss_race(ds: xr.Dataset) -> Figure:
                 look = dict(color=colour_of(i), linestyle="-" if i < len(COLOURS) else ":")
                 line(ax, one, "evaluation", linewidth=1.4, label=str(one.recipe.values), **look)
             ax.set(xlim=(0, budget), yscale="log")
-        for ax, _ in drawn[-1]:
+        for ax, _ in drawn[0][-2:]:
             ax.set_xlabel("gradient evaluations")
         fig.supylabel("relative distance", fontsize="medium")
         handles, labels = fig.axes[0].get_legend_handles_labels()
@@ -131,7 +132,7 @@ def recipe_grid(ds: xr.Dataset) -> Figure:
             for ax, layer in zip(row, layers, strict=True):
                 cell = dict(recipe=recipe, race_layer=layer)
                 picture(ax, pictures.sel(cell))
-                ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="x-small", labelpad=1)
+                ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="small", labelpad=1)
         for ax, layer in zip(axes[0], layers, strict=True):
             ax.set_title(f"layer {layer}", fontsize="small")
     return fig
@@ -143,9 +144,9 @@ def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
     `stir` has dims recipe, snapshot, seed and layer, and so has `left`. Other seeds than the first
     are thin lines of the first recipe. The distance falls to the right.
     """
-    rows = in_rows({f"layer {layer}": layer for layer in stir["layer"].values}, 4)
+    rows = [{f"layer {layer}": layer for layer in stir["layer"].values}]
     looks = {str(name): look_of(i) for i, name in enumerate(stir["recipe"].values)}
-    with panels(rows, size=(2.3, 2.0), margin=(0, 0.6), sharey="row") as (fig, drawn):
+    with panels(rows, size=(3.5, 1.9), margin=(0, 0.6), share=True) as (fig, drawn):
         for ax, layer in chain(*drawn):
             y, x = stir.sel(layer=layer), left.sel(layer=layer)
             for i, (name, look) in enumerate(looks.items()):
@@ -154,9 +155,10 @@ def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
                     style = dict(linewidth=1.4, markersize=4)
                     if seed != y["seed"].values[0]:
                         style = dict(linewidth=0.6, marker="")
-                    ax.plot(x.sel(cell), y.sel(cell), **look | style)
+                    said = f"{SAID}{name}" if seed == y["seed"].values[0] else None
+                    ax.plot(x.sel(cell), y.sel(cell), **look | style, gid=said)
             ax.invert_xaxis()
-        for ax, _ in drawn[-1]:
+        for ax, _ in drawn[0][-2:]:
             ax.set_xlabel("distance left")
         legend(fig, looks, min(4, len(looks)))
     return fig
