@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -111,8 +112,9 @@ def panels(
                 ax.remove()
             place = place[: len(entries)]
             for i, (ax, name) in enumerate(zip(place, entries, strict=True)):
-                ax.set_title("\n".join(filter(None, [title * (not i), name])))
-                ax.set_gid(", ".join(filter(None, [*title.split("\n"), name])))
+                lines = [*title.split("\n") * (not i), *name.split("\n")]
+                ax.set_title("\n".join(textwrap.fill(text, 42) for text in lines if text))
+                ax.set_gid(", ".join(filter(None, [*title.split("\n"), *name.split("\n")])))
                 if share and i:
                     ax.sharey(place[0])
             drawn.append(list(zip(place, entries.values(), strict=True)))
@@ -184,7 +186,7 @@ def legend(
     below = dict(loc="outside lower center") if where is fig else {}
     for ncols in range(columns, 0, -1):
         drawn = where.legend(handles=lines, **below | options, ncols=ncols)
-        if ncols == 1 or drawn.get_window_extent().width <= fig.bbox.width:
+        if ncols == 1 or drawn.get_window_extent().width <= where.bbox.width:
             return
         drawn.remove()
 
@@ -192,7 +194,7 @@ def legend(
 def counted(ax: Axes, what: str) -> None:
     """Label the x axis with `what`, and use only whole numbers as ticks."""
     ax.set_xlabel(what)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
 
 
 def picture(ax: Axes, image: Any, **options: Any) -> None:

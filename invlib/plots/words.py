@@ -32,7 +32,7 @@ def describe(fig: Figure) -> str:
     'This run, learning: rises from 0.00 at layer 0 to 0.46 at layer 2.'
     """
     scales = [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
-    said = []
+    said = [f"{fig.get_suptitle()}:"] if fig.get_suptitle() else []
     for pictures, group in groupby((ax for ax in fig.axes if ax not in scales), _is_picture):
         parts = [_pictures(list(group))] if pictures else map(_panel, group)
         said += [part[0].upper() + part[1:] + "." for part in parts if part]
@@ -98,6 +98,7 @@ def _panel(ax: Axes) -> str:
 
 def _lines(ax: Axes) -> list[str]:
     lines = [line for line in ax.lines if str(line.get_gid()).startswith(SAID)]
+    lines = [line for line in lines if line.get_gid() != SAID + "dots"]
     shown = lines if len(lines) <= _MOST else [lines[0], lines[-1]]
     said = []
     for line in shown:
@@ -119,7 +120,7 @@ def _place(ax: Axes, x: object) -> str:
 
 
 def _bars(ax: Axes) -> list[str]:
-    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    names = [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()]
     unit = f" ({ax.get_xlabel()})" if ax.get_xlabel() else ""
     return [
         ", ".join(f"{name} {number(b.get_width())}" for name, b in zip(names, bars, strict=False)) + unit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from itertools import chain
 
@@ -32,11 +33,11 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
     >>> len(bars({"this run": {"time": toy}}).axes)
     1
     """
-    most = max(values.size for entries in rows.values() for values in entries.values())
+    most = 1.4 * max(values.size for entries in rows.values() for values in entries.values())
     with _panels(rows, 0.34 * most + 0.9) as (fig, drawn):
         for ax, values in chain(*drawn):
             values = values.dropna(values.dims[0])
-            names = [str(name) for name in values[values.dims[0]].values]
+            names = [textwrap.fill(str(name), 18) for name in values[values.dims[0]].values]
             bar = ax.barh(names, values, color=[colour_of(i) for i in range(len(names))])
             numbers = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
             ax.bar_label(bar, numbers, fontsize="small")
@@ -74,7 +75,8 @@ def lines(
             for i, one in enumerate(groups):
                 label = str(one[hue].values) if hue else None
                 line(ax, one, x, markersize=5, label=label, **look_of(i))
-            ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=_label(values))
+            name = textwrap.fill(values[x].attrs.get("long_name", x), 42)
+            ax.set(xlabel=name, ylabel=_label(values))
             ax.set(xlim=(0, None), ylim=(0, 1.08 * float(values.max())))
             if hue:
                 ax.legend(fontsize="small")
@@ -88,13 +90,13 @@ def _panels(rows: Mapping[str, Mapping[str, xr.DataArray]], height: float):
         first, *others = entries
         above = first if len(rows) == 1 else f"{title}\n{first}"
         named.append(dict(zip([above, *others], entries.values(), strict=True)))
-    return panels(named, size=(4.4, height), margin=(0, 0.3), least=6)
+    return panels(named, size=(3.5, height), margin=(0, 0.3), least=6)
 
 
 def _label(values: xr.DataArray) -> str:
     """Return the label of an axis: the units, or the name if there are none."""
     units = values.attrs.get("units", "1")
-    return values.attrs.get("long_name", "") if units == "1" else units
+    return textwrap.fill(values.attrs.get("long_name", "") if units == "1" else units, 42)
 
 
 def loss_race(ds: xr.Dataset) -> Figure:
