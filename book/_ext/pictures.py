@@ -7,6 +7,7 @@ text keeps its own. Hidden cells of code that follow one another become one.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -25,6 +26,18 @@ class Described(SphinxPostTransform):
                 with Image.open(file) as opened:
                     if words := opened.text.get("Description"):
                         picture["alt"] = words
+
+
+class NoEmptyHeads(SphinxPostTransform):
+    """An empty corner of a table is no heading (pandas writes it as one)."""
+
+    default_priority = 6
+
+    def run(self, **_: object) -> None:
+        for raw in self.document.findall(nodes.raw):
+            if raw.get("format") == "html" and "<th" in raw.astext():
+                text = re.sub(r"<th( class=[^>]*)?>(\s|&nbsp;)*</th>", "<td></td>", raw.astext())
+                raw.children = [nodes.Text(text)]
 
 
 class OneHidden(SphinxPostTransform):
@@ -46,5 +59,6 @@ def _hidden(node: object) -> bool:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(Described)
+    app.add_post_transform(NoEmptyHeads)
     app.add_post_transform(OneHidden)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

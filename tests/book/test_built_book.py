@@ -35,7 +35,9 @@ LARGEST = {"notebooks/how_inverted": 4e6, "notebooks/convergence": 4e6}  # they 
 LARGEST |= {"notebooks/what_is_an_inversion": 4e6}
 
 # What the theme does, and why it stays: rule -> (where, reason). All else is the book's own.
-OF_THE_THEME: dict[str, tuple[str, str]] = {}
+OF_THE_THEME = {
+    "region": ("logo__title", "the book's name stands in the sidebar before its first landmark"),
+}
 
 each_page = pytest.mark.parametrize("page", PAGES)
 
