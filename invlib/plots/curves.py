@@ -157,7 +157,14 @@ def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
                 values = values.mean("seed") if "seed" in values.dims else values
                 for layer in values["layer"].values:
                     look = dict(color=colours.to_rgba(layer), marker=".", linewidth=1.3)
-                    line(ax, values.sel(layer=layer), "epoch", name=f"layer {layer}", markersize=6, **look)
+                    line(
+                        ax,
+                        values.sel(layer=layer),
+                        "epoch",
+                        name=f"layer {layer}",
+                        markersize=6,
+                        **look,
+                    )
                 counted(ax, "epoch")
             bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
             bar.ax.set_ylim(0, last)

@@ -123,7 +123,8 @@ def _bars(ax: Axes) -> list[str]:
     names = [tick.get_text().replace("\n", " ") for tick in ax.get_yticklabels()]
     unit = f" ({ax.get_xlabel()})" if ax.get_xlabel() else ""
     return [
-        ", ".join(f"{name} {number(b.get_width())}" for name, b in zip(names, bars, strict=False)) + unit
+        ", ".join(f"{name} {number(b.get_width())}" for name, b in zip(names, bars, strict=False))
+        + unit
         for bars in ax.containers
         if isinstance(bars, BarContainer)
     ]

@@ -56,7 +56,9 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
                         both = xr.broadcast(x.sel(cell), error.sel(cell | {"shared": name}))
                         face = colour if layer == "linear" else "none"
                         look = dict(color=colour, markerfacecolor=face, markersize=3.5, alpha=0.7)
-                        ax.plot(*(one.values.ravel() for one in both), "o", gid=f"{SAID}dots", **look)
+                        ax.plot(
+                            *(one.values.ravel() for one in both), "o", gid=f"{SAID}dots", **look
+                        )
         for ax in axes[-1]:
             ax.set_xlabel(x.attrs.get("long_name", ""))
         looks = {rule: dict(color=colour_of(i), marker="o", ls="") for i, rule in enumerate(rules)}

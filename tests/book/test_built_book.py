@@ -112,7 +112,9 @@ def test_next_in_the_text_is_next_in_the_navigation(page):
     if not source.is_file():
         return
     cells = json.loads(source.read_text())["cells"]
-    said = re.findall(r"\*\*Next:\*\*\s+{doc}`/([^`]+)`", "".join("".join(c["source"]) for c in cells))
+    said = re.findall(
+        r"\*\*Next:\*\*\s+{doc}`/([^`]+)`", "".join("".join(c["source"]) for c in cells)
+    )
     assert said == [PAGES[PAGES.index(page) + 1]]
 
 

@@ -29,7 +29,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-
 def results(name: str) -> xr.Dataset:
     return open_results(results_root("cifar") / f"{name}.nc")
 

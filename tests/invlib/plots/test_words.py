@@ -16,7 +16,9 @@ mpl.use("agg")
 
 
 def test_every_line_is_said_with_its_name_and_its_numbers():
-    values = xr.DataArray([[0.0, 0.2, 0.46], [0.3, 0.9, 0.1]], dict(task=["a", "b"], layer=[0, 6, 12]))
+    values = xr.DataArray(
+        [[0.0, 0.2, 0.46], [0.3, 0.9, 0.1]], dict(task=["a", "b"], layer=[0, 6, 12])
+    )
     said = describe(plots.layer_curves({"run": {"learning": values}}))
     assert "Run, learning: a rises from 0.00 at layer 0 to 0.46 at layer 12;" in said
     assert "b goes from 0.30 at layer 0 to 0.10 at layer 12, highest 0.90 at layer 6." in said
