@@ -113,7 +113,8 @@ def provenance_html(ds: xr.Dataset, *, of: str = "") -> str:
     reads = ", ".join(_read_by(attrs["command"]))
     first = f"<p>It reads the results of {reads}: these come first.</p>" if reads else ""
     at = f" at commit {commit}" if commit != "unknown" else ""
-    file, label = _file(attrs, parameters, of), ", ".join(filter(None, [_WHERE, of, *_name(attrs)]))
+    file = _file(attrs, parameters, of)
+    label = ", ".join(filter(None, [_WHERE, of, *_name(attrs)]))
     if file:
         cells = _row("file", f"<code>{html.escape(file)}</code>") + cells
     return (

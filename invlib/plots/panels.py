@@ -97,7 +97,7 @@ def panels(
     counts = [len(entries) for entries in rows]
     columns = len(rows) == 2
     if columns:  # axes[i][j]: entry i of row j
-        lines, height = [2] * max(counts), max(counts)
+        lines = [2] * max(counts)
     else:
         lines = [min(2, count - at) for count in counts for at in range(0, count, 2)]
     with grid(lines, **options) as (fig, axes):

@@ -15,7 +15,7 @@ __all__ = ["COLOURS", "STYLE", "WIDTH", "Drawing", "colour_of", "look_of", "mark
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-# Inches, at 96 pixels each: as wide as the column of a page, so text is read at the size it has here.
+# Inches of 96 pixels: as wide as the column of a page, so text is read at the size it has here.
 WIDTH = 7.0
 _PIXELS = 96
 

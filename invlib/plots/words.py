@@ -33,8 +33,9 @@ def describe(fig: Figure) -> str:
     """
     scales = [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
     said = [f"{fig.get_suptitle()}:"] if fig.get_suptitle() else []
-    for pictures, group in groupby((ax for ax in fig.axes if ax not in scales), _is_picture):
-        parts = [_pictures(list(group))] if pictures else map(_panel, group)
+    for pictures, some in groupby((ax for ax in fig.axes if ax not in scales), _is_picture):
+        group = list(some)
+        parts = [_pictures(group)] if pictures else map(_panel, group)
         said += [part[0].upper() + part[1:] + "." for part in parts if part]
     return " ".join(said)
 
