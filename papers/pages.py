@@ -127,7 +127,7 @@ def provenance_html(ds: xr.Dataset, *, of: str = "") -> str:
 
 
 def _name(attrs: Mapping[str, object]) -> list[str]:
-    """Return the name of the section whose notebook the command runs, in a list, if there is one."""
+    """Return the section whose notebook the command runs, in a list; an empty one if none."""
     return re.findall(r"notebooks/(\w+)\.ipynb", str(attrs["command"]))[:1]
 
 
