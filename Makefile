@@ -111,8 +111,8 @@ parameters: $(STAMP) ## write parameters cells and the page on parameters from t
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
-test-browser: $(STAMP) ## try what readers play with in Chromium (BROWSER=program for another one)
-	@OMP_NUM_THREADS=1 BROWSER="$(or $(BROWSER),chromium)" $(BIN)/python -m pytest tests/book/test_explorers.py -v $(ARGS)
+test-browser: $(STAMP) ## try the built book and what readers play with in Chromium (BROWSER=program for another one)
+	@OMP_NUM_THREADS=1 BROWSER="$(or $(BROWSER),chromium)" $(BIN)/python -m pytest tests/book/test_explorers.py tests/book/test_built_book.py -v $(ARGS)
 
 test-cluster: $(STAMP) ## run the workflow through SLURM on this machine (CLUSTER=all for everything)
 	@OMP_NUM_THREADS=1 CLUSTER=$(or $(CLUSTER),some) $(BIN)/python -m pytest tests/cluster/test_slurm.py -v -s $(ARGS)

@@ -17,6 +17,8 @@ from papers.claims.tables import claims_html
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
 
+_WHERE = "Where these numbers come from"
+
 __all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", "verdicts"]
 
 
@@ -74,10 +76,11 @@ def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
 
 def made_with(*shown: Mapping[str, xr.Dataset]) -> HTML:
     """Return the `provenance_html` of all results shown."""
-    return HTML("".join(provenance_html(ds) for runs in shown for ds in runs.values()))
+    boxes = [(title, ds) for runs in shown for title, ds in runs.items()]
+    return HTML("".join(provenance_html(ds, of=title) for title, ds in boxes))
 
 
-def provenance_html(ds: xr.Dataset) -> str:
+def provenance_html(ds: xr.Dataset, *, of: str = "") -> str:
     """Return a box with the provenance of a result: scale, device, commit, seeds, time, command.
 
     Examples
@@ -118,13 +121,29 @@ def provenance_html(ds: xr.Dataset) -> str:
     reads = ", ".join(_read_by(attrs["command"]))
     first = f"<p>It reads the results of {reads}: these come first.</p>" if reads else ""
     at = f" at commit {commit}" if commit != "unknown" else ""
+    file = _file(attrs, parameters, of)
+    label = ", ".join(filter(None, [_WHERE, of, *_name(attrs)]))
+    if file:
+        cells = _row("file", f"<code>{html.escape(file)}</code>") + cells
     return (
-        "<aside class='provenance' aria-label='Where these numbers come from'>"
-        f"<table><caption>Where these numbers come from</caption><tbody>{cells}</tbody></table>"
+        f"<aside class='provenance' aria-label='{html.escape(label, quote=True)}'>"
+        f"<table><caption>{_WHERE}</caption><tbody>{cells}</tbody></table>"
         f"<p>Repeat it{at} with</p><pre><code>{html.escape(_repeat(attrs))}</code></pre>{first}"
         f"<details><summary>All parameters</summary><table><tbody>{chosen}</tbody></table>"
         "</details></aside>"
     )
+
+
+def _name(attrs: Mapping[str, object]) -> list[str]:
+    """Return the section whose notebook the command runs, in a list; an empty one if none."""
+    return re.findall(r"notebooks/(\w+)\.ipynb", str(attrs["command"]))[:1]
+
+
+def _file(attrs: Mapping[str, object], parameters: Mapping[str, object], of: str) -> str:
+    """Return where a result is kept in the project; of a run, where it was written."""
+    kept = f"results/{REFERENCE_SCALE}" if of.startswith("reference") else "runs/{scale}"
+    scale = parameters.get("scale")
+    return "".join(f"data/{kept}/{name}.nc" for name in _name(attrs) if scale).format(scale=scale)
 
 
 def _read_by(command: str) -> tuple[str, ...]:

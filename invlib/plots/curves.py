@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots.panels import counted, in_rows, legend, line, panels
+from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import colour_of, look_of, marker_of
 
 __all__ = ["depth_curves", "epoch_curves", "error_curves", "layer_curves", "standard_error"]
@@ -22,7 +23,7 @@ def layer_curves(
     rows: Mapping[str, Mapping[str, xr.DataArray]],
     *,
     hue: str = "task",
-    sharey: bool | str = "row",
+    sharey: bool = True,
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
@@ -36,7 +37,7 @@ def layer_curves(
     hue
         The dim whose values have different colours and markers.
     sharey
-        As in `matplotlib.pyplot.subplots`.
+        The panels of a row have the same y axis.
 
     Examples
     --------
@@ -45,7 +46,7 @@ def layer_curves(
     2
     """
     looks: dict[str, dict] = {}
-    with panels(rows, size=(3.4, 2.7), margin=(0, 0.4), sharey=sharey) as (fig, drawn):
+    with panels(rows, size=(3.5, 2.5), margin=(0, 0.4), share=sharey) as (fig, drawn):
         for ax, values in chain(*drawn):
             ax.axhline(0, color="0.6", linewidth=0.8)
             for group in values[hue].values if hue in values.dims else [None]:
@@ -54,7 +55,7 @@ def layer_curves(
                 else:
                     curve = values.sel({hue: group})
                     look = looks.setdefault(str(group), look_of(len(looks)))
-                line(ax, curve, "layer", dots=True, **look)
+                line(ax, curve, "layer", name=str(group or ""), dots=True, **look)
             counted(ax, "layer")
         if looks:
             legend(fig, looks, min(4, len(looks)))
@@ -79,7 +80,7 @@ def error_curves(
     *,
     hue: str,
     x: str = "layer",
-    sharey: bool | str = "row",
+    sharey: bool = True,
 ) -> Figure:
     """Draw quantities by `x`, a line for each value of `hue`: mean and standard error over `seed`.
 
@@ -91,7 +92,7 @@ def error_curves(
     rows
         ``{row title: {panel title: DataArray}}``, dims `hue`, `x` and seed.
     sharey
-        As in `matplotlib.pyplot.subplots`.
+        The panels of a row have the same y axis.
 
     Examples
     --------
@@ -99,21 +100,22 @@ def error_curves(
     >>> len(error_curves({"this run": {"CKA": toy}}, hue="d").axes)
     1
     """
-    with panels(rows, size=(3.5, 2.8), margin=(0, 0.5), least=5, sharey=sharey) as (fig, drawn):
+    with panels(rows, size=(3.5, 2.8), margin=(0, 0.5), least=5, share=sharey) as (fig, drawn):
         for row in drawn:
-            looks = _looks([values for _, values in row], hue)
+            called, looks = hue.replace("_", " "), _looks([values for _, values in row], hue)
             for ax, values in row:
                 for name, group in zip(_names(values, hue), values[hue].values, strict=True):
                     curve = values.sel({hue: group})
                     if curve.notnull().any():
-                        line(ax, curve, x, error=standard_error(curve), **looks[name])
+                        error = standard_error(curve)
+                        line(ax, curve, x, name=f"{called} {name}", error=error, **looks[name])
                 if x == "layer":
                     ax.set_xticks(values[x].values, _names(values, x), rotation=30, ha="right")
                 else:
                     counted(ax, x.replace("_", " "))
-            # Each run has its own values of `hue`, so each row has a legend, at its right.
-            title, right = hue.replace("_", " "), dict(loc="center left", bbox_to_anchor=(1, 0.5))
-            legend(row[-1][0], looks, title=title, fontsize="small", **right)
+            # Each run has its own values of `hue`, so each row has a legend, below its last panel.
+            below = dict(loc="upper center", bbox_to_anchor=(0.5, -0.28))
+            legend(row[-1][0], looks, 4, title=called, fontsize="small", **below)
     return fig
 
 
@@ -126,7 +128,7 @@ def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
     """Return colour and marker for each label, in the order of first appearance."""
     labels = dict.fromkeys(name for values in row for name in _names(values, hue))
     numbers = all(values[hue].dtype.kind in "fiu" for values in row)
-    shades = plt.get_cmap("viridis")(np.linspace(0, 0.88, len(labels)))  # no pale yellow
+    shades = colormaps["viridis"](np.linspace(0, 0.88, len(labels)))  # no pale yellow
     return {
         label: dict(color=tuple(shades[i]) if numbers else colour_of(i), marker=marker_of(i))
         for i, label in enumerate(labels)
@@ -147,15 +149,22 @@ def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     >>> len(epoch_curves({"this run": {"learning": toy}}).axes)  # and its colour bar
     2
     """
-    with panels(rows, size=(3.4, 2.8), margin=(0.6, 0.2), sharey="row") as (fig, drawn):
+    with panels(rows, size=(3.5, 2.6), share=True) as (fig, drawn):
         for row in drawn:
             last = max(int(values["layer"].max()) for _, values in row)
-            colours = plt.cm.ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
+            colours = ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
             for ax, values in row:
                 values = values.mean("seed") if "seed" in values.dims else values
                 for layer in values["layer"].values:
                     look = dict(color=colours.to_rgba(layer), marker=".", linewidth=1.3)
-                    line(ax, values.sel(layer=layer), "epoch", markersize=6, **look)
+                    line(
+                        ax,
+                        values.sel(layer=layer),
+                        "epoch",
+                        name=f"layer {layer}",
+                        markersize=6,
+                        **look,
+                    )
                 counted(ax, "epoch")
             bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
             bar.ax.set_ylim(0, last)
@@ -181,14 +190,15 @@ def depth_curves(quantities: Mapping[str, xr.DataArray], depth: xr.DataArray) ->
     1
     """
     looks = {case: look_of(i) for i, case in enumerate(depth["case"].values.tolist())}
-    with panels(in_rows(quantities, 3), size=(3.6, 2.9), margin=(0, 0.5)) as (fig, drawn):
+    with panels([quantities], size=(3.5, 2.6), margin=(0, 0.5)) as (fig, drawn):
         for ax, values in chain(*drawn):
             for case, look in looks.items():
                 curves = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
                 for when in curves["when"].values if "when" in curves.dims else [None]:
                     curve = curves if when is None else curves.sel(when=when)
                     style = ":" if when == "before" else "-"
-                    line(ax, curve, "depth", linestyle=style, linewidth=1.4, **look)
+                    name = case if when is None else f"{case} {when}"
+                    line(ax, curve, "depth", name=name, linestyle=style, linewidth=1.4, **look)
             ax.set_xlabel("depth in the network")
         if any("when" in values.dims for values in quantities.values()):
             looks = looks | {"before": dict(color="0.4", linestyle=":")}

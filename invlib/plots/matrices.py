@@ -28,7 +28,7 @@ def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
     2
     """
     words = dict(xlabel="layer after squares", ylabel="layer after the first task")
-    frame = dict(size=(3.8, 3.7), margin=(0.7, 0))
+    frame = dict(size=(3.5, 3.2))
     return _side_by_side(matrices, frame, words, "CKA", cmap="magma", vmin=0, vmax=1)
 
 
@@ -47,7 +47,7 @@ def flow_matrix(matrices: Mapping[str, xr.DataArray]) -> Figure:
     matrices = {title: _mean(matrix) for title, matrix in matrices.items()}
     limit = max(float(np.abs(m).max()) for m in matrices.values()) or 1.0
     words = dict(xlabel="fine-tuned layer $j$", ylabel="pretrained layer $i$")
-    frame = dict(size=(4.1, 3.9), margin=(0.8, 0))
+    frame = dict(size=(3.5, 3.2))
     colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit)
     fig = _side_by_side(matrices, frame, words, "invariance flow $M(i, j)$", **colours)
     for ax, matrix in zip(fig.axes, matrices.values(), strict=False):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import matplotlib.pyplot as plt
+import matplotlib as mpl
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from invlib.plots.style import STYLE
+from invlib.plots.style import STYLE, WIDTH, Drawing
+from invlib.plots.words import SAID
 
-__all__ = ["counted", "grid", "in_rows", "legend", "line", "name_row", "panels", "picture"]
+__all__ = ["counted", "grid", "legend", "line", "name_row", "panels", "picture"]
 
 _MANY = 12  # points on a line; with more, error bars and markers would hide it
 
@@ -35,13 +37,14 @@ def grid(
     Parameters
     ----------
     size, margin
-        Width and height in inches of one panel, and of the space beside and below all panels.
+        Width and height in inches of one panel, and of the space beside and below all panels. The
+        figure is not wider than a page, so panels may be narrower.
     least
         Smallest width of the figure in inches.
     lines
         Draw grid lines in the background; pictures need none.
     options
-        As in `matplotlib.pyplot.subplots`.
+        As in `matplotlib.figure.Figure.subplots`.
 
     Examples
     --------
@@ -51,57 +54,71 @@ def grid(
     """
     counts = list(counts)
     width, height = max(counts), len(counts)
-    inches = (max(size[0] * width + margin[0], least), size[1] * height + margin[1])
-    with plt.rc_context(STYLE | {"axes.grid": lines}):
-        fig, axes = plt.subplots(
-            height, width, figsize=inches, squeeze=False, layout="constrained", **options
-        )
+    across = min(WIDTH, max(size[0] * width + margin[0], least))
+    with mpl.rc_context(STYLE | {"axes.grid": lines}):
+        fig = Drawing(figsize=(across, size[1] * height + margin[1]), layout="constrained")
+        axes = fig.subplots(height, width, squeeze=False, **options)
         for row, count in zip(axes, counts, strict=True):
             for ax in row[count:]:
                 ax.remove()
-        try:
-            yield fig, [list(row[:count]) for row, count in zip(axes, counts, strict=True)]
-        finally:
-            plt.close(fig)  # otherwise a notebook shows the figure twice
+        yield fig, [list(row[:count]) for row, count in zip(axes, counts, strict=True)]
 
 
 @contextmanager
 def panels(
-    rows: Iterable[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]], **options: Any
+    rows: Iterable[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
+    *,
+    share: bool = False,
+    **options: Any,
 ) -> Iterator[tuple[Figure, list[list[tuple[Axes, Any]]]]]:
-    """Open a figure with a titled panel for every entry of `rows`.
+    """Open a figure with a titled panel for every entry of `rows`, two side by side.
 
-    Yields the figure and, for each row, a list of (axes, entry). If `rows` is a mapping, its keys
-    are shown at the left of the rows. `options` are those of `grid`.
+    Yields the figure and, for each row, a list of (axes, entry). A row with more entries goes on
+    below; two such rows become two columns. If `rows` is a mapping, its keys are shown above the
+    first panels of the rows.
 
-    Examples
-    --------
-    >>> with panels({"this run": {"learning": 1, "forgetting": 2}}, size=(3, 2)) as (fig, drawn):
-    ...     [(ax.get_title(), ax.get_ylabel(), entry) for ax, entry in drawn[0]]
-    [('learning', 'this run', 1), ('forgetting', '', 2)]
-    """
-    titles = list(rows) if isinstance(rows, Mapping) else []
-    rows = list(rows.values()) if isinstance(rows, Mapping) else list(rows)
-    with grid(map(len, rows), **options) as (fig, axes):
-        for row, title in zip(axes, titles, strict=False):
-            row[0].set_ylabel(title)
-        for row, entries in zip(axes, rows, strict=True):
-            for ax, title in zip(row, entries, strict=True):
-                ax.set_title(title)
-        drawn = zip(axes, (entries.values() for entries in rows), strict=True)
-        yield fig, [list(zip(*row, strict=True)) for row in drawn]
-
-
-def in_rows(entries: Mapping[str, Any], columns: int) -> list[dict[str, Any]]:
-    """Split panels into rows of `columns`.
+    Parameters
+    ----------
+    share
+        All panels of a row have the same y axis.
+    options
+        Those of `grid`.
 
     Examples
     --------
-    >>> in_rows({"a": 1, "b": 2, "c": 3}, 2)
-    [{'a': 1, 'b': 2}, {'c': 3}]
+    >>> toy = {"this run": {"learning": 1, "forgetting": 2, "CKA": 3}, "that": {"learning": 4}}
+    >>> with panels(toy, size=(3, 2)) as (fig, drawn):
+    ...     [(ax.get_gid(), entry) for ax, entry in drawn[1]], fig.get_size_inches().tolist()
+    ([('that, learning', 4)], [6.0, 6.0])
     """
-    pairs = list(entries.items())
-    return [dict(pairs[i : i + columns]) for i in range(0, len(pairs), columns)]
+    named = isinstance(rows, Mapping)
+    titles, rows = list(rows) if named else [], list(rows.values() if named else rows)
+    titles = titles or [""] * len(rows)
+    counts = [len(entries) for entries in rows]
+    columns = len(rows) == 2
+    if columns:  # axes[i][j]: entry i of row j
+        lines = [2] * max(counts)
+    else:
+        lines = [min(2, count - at) for count in counts for at in range(0, count, 2)]
+    with grid(lines, **options) as (fig, axes):
+        if columns:
+            places = [[line[j] for line in axes] for j in range(2)]
+        else:
+            lefts = iter(axes)
+            places = [[ax for _ in range(0, n, 2) for ax in next(lefts)] for n in counts]
+        drawn = []
+        for title, entries, place in zip(titles, rows, places, strict=True):
+            for ax in place[len(entries) :]:
+                ax.remove()
+            place = place[: len(entries)]
+            for i, (ax, name) in enumerate(zip(place, entries, strict=True)):
+                lines = [*title.split("\n") * (not i), *name.split("\n")]
+                ax.set_title("\n".join(textwrap.fill(text, 42) for text in lines if text))
+                ax.set_gid(", ".join(filter(None, [*title.split("\n"), *name.split("\n")])))
+                if share and i:
+                    ax.sharey(place[0])
+            drawn.append(list(zip(place, entries.values(), strict=True)))
+        yield fig, drawn
 
 
 def line(
@@ -109,6 +126,7 @@ def line(
     values: xr.DataArray,
     x: str,
     *,
+    name: str = "",
     error: xr.DataArray | None = None,
     dots: bool = False,
     **look: Any,
@@ -119,6 +137,8 @@ def line(
     ----------
     values
         Its dims are that of `x` and perhaps seed.
+    name
+        What the line is called where the figure is put into words.
     error
         Half the height of the band; bars are drawn instead if there are few points. By default the
         band is the range over seeds.
@@ -142,7 +162,7 @@ def line(
         for of_seed in values.transpose("seed", ...).values if dots else ():
             ax.plot(where, of_seed, ".", color=colour, alpha=0.45, markersize=3.5)
         values = mean
-    ax.plot(where, values, **look)
+    ax.plot(where, values, **look, gid=f"{SAID}{name or look.get('label') or ''}")
     if few and error.notnull().any():
         ax.errorbar(where, values, error, fmt="none", ecolor=colour, capsize=2, linewidth=1)
 
@@ -156,18 +176,25 @@ def legend(
     ----------
     looks
         ``{label: options of a line}``.
+    columns
+        Labels side by side; fewer, if the figure has no room.
     options
         As in `matplotlib.figure.Figure.legend`.
     """
     lines = [Line2D([], [], **dict(markersize=5) | look, label=k) for k, look in looks.items()]
-    place = dict(loc="outside lower center", ncols=columns) if isinstance(where, Figure) else {}
-    where.legend(handles=lines, **place | options)
+    fig = where.get_figure()
+    below = dict(loc="outside lower center") if where is fig else {}
+    for ncols in range(columns, 0, -1):
+        drawn = where.legend(handles=lines, **below | options, ncols=ncols)
+        if ncols == 1 or drawn.get_window_extent().width <= where.bbox.width:
+            return
+        drawn.remove()
 
 
 def counted(ax: Axes, what: str) -> None:
     """Label the x axis with `what`, and use only whole numbers as ticks."""
     ax.set_xlabel(what)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
 
 
 def picture(ax: Axes, image: Any, **options: Any) -> None:

@@ -49,18 +49,23 @@ def inversion_grid(
     inverted, originals = ds[f"example_inverted_{model}"], ds["example_images"]
     layers = list(inverted["ref_layer"].values) if layers is None else layers
     loss = ds[f"inversion_loss_{model}"].isel(seed=0)
-    counts = [len(layers) + 1] * min(count, originals.sizes["example"])
+    columns = min(7, -(-len(layers) // 2)) if len(layers) > 7 else len(layers)
+    parts = [layers[i : i + columns] for i in range(0, len(layers), columns)]
+    images = range(min(count, originals.sizes["example"]))
+    counts = [len(part) + 1 for part in parts for _ in images]
     close = dict(wspace=0.05, hspace=0.05)
     with grid(
         counts, size=(0.92, 0.95), margin=(0, 0.55), lines=False, gridspec_kw=close
     ) as (fig, axes):  # fmt: skip
-        for i, row in enumerate(axes):
-            picture(row[0], originals.isel(example=i))
-            for ax, layer in zip(row[1:], layers, strict=True):
-                picture(ax, inverted.sel(ref_layer=layer).isel(example=i))
-        axes[0][0].set_title("X", fontsize="small")
-        axes[-1][0].set_xlabel("distance left", fontsize="x-small")
-        for top, bottom, layer in zip(axes[0][1:], axes[-1][1:], layers, strict=True):
-            top.set_title(f"X′ at {layer}", fontsize="small")
-            bottom.set_xlabel(f"{float(loss.sel(ref_layer=layer)):.2f}", fontsize="small")
+        for part, first in zip(parts, range(0, len(axes), len(images)), strict=True):
+            rows = axes[first : first + len(images)]
+            for i, row in enumerate(rows):
+                picture(row[0], originals.isel(example=i))
+                for ax, layer in zip(row[1:], part, strict=True):
+                    picture(ax, inverted.sel(ref_layer=layer).isel(example=i))
+            rows[0][0].set_title("X", fontsize="small")
+            rows[-1][0].set_xlabel("distance left", fontsize="small")
+            for top, bottom, layer in zip(rows[0][1:], rows[-1][1:], part, strict=True):
+                top.set_title(f"X′ at {layer}", fontsize="small")
+                bottom.set_xlabel(f"{float(loss.sel(ref_layer=layer)):.2f}", fontsize="small")
     return fig

@@ -1,14 +1,25 @@
-"""The look of all figures: colours, markers and Matplotlib's settings."""
+"""The look of all figures: colours, markers, Matplotlib's settings, and the picture on a page."""
 
 from __future__ import annotations
 
-__all__ = ["COLOURS", "STYLE", "colour_of", "look_of", "marker_of"]
+import io
+
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from invlib.plots.words import describe
+
+__all__ = ["COLOURS", "STYLE", "WIDTH", "Drawing", "colour_of", "look_of", "marker_of"]
 
 # Okabe & Ito's colours: readers with any colour vision can tell them apart, also in print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-# For `matplotlib.pyplot.rc_context`, so that the reader's own settings stay as they are.
+# Inches of 96 pixels: as wide as the column of a page, so text is read at the size it has here.
+WIDTH = 7.0
+_PIXELS = 96
+
+# For `matplotlib.rc_context`, so that the reader's own settings stay as they are.
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -16,9 +27,28 @@ STYLE = {
     "grid.color": "0.92",
     "axes.axisbelow": True,
     "axes.titlesize": "medium",
-    "figure.dpi": 110,
+    "figure.dpi": _PIXELS,
     "legend.frameon": False,
+    "font.size": 10,  # points; "small" is 11 pixels
 }
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows as a picture with two dots a pixel and a text that says it.
+
+    The text is `invlib.plots.words.describe`. The PNG file has it as well, and its smallest text in
+    pixels.
+    """
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
+        width, height = (round(inches * _PIXELS) for inches in self.get_size_inches())
+        words = describe(self)
+        file = io.BytesIO()
+        shown = [t for t in self.findobj(Text) if t.get_visible() and t.get_text().strip()]
+        smallest = min((t.get_fontsize() for t in shown), default=72) * _PIXELS / 72
+        notes = {"Description": words, "Smallest text": f"{smallest:.1f}"}
+        self.savefig(file, format="png", dpi=2 * _PIXELS, metadata=notes)
+        return file.getvalue(), {"width": width, "height": height, "alt": words}
 
 
 def colour_of(i: int) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from invlib.metrics.invariance import diagonal
 from invlib.plots.matrices import flow_matrix
-from invlib.plots.panels import counted, grid, in_rows, line, panels, picture
+from invlib.plots.panels import counted, grid, line, panels, picture
 from invlib.plots.style import look_of
 from papers.across.work.your_models import Curve
 
@@ -37,8 +37,9 @@ def by_layer(curves: Mapping[str, Curve]) -> Figure:
 
 
 def checked(checks: Mapping[str, xr.DataArray]) -> Figure:
-    """Draw the checks by layer: a row for each model; dots are the draws."""
-    with panels(in_rows(checks, 3), size=(3.4, 2.5)) as (fig, drawn):
+    """Draw the checks by layer: a column for each model; dots are the draws."""
+    each, half = list(checks.items()), len(checks) // 2
+    with panels([dict(each[:half]), dict(each[half:])], size=(3.5, 2.2)) as (fig, drawn):
         for i, row in enumerate(drawn):
             for ax, values in row:
                 ax.set_ylim(min(0, 1.05 * float(values.min())), max(1.05, float(values.max())))
@@ -67,10 +68,10 @@ def seen_by_both(ds: xr.Dataset, short: str, *, most: int = 6, count: int = 2) -
                 picture(ax, inverted.sel(ref_layer=layer).isel(example=i))
         axes[0][0].set_title("X", fontsize="small")
         axes[-1][0].set_xlabel(
-            "distance left\nSTIR, pretrained\nSTIR, fine-tuned", fontsize="x-small"
+            "distance left\nSTIR, pretrained\nSTIR, fine-tuned", fontsize="small"
         )
         for top, bottom, layer in zip(axes[0][1:], axes[-1][1:], layers, strict=True):
             top.set_title(f"X′ at {layer}", fontsize="small")
             numbers = [left.sel(ref_layer=layer), *(v.sel(layer=layer) for v in seen.values())]
-            bottom.set_xlabel("\n".join(f"{float(v):.2f}" for v in numbers), fontsize="x-small")
+            bottom.set_xlabel("\n".join(f"{float(v):.2f}" for v in numbers), fontsize="small")
     return fig

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from itertools import chain
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.panels import grid, in_rows, legend, line, name_row, panels, picture
+from invlib.plots.panels import grid, legend, line, name_row, panels, picture
 from invlib.plots.style import COLOURS, colour_of, look_of
+from invlib.plots.words import SAID
 
 __all__ = ["bars", "distance_curves", "lines", "loss_race", "recipe_grid", "way_grid"]
 
@@ -31,11 +33,11 @@ def bars(rows: Mapping[str, Mapping[str, xr.DataArray]], *, log: bool = False) -
     >>> len(bars({"this run": {"time": toy}}).axes)
     1
     """
-    most = max(values.size for entries in rows.values() for values in entries.values())
+    most = 1.4 * max(values.size for entries in rows.values() for values in entries.values())
     with _panels(rows, 0.34 * most + 0.9) as (fig, drawn):
         for ax, values in chain(*drawn):
             values = values.dropna(values.dims[0])
-            names = [str(name) for name in values[values.dims[0]].values]
+            names = [textwrap.fill(str(name), 18) for name in values[values.dims[0]].values]
             bar = ax.barh(names, values, color=[colour_of(i) for i in range(len(names))])
             numbers = [f" {v:,.0f}" if v >= 100 else f" {v:.3g}" for v in values.values]
             ax.bar_label(bar, numbers, fontsize="small")
@@ -73,7 +75,8 @@ def lines(
             for i, one in enumerate(groups):
                 label = str(one[hue].values) if hue else None
                 line(ax, one, x, markersize=5, label=label, **look_of(i))
-            ax.set(xlabel=values[x].attrs.get("long_name", x), ylabel=_label(values))
+            name = textwrap.fill(values[x].attrs.get("long_name", x), 42)
+            ax.set(xlabel=name, ylabel=_label(values))
             ax.set(xlim=(0, None), ylim=(0, 1.08 * float(values.max())))
             if hue:
                 ax.legend(fontsize="small")
@@ -87,13 +90,13 @@ def _panels(rows: Mapping[str, Mapping[str, xr.DataArray]], height: float):
         first, *others = entries
         above = first if len(rows) == 1 else f"{title}\n{first}"
         named.append(dict(zip([above, *others], entries.values(), strict=True)))
-    return panels(named, size=(4.4, height), margin=(0, 0.3), least=6)
+    return panels(named, size=(3.5, height), margin=(0, 0.3), least=6)
 
 
 def _label(values: xr.DataArray) -> str:
     """Return the label of an axis: the units, or the name if there are none."""
     units = values.attrs.get("units", "1")
-    return values.attrs.get("long_name", "") if units == "1" else units
+    return textwrap.fill(values.attrs.get("long_name", "") if units == "1" else units, 42)
 
 
 def loss_race(ds: xr.Dataset) -> Figure:
@@ -103,8 +106,8 @@ def loss_race(ds: xr.Dataset) -> Figure:
     """
     loss, best = ds["race_loss"], ds["race_best"]
     budget = sorted(int(r.split(":")[1]) for r in loss["recipe"].values)[-2]  # but the yardstick's
-    rows = in_rows({f"layer {layer}": layer for layer in loss["race_layer"].values}, 4)
-    with panels(rows, size=(3.0, 2.4), margin=(0, 0.6), sharex=True) as (fig, drawn):
+    rows = [{f"layer {layer}": layer for layer in loss["race_layer"].values}]
+    with panels(rows, size=(3.5, 2.0), margin=(0, 0.6), sharex=True) as (fig, drawn):
         for ax, layer in chain(*drawn):
             end = best.sel(race_layer=layer).isel(recipe=-1)
             ax.axhline(end, color="0.3", ls="--", linewidth=1)
@@ -112,7 +115,7 @@ def loss_race(ds: xr.Dataset) -> Figure:
                 look = dict(color=colour_of(i), linestyle="-" if i < len(COLOURS) else ":")
                 line(ax, one, "evaluation", linewidth=1.4, label=str(one.recipe.values), **look)
             ax.set(xlim=(0, budget), yscale="log")
-        for ax, _ in drawn[-1]:
+        for ax, _ in drawn[0][-2:]:
             ax.set_xlabel("gradient evaluations")
         fig.supylabel("relative distance", fontsize="medium")
         handles, labels = fig.axes[0].get_legend_handles_labels()
@@ -131,7 +134,7 @@ def recipe_grid(ds: xr.Dataset) -> Figure:
             for ax, layer in zip(row, layers, strict=True):
                 cell = dict(recipe=recipe, race_layer=layer)
                 picture(ax, pictures.sel(cell))
-                ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="x-small", labelpad=1)
+                ax.set_xlabel(f"{float(best.sel(cell)):.2f}", fontsize="small", labelpad=1)
         for ax, layer in zip(axes[0], layers, strict=True):
             ax.set_title(f"layer {layer}", fontsize="small")
     return fig
@@ -143,9 +146,9 @@ def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
     `stir` has dims recipe, snapshot, seed and layer, and so has `left`. Other seeds than the first
     are thin lines of the first recipe. The distance falls to the right.
     """
-    rows = in_rows({f"layer {layer}": layer for layer in stir["layer"].values}, 4)
+    rows = [{f"layer {layer}": layer for layer in stir["layer"].values}]
     looks = {str(name): look_of(i) for i, name in enumerate(stir["recipe"].values)}
-    with panels(rows, size=(2.3, 2.0), margin=(0, 0.6), sharey="row") as (fig, drawn):
+    with panels(rows, size=(3.5, 1.9), margin=(0, 0.6), share=True) as (fig, drawn):
         for ax, layer in chain(*drawn):
             y, x = stir.sel(layer=layer), left.sel(layer=layer)
             for i, (name, look) in enumerate(looks.items()):
@@ -154,9 +157,10 @@ def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
                     style = dict(linewidth=1.4, markersize=4)
                     if seed != y["seed"].values[0]:
                         style = dict(linewidth=0.6, marker="")
-                    ax.plot(x.sel(cell), y.sel(cell), **look | style)
+                    said = f"{SAID}{name}" if seed == y["seed"].values[0] else None
+                    ax.plot(x.sel(cell), y.sel(cell), **look | style, gid=said)
             ax.invert_xaxis()
-        for ax, _ in drawn[-1]:
+        for ax, _ in drawn[0][-2:]:
             ax.set_xlabel("distance left")
         legend(fig, looks, min(4, len(looks)))
     return fig

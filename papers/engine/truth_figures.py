@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from invlib.names import ESTIMATORS
-from invlib.plots.panels import grid, legend, line
+from invlib.plots.panels import grid, legend, line, panels
 from invlib.plots.style import colour_of, look_of
+from invlib.plots.words import SAID
 from papers.engine.known_invariances import MARGIN
 from papers.parameters import split
 
@@ -18,7 +20,7 @@ __all__ = ["dots", "error_dots", "number_curves"]
 
 
 def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
-    """Draw errors of STIR against `x`: columns are what the target sees, rows are starts.
+    """Draw errors of STIR against `x`: rows are what the target sees, columns are starts.
 
     Parameters
     ----------
@@ -37,13 +39,13 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
     starts = list(dict.fromkeys(split(recipe)[2] for recipe in error["recipe"].values))
     rules = list(dict.fromkeys(split(recipe)[0] for recipe in error["recipe"].values))
     shared = error["shared"].values.tolist()
-    counts = [len(shared)] * len(starts)
-    with grid(counts, size=(2.1, 2.2), margin=(0.4, 0.5), sharey=True, sharex=True) as (fig, axes):
-        for row, start in zip(axes, starts, strict=True):
-            row[0].set_ylabel(f"start: {start}\nmeasured − true")
-            for ax, name in zip(row, shared, strict=True):
+    counts = [len(starts)] * len(shared)
+    with grid(counts, size=(3.5, 1.9), margin=(0, 0.5), sharey=True, sharex=True) as (fig, axes):
+        for row, name in zip(axes, shared, strict=True):
+            row[0].set_ylabel("measured − true")
+            for ax, start in zip(row, starts, strict=True):
                 ax.axhspan(-MARGIN, MARGIN, color="0.9", zorder=0)
-                ax.set_title(f"target: {name}")
+                ax.set_title(f"target: {name}, start: {start}")
                 for recipe in error["recipe"].values:
                     rule, _, init = split(recipe)
                     if init != start:
@@ -54,9 +56,11 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
                         both = xr.broadcast(x.sel(cell), error.sel(cell | {"shared": name}))
                         face = colour if layer == "linear" else "none"
                         look = dict(color=colour, markerfacecolor=face, markersize=3.5, alpha=0.7)
-                        ax.plot(*(one.values.ravel() for one in both), "o", **look)
-        # once, because the name is longer than a panel
-        axes[-1][len(shared) // 2].set_xlabel(x.attrs.get("long_name", ""))
+                        ax.plot(
+                            *(one.values.ravel() for one in both), "o", gid=f"{SAID}dots", **look
+                        )
+        for ax in axes[-1]:
+            ax.set_xlabel(x.attrs.get("long_name", ""))
         looks = {rule: dict(color=colour_of(i), marker="o", ls="") for i, rule in enumerate(rules)}
         empty = dict(color="0.4", marker="o", ls="", markerfacecolor="none")
         legend(fig, looks | {"bent layer (empty)": empty}, 5)
@@ -85,7 +89,8 @@ def number_curves(ds: xr.Dataset) -> Figure:
                     cell = dict(construction=construction, shared=name)
                     for side, style in zip(ds["side"].values, ("-", "--"), strict=False):
                         curve = ds["truth"].sel(cell | dict(similarity=similarity, side=side))
-                        line(ax, curve, "n_images", linestyle=style, **look)
+                        said = f"{construction}, {side}"
+                        line(ax, curve, "n_images", name=said, linestyle=style, **look)
                     if similarity in ESTIMATORS:
                         end = float(ds["truth_limit"].sel(cell).isel(side=0))
                         ax.axhline(end, color=look["color"], ls=":", lw=0.9)
@@ -104,24 +109,20 @@ def dots(rows: Mapping[str, Mapping[str, tuple[xr.DataArray, xr.DataArray]]]) ->
     Parameters
     ----------
     rows
-        ``{row title: {column title: (x, y)}}``, dims layer and train_seed.
+        ``{row title: {panel title: (x, y)}}``, dims layer and train_seed.
     """
-    counts = [len(row) for row in rows.values()]
-    with grid(counts, size=(2.6, 2.5), margin=(1.1, 0.2), sharey="row") as (fig, axes):
-        for drawn, (title, row) in zip(axes, rows.items(), strict=True):
-            drawn[0].set_ylabel(title, fontsize="small")
-            for ax, (name, (x, y)) in zip(drawn, row.items(), strict=True):
-                x, y = x.transpose("layer", "train_seed"), y.transpose("layer", "train_seed")
-                last = max(1, int(y["layer"].max()))
-                for layer in y["layer"].values:
-                    colour = _colour(layer / last)
-                    ax.plot(x.sel(layer=layer), y.sel(layer=layer), "o", color=colour, ms=4)
-                ax.axhline(0, color="0.6", lw=0.8)
-                ax.axvline(0, color="0.6", lw=0.8)
-                ax.set_xlabel(name, fontsize="small")
+    with panels(rows, size=(3.5, 2.1), margin=(0, 0.4), share=True) as (fig, drawn):
+        for ax, (x, y) in chain(*drawn):
+            x, y = x.transpose("layer", "train_seed"), y.transpose("layer", "train_seed")
+            last = max(1, int(y["layer"].max()))
+            for layer in y["layer"].values:
+                look = dict(color=_colour(layer / last), ms=4, gid=f"{SAID}dots")
+                ax.plot(x.sel(layer=layer), y.sel(layer=layer), "o", **look)
+            ax.axhline(0, color="0.6", lw=0.8)
+            ax.axvline(0, color="0.6", lw=0.8)
         ends = {"first layer": 0.0, "last layer": 1.0}
         looks = {name: dict(color=_colour(at), marker="o", ls="") for name, at in ends.items()}
-        legend(fig, looks, fontsize="small", loc="outside right center")
+        legend(fig, looks, 2)
     return fig
 
 

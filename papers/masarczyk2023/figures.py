@@ -46,7 +46,7 @@ def task_curves(rows: Mapping[str, xr.Dataset]) -> Figure:
         f"{title}\naccuracy": {str(m): ds.sel(model=m) for m in ds["model"].values if _known(ds, m)}
         for title, ds in rows.items()
     }
-    with panels(models, size=(3.6, 2.7), margin=(0.4, 0.5), least=6.4, sharey=True) as (fig, drawn):
+    with panels(models, size=(3.5, 2.5), margin=(0, 0.5), least=6.4, share=True) as (fig, drawn):
         for ax, ds in chain(*drawn):
             _tasks(ax, ds)
             ax.set_ylim(-0.03, 1.03)
@@ -73,7 +73,8 @@ def _tasks(ax: Axes, ds: xr.Dataset) -> None:
         part = part.sel(epoch=slice(0, last)).assign_coords(total=part["epoch"] + end)
         for name, (label, colour) in _LINES.items():
             if name in part:
-                line(ax, part[name], "total", color=colour, label="" if end else label)
+                said = dict(name=f"{label}, {task}:", label="" if end else label)
+                line(ax, part[name], "total", color=colour, **said)
         end += last
     if "chance" in ds:
         ax.axhline(float(ds["chance"]), color="0.4", ls=":", lw=1)

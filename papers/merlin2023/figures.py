@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, product
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from invlib.plots.panels import counted, grid, in_rows, legend, line, name_row, panels, picture
+from invlib.plots.panels import counted, grid, legend, line, name_row, panels, picture
 from invlib.plots.style import colour_of, look_of, marker_of
+from invlib.plots.words import SAID
 from papers.claims.correlation import correlate, critical_correlation
 from papers.corruptions.corrupted_sets import CORRUPTIONS, SEVERITIES, corrupt
 from papers.merlin2023.hypotheses import AGGREGATES, QUANTITIES
@@ -28,8 +31,8 @@ __all__ = [
 LEVEL = 0.05
 PAPER = dict(color="0.3", linestyle="--", linewidth=1)  # a value that the paper reports
 MARKED = "std of forgetting, layers 2-12"  # the paper's main hypothesis
-_SEVERITIES = plt.get_cmap("YlOrRd")
-_EPOCHS = plt.get_cmap("viridis")
+_SEVERITIES = colormaps["YlOrRd"]
+_EPOCHS = colormaps["viridis"]
 
 
 def corruption_grid(
@@ -78,7 +81,7 @@ def scan_overview(scans: Mapping[str, xr.Dataset]) -> Figure:
     shown = {name for scan in scans.values() for name in scan["quantity"].values}
     rows = [name for name in QUANTITIES if name in shown]
     size = (5.6 if len(scans) == 1 else 4.6, 0.72 * len(rows) + 1.5)
-    with panels([scans], size=size, margin=(1, 0), sharey=True) as (fig, [drawn]):
+    with panels([scans], size=size, margin=(1, 0), share=True) as (fig, [drawn]):
         for ax, scan in drawn:
             _no_more_than(scan["correlation"], {"hypothesis"})
             for row, name in enumerate(rows):
@@ -123,7 +126,7 @@ def correlation_curves(
     1
     """
     looks: dict[str, dict] = {}
-    with panels([curves], size=(4.6, 3.4), margin=(1, 0), sharey=True) as (fig, [drawn]):
+    with panels([curves], size=(4.6, 3.4), margin=(1, 0), share=True) as (fig, [drawn]):
         for ax, by_label in drawn:
             ax.axhline(0, color="0.6", linewidth=0.8)
             if reference is not None:
@@ -131,7 +134,7 @@ def correlation_curves(
             for label, values in by_label.items():
                 _no_more_than(values, {"epoch", "seed"})
                 look = looks.setdefault(label, dict(color=colour_of(len(looks))))
-                line(ax, values, "epoch", linewidth=1.8, **look)
+                line(ax, values, "epoch", name=label, linewidth=1.8, **look)
             counted(ax, "last epoch $n$ that takes part")
             ax.set_ylim(-1.04, 1.04)
         drawn[0][0].set_ylabel("correlation up to epoch $n$")
@@ -169,20 +172,21 @@ def spread_and_accuracy(
     several = spread["optimizer"].values if "optimizer" in spread.dims else []
     runs = {str(run): {"optimizer": run} for run in several} or {"": {}}
     epochs = spread["epoch"].values
-    norm = plt.Normalize(epochs.min(), epochs.max())
-    frame = dict(size=(3.4, 3.1), margin=(1, 0), sharex=share, sharey=share)
-    with panels(in_rows(runs, 3), **frame) as (fig, drawn):
+    norm = Normalize(epochs.min(), epochs.max())
+    frame = dict(size=(3.4, 2.9), margin=(1, 0), sharex=share, share=share)
+    with panels([runs], **frame) as (fig, drawn):
         for ax, run in chain(*drawn):
             x, y = spread.sel(run), accuracy.sel(run)
             ax.plot(x, y, color="0.75", linewidth=0.9, zorder=2)
             ax.scatter(x, y, c=epochs, cmap=_EPOCHS, norm=norm, s=22, lw=0, zorder=3)
             ax.plot(*x[:1], *y[:1], "o", ms=8, mfc="none", mec="0.25", zorder=4)
             ax.set_xlabel(_words(spread))
-            ax.text(0.03, 0.97, _note(x, y), transform=ax.transAxes, va="top", fontsize="small")
+            place = dict(transform=ax.transAxes, va="top", fontsize="small", gid=SAID)
+            ax.text(0.03, 0.97, _note(x, y), **place)
             ax.margins(x=0.07, y=0.16)
-        for row in drawn:
-            row[0][0].set_ylabel(_words(accuracy))
-        colours = plt.cm.ScalarMappable(norm, _EPOCHS)
+        for ax, _ in drawn[0][::2]:
+            ax.set_ylabel(_words(accuracy))
+        colours = ScalarMappable(norm, _EPOCHS)
         fig.colorbar(colours, ax=fig.axes, shrink=0.85, label="epoch")
     return fig
 
@@ -204,7 +208,7 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
     1
     """
     looks: dict[int, dict] = {}
-    with panels([accuracies], size=(4.6, 3.6), margin=(1, 0), sharey=True) as (fig, [drawn]):
+    with panels([accuracies], size=(4.6, 3.6), margin=(1, 0), share=True) as (fig, [drawn]):
         for ax, values in drawn:
             values = values.mean("corruption") if "corruption" in values.dims else values
             _no_more_than(values, {"epoch", "severity"})
@@ -214,7 +218,8 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
                     continue
                 colour = _SEVERITIES(0.3 + 0.13 * severity) if severity else "0.35"
                 looks[severity] = dict(color=colour, linestyle="-" if severity else ":")
-                line(ax, curve, "epoch", linewidth=1.6, **looks[severity])
+                name = f"severity {severity}" if severity else "clean"
+                line(ax, curve, "epoch", name=name, linewidth=1.6, **looks[severity])
                 best = curve.isel(epoch=int(curve.argmax("epoch")))
                 ax.plot(best["epoch"], best, "o", color=colour, ms=5.5, mec="white", zorder=3)
             counted(ax, "epoch")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,16 +22,11 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.merlin2023.robustness_scan import correlation_scan
 from tests.book import small_book
+from tests.book.browser import NARROW, WIDE
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("BROWSER"), reason="it needs Chromium: make test-browser"
 )
-
-GET_IT = (
-    "Chromium is needed: `apt-get install chromium` (Debian), `dnf install chromium` (Fedora), "
-    "`brew install --cask chromium` (macOS), or BROWSER=program"
-)
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 def results(name: str) -> xr.Dataset:
@@ -63,19 +57,6 @@ PAGES = {
 def book(tmp_path_factory) -> Path:
     pages = {name: make().data for name, make in PAGES.items()}
     return small_book.build(tmp_path_factory.mktemp("book"), pages)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    from playwright.sync_api import sync_playwright  # loads a server; the suite does without it
-
-    program = shutil.which(os.environ["BROWSER"]) or shutil.which("chromium-browser")
-    if program is None:
-        pytest.fail(GET_IT)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

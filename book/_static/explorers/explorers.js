@@ -216,7 +216,10 @@ const explorers = (() => {
       const parts = [make("p", { class: "explorer-name" }, name, " ", from), page.controls, page.body, page.said];
       if (!page.plain) parts.push(page.tables);
       if (page.keep) this.prepend(...parts);
-      else this.replaceChildren(...parts);
+      else {
+        const still = [...this.children].filter((child) => child.localName !== "script");
+        this.replaceChildren(...parts, make("div", { class: "explorer-print" }, ...still)); // for paper
+      }
       this.classList.add("explorer");
     }
   }
