@@ -1,0 +1,5 @@
+"""Lessons: answers to "Try it", quizzes and exercises, whose numbers come from the results."""
+
+from papers.lessons.try_it import answers
+
+__all__ = ["answers"]
