@@ -80,7 +80,8 @@ def slides(folder: Path) -> str:
 
 
 _FRAME = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Slides</title><style>
-body{margin:0;font:1.4rem sans-serif}section{height:100vh;box-sizing:border-box;padding:3vh;display:flex;
+body{margin:0;font:1.4rem sans-serif}section{height:100vh;box-sizing:border-box;padding:3vh;
+display:flex;
 flex-direction:column;justify-content:center;align-items:center}img{max-width:94vw;max-height:78vh}
 @media print{section{break-after:page}}</style><main>PAGES</main><script>
 addEventListener("keydown", (event) => {

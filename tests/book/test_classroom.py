@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ sys.path.append(str(ROOT / "workflow"))
 import classroom  # noqa: E402
 
 MASTERS = sorted((ROOT / "book/exercises").glob("*.ipynb"))
+assert MASTERS
 
 
 def run(notebook: nbformat.NotebookNode) -> None:
@@ -92,3 +94,14 @@ def test_every_slide_has_its_figure():
     for name, figures in classroom.SLIDES.items():
         text = (ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8")
         assert all(f'"name": "{figure}"' in text for figure in figures)
+
+
+def test_the_code_on_the_page_runs_and_says_what_the_page_says(capsys):
+    page = (ROOT / "book/teaching.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code, {})
+    independent, effective = (
+        [float(n) for n in re.findall(r"0\.\d+", line)]
+        for line in capsys.readouterr().out.splitlines()
+    )
+    assert independent[0] > 0.5 and abs(effective[0] - 0.05) < 0.02
