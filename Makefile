@@ -50,7 +50,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-browser test-cluster test-timm mutants lab lint lock clean clean-runs
+.PHONY: help install book classroom lessons run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-browser test-cluster test-timm mutants lab lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -77,6 +77,12 @@ $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 
 book: $(STAMP) ## run the workflow at SCALE and render the book
 	@$(WORKFLOW) book $(SELECT)
+
+classroom: book ## pack book, slides and exercises into one zip, _build/classroom.zip
+	@$(BIN)/python workflow/classroom.py "$(SCALE)"
+
+lessons: $(STAMP) ## do what "Try it" proposes at the laptop scale, and keep its numbers
+	@$(BIN)/python -m papers.lessons
 
 run: $(STAMP) ## run the workflow at SCALE, without the book
 	@$(WORKFLOW) sections $(SELECT) --only "$(SECTIONS)"

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from papers.parameters import ParameterError, load_scale
 from papers.section import Section
 from papers.sections import SECTIONS
 
-__all__ = ["run_notebook", "run_section"]
+__all__ = ["asked", "run_notebook", "run_section"]
 
 # Errors of ours, whose message says all there is to say.
 _IN_WORDS = ("ParameterError", "FloatingPointError", "FileNotFoundError", "ConnectionError")
@@ -65,10 +65,7 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: ob
 def run_section(arguments: argparse.Namespace) -> int:
     """Run one notebook. It appears beside its results when it came to its end."""
     cls = SECTIONS[choices("section", arguments.section, SECTIONS)]
-    given = dict(_parameter(cls, text) for text in arguments.set)
-    everything = load_scale(arguments.scale, arguments.override)
-    own = {name: value for name, value in everything.items() if name in cls.model_fields}
-    own |= {"scale": _place(arguments.scale, given)} | given
+    own = asked(cls, arguments.set, arguments.scale, arguments.override)
     section = cls.from_parameters(own)  # what needs a kernel for its check stops in the first cell
 
     executed = section.output.with_suffix(".ipynb")
@@ -121,6 +118,16 @@ def run_section(arguments: argparse.Namespace) -> int:
     if status:
         print("papers: error: " + "\n".join(said), file=sys.stderr)
     return status
+
+
+def asked(
+    cls: type[Section], words: Sequence[str], scale: str, override: str | None = None
+) -> dict[str, Any]:
+    """Return the parameters of a section for ``NAME=VALUE`` words laid over a scale's."""
+    given = dict(_parameter(cls, text) for text in words)
+    everything = load_scale(scale, override)
+    own = {name: value for name, value in everything.items() if name in cls.model_fields}
+    return own | {"scale": _place(scale, given)} | given
 
 
 class _Line:
