@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun
 from papers.across.claims_ledger import ClaimsLedger
+from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         CollapseAndPlasticity,
         OneLensOnThreePapers,
         YourModels,
+        LearningRateSchedules,
         ClaimsLedger,
         HowInverted,
         Convergence,

@@ -27,4 +27,5 @@ class ClaimsLedger(Section):
         "unlearning",
         "feature_erosion",
         "collapse_and_plasticity",
+        "learning_rate_schedules",
     )
