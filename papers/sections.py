@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun
 from papers.across.claims_ledger import ClaimsLedger
+from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.across.your_models import YourModels
@@ -43,6 +44,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         CollapseAndPlasticity,
         OneLensOnThreePapers,
         YourModels,
+        DataSetSize,
         LearningRateSchedules,
         ClaimsLedger,
         HowInverted,

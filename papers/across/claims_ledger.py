@@ -27,5 +27,6 @@ class ClaimsLedger(Section):
         "unlearning",
         "feature_erosion",
         "collapse_and_plasticity",
+        "data_set_size",
         "learning_rate_schedules",
     )
