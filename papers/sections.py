@@ -7,6 +7,7 @@ from papers.across.claims_ledger import ClaimsLedger
 from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.across.other_images import OtherImages
 from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
 from papers.engine.how_inverted import HowInverted
@@ -46,6 +47,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         YourModels,
         DataSetSize,
         LearningRateSchedules,
+        OtherImages,
         ClaimsLedger,
         HowInverted,
         Convergence,

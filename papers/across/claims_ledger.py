@@ -29,4 +29,5 @@ class ClaimsLedger(Section):
         "collapse_and_plasticity",
         "data_set_size",
         "learning_rate_schedules",
+        "other_images",
     )

@@ -32,8 +32,8 @@ def _known(values: tuple[str, ...]) -> tuple[str, ...]:
 class LearningRateSchedules(OpenQuestion):
     """Forgetting by epoch, and learning at the end, under several schedules of the learning rate.
 
-    The trainings of `equal_sum` have the same sum of learning rates over all steps, so their highest
-    rates differ. Those of `equal_peak` have `finetuning_lr` as their highest rate.
+    The trainings of `equal_sum` have the same sum of learning rates over all steps, so their
+    highest rates differ. Those of `equal_peak` have `finetuning_lr` as their highest rate.
 
     Examples
     --------

@@ -37,7 +37,7 @@ def last_epoch(section: OpenQuestion, pretrained: StagedModel, trained: Trained)
 def by_epoch(
     section: OpenQuestion, pretrained: StagedModel, trained: Trained, epochs: Iterable[int]
 ) -> xr.Dataset:
-    """Return forgetting and CKA divergence at `epochs`, for which nothing but the start is inverted."""
+    """Return forgetting and CKA divergence at `epochs`; only the start is inverted."""
     parts = {}
     for epoch in epochs:
         other = dict(inverted=("pt",), examples=0)

@@ -77,7 +77,7 @@ def trajectories(ds: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def at_the_end(ds: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return forgetting, learning and CKA divergence after the last epoch (schedule, seed, layer)."""
+    """Return all three quantities after the last epoch, (schedule, seed, layer)."""
     last = ds.isel(epoch=-1, drop=True)
     curves = {"forgetting": forgetting(last), "learning": learning(ds)}
     curves["CKA divergence"] = cka_divergence(last)
