@@ -19,6 +19,9 @@ from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
 from papers.work import written
 
+_KEPT = [f"stir_{name}" for name in ("ft_pt", "pt_pt", "control_pt", "control_ft")]
+_KEPT += ["inversion_loss_pt", "cka_ft_pt", "cka_pt_pt", "test_accuracy", "test_loss"]
+
 
 @written("comparison")
 def dataset(section: OtherImages) -> xr.Dataset:
@@ -30,8 +33,7 @@ def dataset(section: OtherImages) -> xr.Dataset:
             n = section.other_corrupted_n
             sets[name] = corrupted_sets(load_images(name, "test"), n=n, severities=range(6))
         ds = compare_finetuned(section, pretrained, trained, inverted=("pt",), examples=0)
-        ds = ds[["stir_ft_pt", "stir_pt_pt", "stir_control_pt", "stir_control_ft",
-                 "inversion_loss_pt", "cka_ft_pt", "cka_pt_pt", "test_accuracy", "test_loss"]]  # fmt: skip
+        ds = ds[_KEPT]
         model, accuracy = trained.model().to(pretrained.device), {}
         for severity, corrupted in sets[name].items():
             pixels, labels = corrupted.images.images, corrupted.images.labels
