@@ -56,7 +56,8 @@ def train(
 
     As in the Hugging Face trainer that the paper used, biases and norms have no weight decay. The
     usual schedule is a linear warm-up from 0, then a cosine to 0 over the remaining steps. The
-    loss is cross-entropy; for reconstruction it is the mean absolute difference to the augmented image, pixels in [0, 1].
+    loss is cross-entropy; for reconstruction it is the mean absolute difference to the augmented
+    image, pixels in [0, 1].
     `seen` says which images and labels a run sees. A training step computes in bfloat16 (autocast)
     on CUDA and in float32 on a CPU. Tests always compute in float32.
 

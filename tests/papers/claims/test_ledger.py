@@ -52,7 +52,8 @@ def test_verdicts_and_numbers_are_those_written_down(found):
 
 def test_how_many_claims_are_reproduced(found):
     assert Counter(row["debiased, measured"][0] for row in found.values()) == {
-        "reproduced": 61, "mixed": 17, "not reproduced": 83
+        "reproduced": 61, "mixed": 17, "not reproduced": 83,
+        "not testable here": 15,
     }  # fmt: skip
 
 
