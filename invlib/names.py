@@ -43,7 +43,7 @@ STARTS = ("noise", "same-noise", "white", "black", "images")
 # How a model is trained.
 TASKS = ("classification", "reconstruction")
 OPTIMIZERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "linear", "one-cycle", "step")
 AUGMENTATIONS = ("crop", "merlin", "none")
 
 

@@ -19,6 +19,7 @@ SHARED = {
     "Section": "All sections",
     "Pretrained": "Sections with a pretrained model",
     "MerlinSection": "Sections of paper A",
+    "OpenQuestion": "Sections on open questions",
     "GoerttlerSection": "Sections of paper B",
     "SquaresSection": "Sections of paper C",
 }

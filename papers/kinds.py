@@ -176,6 +176,13 @@ _COORDS = {
     ),
     "randomness": Field("randomness", "number", "randomness of the labels", 0, increasing=True),
     "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
+    "schedule": Field("schedule", "str", "schedule of the learning rate"),
+    "setting": Field("setting", "str", "settings of the training"),
+    "budget": Field(
+        "budget", "str", "what trainings on more or fewer images have in common",
+        values=("steps", "epochs"),
+    ),
+    "attack": Field("attack", "str", "norm of the change and its bound, in [0, 1] of a pixel"),
     "carrying": Field("carrying", "str", "what the images carry: squares or not"),
     "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
     "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),

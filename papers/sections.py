@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun
 from papers.across.claims_ledger import ClaimsLedger
+from papers.across.data_set_size import DataSetSize
+from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.across.other_images import OtherImages
 from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
 from papers.engine.how_inverted import HowInverted
@@ -42,6 +45,9 @@ SECTIONS: Mapping[str, type[Section]] = {
         CollapseAndPlasticity,
         OneLensOnThreePapers,
         YourModels,
+        DataSetSize,
+        LearningRateSchedules,
+        OtherImages,
         ClaimsLedger,
         HowInverted,
         Convergence,

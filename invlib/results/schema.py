@@ -189,8 +189,8 @@ KINDS = {
 # Dims that experiments stack in front of a variable's own dims, in the order they are stored. The
 # list has the dims of all packages, because it fixes the order of any two of them.
 STACKING = tuple(
-    "recipe task dataset model pretraining optimizer train_seed reference randomness n_train ratio "
-    "carrying epoch snapshot corruption severity".split()
+    "recipe task dataset model pretraining optimizer schedule setting train_seed reference "
+    "randomness n_train budget ratio carrying epoch attack snapshot corruption severity".split()
 )
 
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"

@@ -59,8 +59,10 @@ class TrainingRun(BaseModel):
         torch's optimisers; only ``"sgd"`` uses `momentum`.
     lr, momentum, weight_decay : float
         Biases and norms have no weight decay, as in the Hugging Face trainer of the paper.
-    schedule : {"constant", "cosine"}
-        It follows a linear warm-up of `warmup_steps`, at most a tenth of all steps.
+    schedule : {"constant", "cosine", "linear", "one-cycle", "step"}
+        It follows a linear warm-up of `warmup_steps`, at most a tenth of all steps. ``"step"``: a
+        tenth after half of all steps, and again after three quarters. ``"one-cycle"``: a warm-up
+        over the first 30 % of steps, then a cosine to 0 (after Smith & Topin 2018).
     warmup_steps : int
         In steps, not epochs.
     clip : float, optional

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import xarray as xr
 from timm.optim import param_groups_weight_decay
-from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler
+from timm.scheduler import CosineLRScheduler, MultiStepLRScheduler, PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -55,8 +55,8 @@ def train(
 ) -> Trained:
     """Train as `run` says, or return the finished run if it is on disk.
 
-    The schedule is a linear warm-up from 0, over at most a tenth of all steps, then a cosine to 0.
-    The loss is cross-entropy; for reconstruction it is the mean absolute difference to the
+    The usual schedule is a linear warm-up from 0, over at most a tenth of all steps, then a cosine
+    to 0. The loss is cross-entropy; for reconstruction it is the mean absolute difference to the
     augmented image, pixels in [0, 1]. `seen` says which images and labels a run sees. A training
     step computes in bfloat16 (autocast) on CUDA and in float32 on a CPU. Tests always compute in
     float32.
@@ -125,16 +125,17 @@ def build_optimizer(run: TrainingRun, model: nn.Module) -> Optimizer:
 
 def build_scheduler(run: TrainingRun, optimizer: Optimizer, steps: int) -> Scheduler:
     """Return timm's schedule; ``step_update(t)`` sets the learning rate of step t = 0, 1, …"""
-    warmup = min(run.warmup_steps, steps // 10)
-    if run.schedule == "constant":
-        return MultiStepLRScheduler(optimizer, [], warmup_t=warmup, t_in_epochs=False)
-    return CosineLRScheduler(
-        optimizer,
-        t_initial=max(2, steps - warmup),  # timm warns at 1
-        warmup_t=warmup,
-        warmup_prefix=True,  # the cosine starts where the warm-up ends, as in `transformers`
-        t_in_epochs=False,
-    )
+    one_cycle = run.schedule == "one-cycle"
+    warmup = 3 * steps // 10 if one_cycle else min(run.warmup_steps, steps // 10)
+    usual = dict(warmup_t=warmup, t_in_epochs=False)
+    if run.schedule in ("constant", "step"):
+        falls = [1 + steps // 2, 1 + 3 * steps // 4] if run.schedule == "step" else []
+        return MultiStepLRScheduler(optimizer, falls, decay_rate=0.1, **usual)
+    # a fall to 0 starts where the warm-up ends, as in `transformers`; timm warns at 1
+    usual |= dict(t_initial=max(2, steps - warmup), warmup_prefix=True)
+    if run.schedule == "linear":
+        return PolyLRScheduler(optimizer, power=1, **usual)
+    return CosineLRScheduler(optimizer, **usual)
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:

@@ -27,4 +27,7 @@ class ClaimsLedger(Section):
         "unlearning",
         "feature_erosion",
         "collapse_and_plasticity",
+        "data_set_size",
+        "learning_rate_schedules",
+        "other_images",
     )

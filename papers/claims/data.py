@@ -401,7 +401,7 @@ def sections_with_claims() -> tuple[str, ...]:
     Examples
     --------
     >>> sections_with_claims()[-1]
-    'collapse_and_plasticity'
+    'other_images'
     """
     return tuple(section for paper in _papers().values() for section in paper.claims)
 
@@ -412,7 +412,7 @@ def statements() -> dict[str, tuple[Statement, ...]]:
     Examples
     --------
     >>> {letter: len(said) for letter, said in statements().items()}
-    {'A': 51, 'B': 22, 'C': 14}
+    {'A': 51, 'B': 22, 'C': 14, 'Q': 3}
     """
     return {letter: paper.statements for letter, paper in _papers().items()}
 

@@ -11,7 +11,8 @@ from papers.parameters import Name, Positive, Several
 from papers.section import Inverted
 
 
-def _trainings(values: tuple[str, ...]) -> tuple[str, ...]:
+def check_trainings(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `values` if each is optimiser:learning rate[:augmentation]; else ValueError."""
     for value in values:
         optimizer, lr, augmentation = [*value.split(":"), "", ""][:3]
         try:
@@ -41,7 +42,7 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
-    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(_trainings)] = Field(
+    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)] = Field(
         ("sgd:0.05", "sgd:0.01", "adam:0.0005"),
         description="optimiser:learning rate[:augmentation]",
     )

@@ -291,6 +291,23 @@ def test_a_constant_rate_is_constant_after_the_warm_up():
     assert np.allclose(rates[:10], np.arange(10) / 10 * 0.5) and set(rates[10:]) == {0.5}
 
 
+def test_steps_lines_and_one_cycles():
+    rates = {}
+    for schedule in ("step", "linear", "one-cycle"):
+        run = tiny(lr=1.0, warmup_steps=10, schedule=schedule)
+        optimizer = build_optimizer(run, nn.Linear(2, 2))
+        scheduler, rates[schedule] = build_scheduler(run, optimizer, 200), []
+        for t in range(200):
+            scheduler.step_update(t)
+            rates[schedule].append(optimizer.param_groups[0]["lr"])
+    step, line, cycle = map(np.array, rates.values())
+    assert np.allclose(step[10:100], 1) and np.allclose(step[100:150], 0.1)
+    assert np.allclose(step[150:], 0.01)
+    assert np.allclose(line[10:], 1 - np.arange(190) / 190)
+    assert np.allclose(cycle[:60], np.arange(60) / 60) and cycle.argmax() == 60
+    assert np.allclose(cycle[60:], 0.5 * (1 + np.cos(np.pi * np.arange(140) / 140)))
+
+
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 def test_biases_and_norms_are_not_decayed(name):
     net = load_model(TINY.model).net

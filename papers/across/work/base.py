@@ -1,0 +1,106 @@
+"""What computing the open questions needs: comparisons stacked by their labels, and sentences."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import xarray as xr
+from IPython.display import Markdown
+from tqdm.auto import tqdm
+
+from invlib import train
+from invlib.comparison.stacking import stack
+from invlib.metrics.invariance import diagonals
+from invlib.models.staged import StagedModel
+from invlib.training.checkpoints import Trained
+from papers.across.base import OpenQuestion
+from papers.claims.statistics import interval_over_trainings
+from papers.merlin2023.work.base import compare_finetuned, fill_cache
+from papers.section import Section
+
+__all__ = [
+    "answered", "by_epoch", "each_training", "fill_cache", "last_epoch", "level_in_words",
+    "over_trainings", "stacked",
+]  # fmt: skip
+
+
+def each_training(section: OpenQuestion) -> Iterable[tuple[tuple, Trained]]:
+    """Yield labels and the finished training of each of `trainings`, which is done if it is not."""
+    trainings = section.trainings().items()
+    for key, run in tqdm(trainings, desc="trainings", leave=False, disable=None):
+        yield key, train(run, root=section.training_root)
+
+
+def last_epoch(section: OpenQuestion, pretrained: StagedModel, trained: Trained) -> xr.Dataset:
+    """Return the diagonals of a fine-tuned model: learning, forgetting and CKA divergence."""
+    return _diagonals(compare_finetuned(section, pretrained, trained, examples=0))
+
+
+def by_epoch(
+    section: OpenQuestion, pretrained: StagedModel, trained: Trained, epochs: Iterable[int]
+) -> xr.Dataset:
+    """Return forgetting and CKA divergence at `epochs`; only the start is inverted."""
+    parts = {}
+    for epoch in epochs:
+        other = dict(inverted=("pt",), examples=0)
+        parts[epoch] = _diagonals(compare_finetuned(section, pretrained, trained, epoch, **other))
+    return stack(parts, "epoch", shared=True)
+
+
+def _diagonals(ds: xr.Dataset) -> xr.Dataset:
+    """Keep what figures and claims use: of CKA and subspaces no values with an image left out."""
+    ds = diagonals(ds).drop_dims("iteration")
+    unused = [n for n in ds if n.startswith("cka") and n.endswith("jackknife")]
+    return ds.drop_vars([*unused, *(n for n in ds if "centred" in n)])
+
+
+def stacked(
+    parts: Mapping[tuple, xr.Dataset], dims: Sequence[str], shared: Collection[str] = ()
+) -> xr.Dataset:
+    """Join comparisons along `dims`, whose labels are the keys.
+
+    Along dims in `shared`, the start and the images are the same, see `stack`.
+
+    Examples
+    --------
+    >>> toy = xr.Dataset({"stir_pt_pt": 1.0, "stir_ft_pt": 0.5})
+    >>> both = stacked({("cosine", 0): toy, ("cosine", 1): toy}, ["schedule", "train_seed"],
+    ...                ["schedule", "train_seed"])
+    >>> both.stir_ft_pt.dims, both.stir_pt_pt.dims
+    (('schedule', 'train_seed'), ())
+    """
+    if not dims:
+        return parts[()]
+    inner: dict[object, dict[tuple, xr.Dataset]] = {}
+    for (label, *rest), ds in parts.items():
+        inner.setdefault(label, {})[tuple(rest)] = ds
+    joined = {label: stacked(of_label, dims[1:], shared) for label, of_label in inner.items()}
+    return stack(joined, dims[0], shared=dims[0] in shared)
+
+
+def over_trainings(values: xr.DataArray) -> xr.DataArray:
+    """Return the mean over draws of images, with the trainings as `seed`, as figures take it."""
+    drawn = values.mean("seed") if "seed" in values.dims else values
+    return drawn.rename(train_seed="seed")
+
+
+def level_in_words(values: xr.DataArray) -> str:
+    """Return a mean over trainings with its interval, or without one if there is one training.
+
+    Examples
+    --------
+    >>> level_in_words(xr.DataArray([0.1, 0.2, 0.3], dims="train_seed"))
+    '0.20 [-0.05, 0.45]'
+    """
+    found = {k: float(v) for k, v in interval_over_trainings(values).items()}
+    if found["low"] != found["low"]:
+        return f"{found['mean']:.2f}"
+    return f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+
+
+def answered(section: Section, shown: Mapping[str, xr.Dataset]) -> Markdown:
+    """Return the findings of each run as sentences, and whether there is a reference run."""
+    lines = []
+    for title, ds in shown.items():
+        lines += [f"**{title}**", "", *(f"- {said}" for said in section.work.findings(ds)), ""]
+    if len(shown) == 1:
+        lines.append("*The reference run has not been made yet.* So there is no answer here yet.")
+    return Markdown("\n".join(lines))
