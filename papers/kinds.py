@@ -70,10 +70,10 @@ _ROBUSTNESS = {
     "n_epochs_effective": Field(_CORRELATED, "float", "effective number of epochs", 0, nan="any"),
 }
 
-_VERDICTS = ("reproduced", "not reproduced", "undecided", "not testable here")
+VERDICTS = ("reproduced", "not reproduced", "undecided", "not testable here")
 
 _CLAIMS = {
-    "verdict": Field("claim estimator? self_term?", "str", "verdict", values=_VERDICTS),
+    "verdict": Field("claim estimator? self_term?", "str", "verdict", values=VERDICTS),
     "value": Field(
         "claim estimator? self_term? train_seed? seed?", "float", "measured value", nan="any"
     ),

@@ -1,7 +1,8 @@
 """All claims by the section (notebook) whose results decide them, and the ledger of verdicts."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from papers.claims.claim import Claim, check_claims
 from papers.claims.data import paper_of, sections_with_claims
 from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
+from papers.kinds import VERDICTS
 from papers.section import section_class
 from papers.work import written
 
-__all__ = ["CLAIMS", "dataset", "judged", "verdict_counts"]
+__all__ = ["CLAIMS", "dataset", "judged", "verdict_counts", "verdicts_in_words", "worked_example"]
 
 
 class _Claims(Mapping[str, tuple[Claim, ...]]):
@@ -84,7 +86,7 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
         "debiased": dict(estimator="debiased", self_term="measured"),
         "as the paper": dict(estimator="biased", self_term="one"),
     }
-    verdicts = ("reproduced", "not reproduced", "undecided", "not testable here")
+    verdicts = VERDICTS
     rows = {}
     for section, of_section in ledgers.items():
         by_way = {
@@ -98,6 +100,60 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     table.loc["all"] = table.sum()
     return table
+
+
+TRUSTED = dict(estimator="debiased", self_term="measured")
+
+
+def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:
+    """Return how many verdicts there are of each kind, why, and how many may be false by chance.
+
+    Verdicts are debiased, with the measured self term.
+    """
+    counts, primary, single, chance = Counter(), Counter(), 0, 0.0
+    for ds in ledgers:
+        texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
+        one = ds.sel(TRUSTED)
+        for claim in one["claim"].values.tolist():
+            said = str(one["verdict"].sel(claim=claim).values)
+            counts[said] += 1
+            primary[said] += texts[claim]["primary"]
+            known = bool(one["value_low"].sel(claim=claim).notnull())
+            single += said == "undecided" and not known
+            if said in ("reproduced", "not reproduced"):
+                chance += 0.05 if texts[claim]["condition"].startswith("within") else 0.025
+    each = ", ".join(f"{counts[v]} {v}" for v in VERDICTS)
+    marked = ", ".join(f"{primary[v]} {v}" for v in VERDICTS)
+    return (
+        f"Of {counts.total()} verdicts, debiased, there are {each}. {single} are undecided because "
+        f"there is a single training. Of the {primary.total()} on claims that were marked "
+        f"beforehand as primary: {marked}. If every number lay at its threshold, {chance:.2g} of "
+        "the decided verdicts would be false by chance."
+    )
+
+
+def worked_example(ledgers: Iterable[xr.Dataset]) -> str:
+    """Return in words how one verdict came about: the first with an interval, of most trainings."""
+    best = None
+    for ds in ledgers:
+        one = ds.sel(TRUSTED)
+        known = one["claim"].values[one["value_low"].notnull().values]
+        count = one.sizes["train_seed"]
+        if known.size and (best is None or count > best[0]):
+            best = count, one.sel(claim=known[0]), str(known[0]), ds
+    if best is None:
+        return "No result has several trainings, so there is no interval to show."
+    count, one, claim, ds = best
+    text = next(text for text in json.loads(ds.attrs["claims"]) if text["id"] == claim)
+    means = one["value"].mean("seed").values
+    low, high = float(one["value_low"]), float(one["value_high"])
+    return (
+        f"{text['words']} ({claim}.) The number is the {text['number']}; the claim holds if it is "
+        f"{text['condition']}. The {count} trainings give {', '.join(f'{x:.3g}' for x in means)}, "
+        f"so the mean is {float(one['value_mean']):.3g} and its interval {low:.3g} to {high:.3g}. "
+        f"The verdict is {one['verdict'].item()}. With as many trainings that spread as much, a "
+        f"distance of {float(one['detectable']):.2g} from the threshold is seen four times in five."
+    )
 
 
 @written("claims", device="cpu", keep=("claims",))

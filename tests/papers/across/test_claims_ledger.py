@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,13 @@ import invlib.paths
 from invlib.results.netcdf import open_results, save_results
 from papers.__main__ import main
 from papers.across.claims_ledger import ClaimsLedger
-from papers.across.work.claims_ledger import CLAIMS, judged, verdict_counts
+from papers.across.work.claims_ledger import (
+    CLAIMS,
+    judged,
+    verdict_counts,
+    verdicts_in_words,
+    worked_example,
+)
 from papers.claims.data import paper_of
 from papers.claims.tables import claims_table
 from tests.papers.merlin2023 import test_accuracy as accuracy
@@ -111,6 +118,21 @@ def test_a_ledger_for_each_data_set_and_recipe(saved):
         flows = rows.loc["compression_expansion"].to_dict()
         assert (flows["reproduced"], flows["not reproduced"]) == (22, 2)
         assert rows.loc["accuracy", "not testable here"] == 10  # of EuroSAT and Pets one row each
+
+
+def test_the_ledger_in_words(saved):
+    ledgers = [one for _, _, many, _ in judged(saved) for one in many]
+    said = verdicts_in_words(ledgers)
+    trusted = [one.verdict.sel(estimator="debiased", self_term="measured") for one in ledgers]
+    for word in ("reproduced", "not reproduced", "undecided", "not testable here"):
+        assert f" {sum(int((one == word).sum()) for one in trusted)} {word}" in said
+    decided = sum(int(one.isin(["reproduced", "not reproduced"]).sum()) for one in trusted)
+    (chance,) = re.findall(r"([\d.]+) of the decided", said)
+    assert float(chance) == pytest.approx(decided * 0.025, abs=0.06)
+    assert " 0 are undecided because" in said
+    example = worked_example(ledgers)
+    assert "The 3 trainings give" in example and "The verdict is reproduced." in example
+    assert worked_example([]).startswith("No result")
 
 
 def test_nothing_was_run(tmp_path):
