@@ -26,8 +26,8 @@ HEAVY = LINTER["contracts"][CONTRACTS.index(DECLARED)]["forbidden_modules"]
 ENGINE = ("metrics", "results", "models", "inversion", "comparison")
 ENGINE += ("names.py", "fields.py", "files.py", "paths.py", "progress.py")
 # Any module, any checkpoint, any picture, two different networks and digests took 1,000 more than
-# was planned for them.
-ENGINE_LINES, LIBRARY_LINES = 6_500, 10_500
+# was planned for them; figures that say in words what they show, 250.
+ENGINE_LINES, LIBRARY_LINES = 6_500, 10_750
 IMPORTS_IN_FUNCTIONS = 25
 
 
