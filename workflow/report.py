@@ -131,7 +131,7 @@ def report(notebook: nbformat.NotebookNode) -> str:
         figure = cell.metadata.get("mystnb", {})
         for output in shown if figure else ():
             if "image/png" in output.get("data", {}):  # with its caption, as in the book
-                alt = html.escape(figure["image"]["alt"], quote=True)
+                alt = html.escape(output.metadata["image/png"]["alt"], quote=True)
                 caption = html.escape(figure["figure"]["caption"])
                 data = output.data.pop("image/png").replace("\n", "")
                 output.data["text/html"] = (

@@ -130,7 +130,7 @@ def build_scheduler(run: TrainingRun, optimizer: Optimizer, steps: int) -> Sched
     usual = dict(warmup_t=warmup, t_in_epochs=False)
     if run.schedule in ("constant", "step"):
         falls = [1 + steps // 2, 1 + 3 * steps // 4] if run.schedule == "step" else []
-        return MultiStepLRScheduler(optimizer, falls, decay_rate=0.1, **usual)
+        return MultiStepLRScheduler(optimizer, falls, decay_rate=0.1, warmup_prefix=False, **usual)
     # a fall to 0 starts where the warm-up ends, as in `transformers`; timm warns at 1
     usual |= dict(t_initial=max(2, steps - warmup), warmup_prefix=True)
     if run.schedule == "linear":

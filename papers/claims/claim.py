@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from invlib.metrics.jackknife import interval, left_one_out
@@ -89,6 +90,12 @@ class Claim:
         """The condition as text: ``"> 0.5"``, or ``"within ±0.05"``."""
         space = "" if self.holds == "within" else " "
         return f"{SIGNS[self.holds]}{space}{self.threshold:g}"
+
+    def met(self, number: pd.Series) -> pd.Series:
+        """Return where a number alone, without an interval, meets the condition."""
+        if self.holds == "within":
+            return abs(number) < self.threshold
+        return number > self.threshold if self.holds == "above" else number < self.threshold
 
     def lacking(self, ds: xr.Dataset) -> str:
         """Return why `ds` cannot decide this claim; empty if it can."""

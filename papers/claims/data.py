@@ -33,6 +33,7 @@ __all__ = [
 # only if it rises by more. Denominators of ratios are at least this large, so that noise divided by
 # noise is no finding. A larger denominator only makes a claim harder to reproduce.
 RESOLUTION = 0.01
+OURS = "Q"  # the letter of the questions that no paper answers
 
 
 class _Entry(BaseModel):
@@ -419,7 +420,8 @@ def statements() -> dict[str, tuple[Statement, ...]]:
 
 def covered() -> str:
     """Return how many of the papers' statements have a claim, in words."""
-    every = [statement for said in statements().values() for statement in said]
+    each = statements().items()
+    every = [statement for letter, said in each if letter != OURS for statement in said]
     judged = sum(bool(statement.claims) for statement in every)
     return f"{judged} of the {len(every)} statements that could be tested have a claim"
 

@@ -1,5 +1,6 @@
 """What computing the open questions needs: comparisons stacked by their labels, and sentences."""
 
+import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import xarray as xr
@@ -100,7 +101,8 @@ def answered(section: Section, shown: Mapping[str, xr.Dataset]) -> Markdown:
     """Return the findings of each run as sentences, and whether there is a reference run."""
     lines = []
     for title, ds in shown.items():
-        lines += [f"**{title}**", "", *(f"- {said}" for said in section.work.findings(ds)), ""]
+        found = [html.escape(said, quote=False) for said in section.work.findings(ds)]
+        lines += [f"**{title}**", "", *(f"- {said}" for said in found), ""]
     if len(shown) == 1:
         lines.append("*The reference run has not been made yet.* So there is no answer here yet.")
     return Markdown("\n".join(lines))

@@ -35,7 +35,9 @@ def dataset(section: LearningRateSchedules) -> xr.Dataset:
         epochs = section.epochs(trained.run.epochs)
         ds = by_epoch(section, pretrained, trained, epochs)
         last = last_epoch(section, pretrained, trained)
-        parts[key] = ds.merge(last[[name for name in last if name not in ds]])
+        parts[key] = ds.merge(
+            last[[name for name in last if name not in ds]], compat="no_conflicts", join="exact"
+        )
     ds = stacked(parts, section.dims, shared=section.dims)
     return ds.assign_coords(dataset=section.schedules_dataset)
 

@@ -291,9 +291,7 @@ def findings(
                 numbers.setdefault(claim.id, {})[name] = float(value.mean(skipna=True))
     table = pd.DataFrame.from_dict(numbers, orient="index").rename_axis("claim")
     by_id = {claim.id: claim for claim in claims}
-    holds = table.apply(
-        lambda row: (row > by_id[row.name].threshold) == by_id[row.name].above, axis=1
-    ).where(table.notna())
+    holds = table.apply(lambda row: by_id[row.name].met(row), axis=1).where(table.notna())
     return table, holds
 
 

@@ -183,7 +183,7 @@ def test_the_command_prints_all_claims(project, saved, capsys):
     assert "unlearning: no results at scale smoke" in out
     assert "robustness: 2 claims, judged on data/results/smoke/robustness.nc" in out
     assert "not run: cifar100, eurosat, oxford_pets" in out and out.count("not run:") == 3
-    assert "inverted by ngd:50, 3 trainings" in " ".join(out.split())
+    assert "inverted by ngd:50" in out and "3 trainings" in out
 
 
 def test_the_table_of_claims_is_read_without_torch():
