@@ -697,11 +697,11 @@ _WAYS = (("debiased", "measured"), ("biased", "measured"), ("biased", "one"))
 
 def _undecided(ds: xr.Dataset) -> str:
     ds = ds.sel(estimator="debiased", self_term="measured")
-    value, half = ds["value"].mean("seed"), (ds["value_high"] - ds["value_low"]) / 2
+    value, half = ds["value_mean"], (ds["images_high"] - ds["images_low"]) / 2
     away = abs(value - ds["threshold"])
     ratio = (half / away).where((away > 0) & np.isfinite(half))
     if not bool(ratio.notnull().any()):
-        return "No claim here has an interval."
+        return "No claim here has an interval over images."
     at = int(ratio.fillna(0).values.argmax())
     return (
         f"{ds['claim'].values[at]}: {_number(value[at], 3)} ± {_number(half[at], 3)}, and "
