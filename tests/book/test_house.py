@@ -91,3 +91,16 @@ def test_every_room_has_a_box_and_a_sentence(package):
     assert all(re.search(rf"Floor \d+: {name} imports ", said) for name in rooms)
     arrows = house.arrows_of(house.below(package, rooms))
     assert text.count('class="arrow"') == len(arrows)
+
+
+def test_code_shown_on_a_page_is_there():
+    """A literalinclude whose pattern is not found fails the whole book, at its very end."""
+    shown = 0
+    for page in (ROOT / "book").glob("*.md"):
+        blocks = re.findall(r"\{literalinclude\} (\S+)\n(.*?)```", page.read_text("utf-8"), re.S)
+        for path, options in blocks:
+            code = (page.parent / path).read_text("utf-8")
+            for at in re.findall(r':(?:start|end)-\w+: "?(.*?)"?\n', options):
+                assert at in code, (page.name, at)
+                shown += 1
+    assert shown
