@@ -50,7 +50,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install book classroom lessons run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-browser test-cluster test-timm mutants lab lint lock clean clean-runs
+.PHONY: help install book classroom lessons run plan reference bench report gpu gpu-bundle gpu-merge parameters test test-browser test-pages test-cluster test-timm mutants lab lint lock clean clean-runs
 
 help: ## list these targets
 	@echo "make book    render the book into _build/html, running every notebook first"
@@ -117,8 +117,11 @@ parameters: $(STAMP) ## write parameters cells and the page on parameters from t
 test: $(STAMP) ## run the whole test suite (ARGS="tests/invlib -x" for a part)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
-test-browser: $(STAMP) ## try the built book and what readers play with in Chromium (BROWSER=program for another one)
-	@OMP_NUM_THREADS=1 BROWSER="$(or $(BROWSER),chromium)" $(BIN)/python -m pytest tests/book/test_explorers.py tests/book/test_built_book.py -v $(ARGS)
+test-browser: $(STAMP) ## try what readers play with in Chromium (BROWSER=program for another one)
+	@OMP_NUM_THREADS=1 BROWSER="$(or $(BROWSER),chromium)" $(BIN)/python -m pytest tests/book/test_explorers.py -v $(ARGS)
+
+test-pages: $(STAMP) ## try every page of the built book in Chromium: accessibility, sizes, search, links
+	@OMP_NUM_THREADS=1 BROWSER="$(or $(BROWSER),chromium)" $(BIN)/python -m pytest tests/book/test_built_book.py -v $(ARGS)
 
 test-cluster: $(STAMP) ## run the workflow through SLURM on this machine (CLUSTER=all for everything)
 	@OMP_NUM_THREADS=1 CLUSTER=$(or $(CLUSTER),some) $(BIN)/python -m pytest tests/cluster/test_slurm.py -v -s $(ARGS)

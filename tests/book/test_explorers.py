@@ -37,15 +37,26 @@ def of(name: str) -> dict[str, xr.Dataset]:
     return {"reference: cifar": results(name)}
 
 
+def repeated(ds: xr.Dataset) -> xr.Dataset:
+    """Take the draws of a result for trainings, each with one draw, so that there are verdicts."""
+    ds = ds.rename(seed="train_seed")
+    drawn = {k: v.expand_dims(seed=[0]) for k, v in ds.items() if "train_seed" in v.dims}
+    return ds.assign(drawn)
+
+
+def tasks() -> dict[str, xr.Dataset]:
+    return {title: repeated(ds) for title, ds in of("finetuning_task").items()}
+
+
 def judged_tasks() -> list:
-    ds = results("finetuning_task").isel(dataset=0)
+    ds = repeated(results("finetuning_task").isel(dataset=0))
     ledgers = [check_claims(CLAIMS["finetuning_task"], ds)]
     return [("finetuning_task", Path("finetuning_task.nc"), ledgers, [])]
 
 
 PAGES = {
     "flow": lambda: explorers.flow(of("compression_expansion")),
-    "choices": lambda: explorers.choices("finetuning_task", of("finetuning_task"), hue="task"),
+    "choices": lambda: explorers.choices("finetuning_task", tasks(), hue="task"),
     "p_value": lambda: explorers.p_value(of("dynamics")),
     "flipbook": lambda: explorers.flipbook(of("finetuning_task")),
     "race": lambda: explorers.race(of("how_inverted")),
@@ -157,7 +168,7 @@ def test_the_flow_matrix_answers_to_keys_mouse_and_finger(visit):
 
 def test_choices_move_the_curves_and_the_verdicts(visit):
     ds = results("finetuning_task").isel(dataset=0)
-    ledger = check_claims(CLAIMS["finetuning_task"], ds)
+    ledger = check_claims(CLAIMS["finetuning_task"], repeated(ds))
     page = visit("choices")
     assert "verdicts differ" not in state(page)
     before = page.locator(".explorer-chart polyline").first.get_attribute("points")
