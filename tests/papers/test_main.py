@@ -98,7 +98,7 @@ def test_the_command_prints_a_table_for_each_data_set(project, capsys, folder):
     out = capsys.readouterr().out
     assert f"judged on data/{folder}/smoke/finetuning_task.nc" in out
     for dataset in ("cifar10", "digits"):
-        assert f"scale smoke, data set {dataset}" in out
+        assert f"scale smoke, data set {dataset}" in out and "2 trainings" in out
     assert out.count("A-4.1-u-shape-learning") == 2
     assert json.loads(ds.attrs["parameters"])["scale"] == "smoke"
 

@@ -179,7 +179,8 @@ def test_trainings_that_disagree_are_undecided():
     parts = [yes.isel(train_seed=[0]), no.isel(train_seed=[1])]
     both = xr.concat(parts, "train_seed", data_vars="minimal")
     mixed = {id for id, verdict in verdicts(DYNAMICS, both).items() if verdict == "undecided"}
-    assert "A-4.4-early-peak-cka" in mixed and len(mixed) < 4
+    # the second holds in one of them by far more than in the other
+    assert mixed == {"A-4.4-early-peak-cka", "A-4.4-spread-above-cka-divergence"}
 
 
 def test_corruptions_apart_are_averaged():
