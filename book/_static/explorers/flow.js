@@ -72,7 +72,7 @@ explorers.add("flow", (page, data) => {
       const value = shown.at({ ...state, ref_layer: row, layer: column });
       const share = Math.min(1, Math.abs(value) / most[state.dataset]);
       cell.style.setProperty("--share", `${Math.round(100 * share)}%`);
-      cell.className = (value < 0 ? "less" : "more") + (share > (value < 0 ? 0.87 : 0.73) ? " strong" : "");
+      cell.className = (value < 0 ? "less" : "more") + (share > (value < 0 ? 0.88 : 0.76) ? " strong" : "");
       cell.textContent = number(value);
       const here = row === state.row && column === state.column;
       cell.tabIndex = here ? 0 : -1;
