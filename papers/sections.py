@@ -21,6 +21,7 @@ from papers.merlin2023.accuracy import Accuracy
 from papers.merlin2023.compression_expansion import CompressionExpansion
 from papers.merlin2023.dynamics import Dynamics
 from papers.merlin2023.finetuning_task import FinetuningTask
+from papers.merlin2023.placebo import Placebo
 from papers.merlin2023.pretraining_dataset import PretrainingDataset
 from papers.merlin2023.robustness import Robustness
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     for section in (
         WhatIsAnInversion,
         FinetuningTask,
+        Placebo,
         PretrainingDataset,
         CompressionExpansion,
         Dynamics,

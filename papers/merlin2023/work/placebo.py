@@ -1,0 +1,110 @@
+"""Compute the placebo: what one fine-tuned model has learnt and forgotten beside its twin."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import xarray as xr
+
+from invlib import cka_divergence, forgetting, learning, train
+from invlib.comparison.stacking import stack
+from papers.claims.claim import Claim, numbers
+from papers.claims.measures import claims_of
+from papers.claims.settings import by_training, settings
+from papers.merlin2023.placebo import Placebo
+from papers.merlin2023.work.base import compare_finetuned
+from papers.section import section_class
+from papers.work import written
+
+# By the name of a margin in data/papers/merlin2023.yaml: the claims that it is for.
+MARGINS = {
+    "placebo_trend": ("A-4.1-reconstruction-learning-flat", "A-4.1-reconstruction-forgetting-flat"),
+    "placebo_cka": ("A-4.1-cka-early-near-zero",),
+    "placebo_flow": (
+        "A-4.3-compression-classification-beyond-pretrained",
+        "A-4.3-compression-reconstruction-text-beyond-pretrained",
+        "A-4.3-compression-reconstruction-caption-beyond-pretrained",
+        "A-4.3-expansion-reconstruction-beyond-pretrained",
+        "A-4.3-no-expansion-classification-beyond-pretrained",
+    ),
+}
+
+
+@written("comparison", seeds=lambda section: section.placebo_seeds)
+def dataset(section: Placebo) -> xr.Dataset:
+    """Compare each training with the next; first dims dataset, task, train_seed.
+
+    ``train_seed`` is the seed of the model in the place of the pretrained one.
+    """
+    trained = {key: train(run, root=section.training_root) for key, run in section.trainings()}
+    by_dataset = {}
+    for dataset in section.datasets:
+        by_task = {}
+        for task in section.tasks:
+            by_pair = {}
+            for a, b in section.pairs():
+                first, second = trained[dataset, task, a], trained[dataset, task, b]
+                by_pair[a] = compare_finetuned(section, first.model(), second, examples=0)
+            by_task[task] = stack(by_pair, "train_seed")
+        by_dataset[dataset] = stack(by_task, "task")
+    return stack(by_dataset, "dataset")
+
+
+def curves(twins: xr.Dataset, tuned: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return learning, forgetting and CKA divergence, (compared with, task, seed, layer).
+
+    `twins` are results of this section, and `tuned` those of ``finetuning_task``, of one data set.
+    """
+    parts = {"the start": by_training(tuned), "another seed": by_training(twins)}
+    quantities = {"learning": learning, "forgetting": forgetting, "CKA divergence": cka_divergence}
+    return {
+        name: xr.concat(
+            [quantity(part).drop_vars("epoch", errors="ignore") for part in parts.values()],
+            pd.Index(list(parts), name="compared with"),
+            join="outer",
+        )
+        for name, quantity in quantities.items()
+    }
+
+
+def greatest_between_twins(twins: xr.Dataset) -> dict[str, float]:
+    """Return for each margin the largest number, without its sign, of any two twins.
+
+    Numbers are those of the claims, with debiased CKA and the measured self term, and the mean over
+    draws of images. NaN if these results do not have them.
+    """
+    (_, part), *_ = settings(twins)
+    by_id = _claims()
+    claims = [by_id[id] for ids in MARGINS.values() for id in ids]
+    found, _ = numbers(claims, part, self_terms=["measured"])
+    found = abs(found.sel(estimator="debiased", self_term="measured").mean("seed"))
+    largest = found.max("train_seed")
+    return {name: float(largest.sel(claim=list(ids)).max()) for name, ids in MARGINS.items()}
+
+
+def _claims() -> dict[str, Claim]:
+    sections = ("finetuning_task", "compression_expansion")
+    each = [claims_of(name, section_class(name).measures()) for name in sections]
+    return {claim.id: claim for claims in each for claim in claims}
+
+
+def rounded_up(value: float) -> float:
+    """Return a margin: thousandths, rounded up.
+
+    Examples
+    --------
+    >>> rounded_up(0.0121)
+    0.013
+    """
+    return math.ceil(value * 1000) / 1000
+
+
+def table(shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Return a row for each margin: the largest number between twins, and the claims it decides."""
+    by_id, rows = _claims(), {}
+    for name, ids in MARGINS.items():
+        margin = by_id[ids[0]].threshold
+        columns = {title: greatest_between_twins(ds)[name] for title, ds in shown.items()}
+        columns = {title: round(value, 4) for title, value in columns.items()}
+        rows[name] = columns | {"margin": margin, "claims": ", ".join(ids)}
+    return pd.DataFrame.from_dict(rows, orient="index")
