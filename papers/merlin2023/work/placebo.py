@@ -19,6 +19,11 @@ from papers.work import written
 # By the name of a margin in data/papers/merlin2023.yaml: the claims that it is for.
 MARGINS = {
     "placebo_trend": ("A-4.1-reconstruction-learning-flat", "A-4.1-reconstruction-forgetting-flat"),
+    "placebo_level": tuple(
+        f"A-4.1-more-than-another-seed-{quantity}-{task}"
+        for quantity in ("learning", "forgetting")
+        for task in ("classification", "reconstruction")
+    ),
     "placebo_cka": ("A-4.1-cka-early-near-zero",),
     "placebo_flow": (
         "A-4.3-compression-classification-beyond-pretrained",

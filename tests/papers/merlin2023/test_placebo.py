@@ -1,0 +1,54 @@
+"""The placebo: which trainings are compared, and margins that are those of the reference results."""
+
+from __future__ import annotations
+
+import pytest
+
+from invlib.results.netcdf import open_results
+from papers.merlin2023.placebo import Placebo
+from papers.merlin2023.work.placebo import MARGINS, greatest_between_twins, rounded_up, table
+from papers.parameters import ParameterError, load_scale
+from papers.sections import SECTIONS
+
+OVERRIDE = "notebooks/scales/overrides/cpu_trainings.yaml"
+
+
+def reference():
+    return open_results(Placebo().reference)
+
+
+def test_two_trainings_are_one_pair():
+    assert Placebo().pairs() == [(0, 1)]
+
+
+def test_a_single_training_has_no_twin():
+    with pytest.raises(ParameterError, match="placebo_seeds"):
+        Placebo.from_parameters({"placebo_seeds": [0]})
+
+
+def test_the_trainings_are_those_of_section_4_1():
+    theirs = SECTIONS["finetuning_task"].from_parameters(load_scale("cifar", OVERRIDE)).runs()
+    mine = Placebo.from_parameters(load_scale("cifar", OVERRIDE))
+    assert set(mine.runs().values()) == set(theirs.values())
+    assert len(mine.to_invert()) == 10 * len(mine.seeds)
+
+
+def test_the_margins_of_the_claims_are_those_of_the_reference_results():
+    largest = greatest_between_twins(reference())
+    margins = table({})["margin"]
+    assert {name: rounded_up(value) for name, value in largest.items()} == margins.to_dict()
+
+
+def test_a_larger_difference_of_one_pair_is_a_larger_margin():
+    ds = reference().load()
+    before = greatest_between_twins(ds)
+    ds["stir_ft_pt"].loc[dict(train_seed=3)] -= 0.2
+    after = greatest_between_twins(ds)
+    assert after["placebo_level"] > before["placebo_level"]
+    assert after["placebo_cka"] == before["placebo_cka"]
+
+
+def test_the_table_has_every_margin_beside_its_claims():
+    shown = table({"reference": reference()})
+    assert list(shown.index) == list(MARGINS)
+    assert (shown["reference"] <= shown["margin"]).all()
