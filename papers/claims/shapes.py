@@ -175,7 +175,7 @@ def valley_depth(
     return least([level(curve, left), level(curve, right)]) - level(curve, floor)
 
 
-def change(curve: xr.DataArray, *, layers: Sequence[int]) -> xr.DataArray:
+def last_minus_first(curve: xr.DataArray, *, layers: Sequence[int]) -> xr.DataArray:
     """Return the value of a curve at the last of `layers` minus that at the first."""
     first, last = (curve.sel(layer=layers[i], drop=True) for i in (0, -1))
     return last - first
@@ -189,7 +189,7 @@ def rise_beside_flat(
     The range is the highest value minus the lowest, so it includes a bump in between.
     """
     part = flat.sel(layer=slice(layers[0], layers[-1]))
-    return ratio(change(rising, layers=layers), part.max("layer") - part.min("layer"))
+    return ratio(last_minus_first(rising, layers=layers), part.max("layer") - part.min("layer"))
 
 
 def fall_beside_flat(
@@ -241,7 +241,7 @@ SHAPES = {
         least_difference,
         greatest_gap,
         valley_depth,
-        change,
+        last_minus_first,
         rise_beside_flat,
         fall_beside_flat,
         onset_difference,

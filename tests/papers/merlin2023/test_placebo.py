@@ -1,4 +1,4 @@
-"""The placebo: which trainings are compared, and margins that are those of the reference results."""
+"""The placebo: which trainings are compared, and margins that come from the results."""
 
 from __future__ import annotations
 
