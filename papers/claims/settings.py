@@ -16,7 +16,8 @@ SETTINGS = ("dataset", "recipe")
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     """Yield (labels, part) for each data set and recipe of a section's results.
 
-    Results without an estimator of CKA get both, with the same values.
+    A training that was not run for one of them is left out there. Results without an estimator of
+    CKA get both, with the same values.
 
     Examples
     --------
@@ -24,12 +25,25 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     >>> ds = xr.Dataset(coords={"dataset": ["cifar10", "cifar100"], "epoch": [0, 1]})
     >>> [words for words, part in settings(ds)]
     [['cifar10'], ['cifar100']]
+    >>> accuracy = (("dataset", "train_seed"), [[0.9, 0.8], [0.7, float("nan")]])
+    >>> ds = xr.Dataset({"test_accuracy": accuracy}, {"dataset": ["cifar10", "eurosat"]})
+    >>> [part.sizes["train_seed"] for words, part in settings(ds)]
+    [2, 1]
     """
     if "estimator" not in ds.dims and "train_seed" in ds.dims:
         ds = ds.assign_coords(estimator=list(ESTIMATORS))
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
-        yield [str(label) for label in labels], ds.sel(dict(zip(dims, labels, strict=True)))
+        part = ds.sel(dict(zip(dims, labels, strict=True)))
+        yield [str(label) for label in labels], _that_were_run(part)
+
+
+def _that_were_run(ds: xr.Dataset) -> xr.Dataset:
+    """Leave out trainings that are NaN throughout, unless all are."""
+    if "train_seed" not in ds.dims:
+        return ds
+    run = ds.dropna("train_seed", how="all")
+    return run if run.sizes["train_seed"] else ds
 
 
 def by_training(ds: xr.Dataset) -> xr.Dataset:

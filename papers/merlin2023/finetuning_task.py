@@ -26,6 +26,14 @@ class FinetuningTask(MerlinSection):
     finetuning_seeds: Seeds = Field(
         (0,), description="repeats of each fine-tuning; an interval takes several"
     )
+    seeds_elsewhere: Seeds | None = Field(
+        None, description="the same on all data sets but the first; None: as many"
+    )
+
+    def seeds_of(self, dataset: str) -> tuple[int, ...]:
+        """Return the seeds of the fine-tunings to a data set."""
+        elsewhere = dataset != self.datasets[0] and self.seeds_elsewhere
+        return elsewhere or self.finetuning_seeds
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, where there is one, and the fine-tunings of each pair."""
@@ -36,12 +44,12 @@ class FinetuningTask(MerlinSection):
         return self.inverted_at(self._finetunings().values())
 
     def _finetunings(self) -> dict[str, TrainingRun]:
-        several = len(self.finetuning_seeds) > 1
         return {
-            f"{dataset}: {task}" + (f", seed {seed}" if several else ""): self.finetuning_run(
+            f"{dataset}: {task}"
+            + (f", seed {seed}" if len(self.finetuning_seeds) > 1 else ""): self.finetuning_run(
                 dataset, task, seed=seed
             )
             for dataset in self.datasets
             for task in self.tasks
-            for seed in self.finetuning_seeds
+            for seed in self.seeds_of(dataset)
         }

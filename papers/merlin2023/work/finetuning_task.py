@@ -22,15 +22,18 @@ def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: objec
     `other` replaces arguments of `invlib.compare`.
     """
     by_dataset = {}
+    several = len(section.finetuning_seeds) > 1
     for dataset in section.datasets:
         by_task = {}
         for task in section.tasks:
             by_seed = {}
-            for seed in section.finetuning_seeds:
+            for seed in section.seeds_of(dataset):
                 run = section.finetuning_run(dataset, task, seed=seed)
                 trained = train(run, root=section.training_root)
                 by_seed[seed] = compare_finetuned(section, pretrained, trained, **other)
-            repeated = len(by_seed) > 1
-            by_task[task] = stack(by_seed, "train_seed", shared=True) if repeated else by_seed[seed]
+            by_task[task] = stack(by_seed, "train_seed", shared=True) if several else by_seed[seed]
         by_dataset[dataset] = stack(by_task, "task", shared=True)
+    if several:  # what was not run is NaN
+        seeds = sorted({seed for name in section.datasets for seed in section.seeds_of(name)})
+        by_dataset = {name: ds.reindex(train_seed=seeds) for name, ds in by_dataset.items()}
     return stack(by_dataset, "dataset")
