@@ -149,6 +149,8 @@ def test_on_paper_an_explorer_is_its_table(visit):
 def test_verdicts_and_the_index_link_pages_and_results(visit, page):
     opened = visit(page)
     rows = opened.locator(".ledger-part li, .bd-article tbody tr:has(.reference)")
-    assert rows.count() > 20 and rows.filter(has_not=opened.locator("a[href*='.html']")).count() == 0
-    files = opened.locator(".bd-article a[href$='.nc']").evaluate_all("all => all.map(a => a.href)")
+    without = rows.filter(has_not=opened.locator("a[href*='.html']"))
+    assert rows.count() > 20 and without.count() == 0
+    links = opened.locator(".bd-article a[href$='.nc']")
+    files = links.evaluate_all("all => all.map(a => a.href)")
     assert files and all(Path(file.removeprefix("file://")).is_file() for file in files)

@@ -11,7 +11,8 @@ import pytest
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.lessons.__main__ import trials
-from papers.lessons.try_it import ANSWERS, Trial, answers, commands, kept
+from papers.lessons.try_it import ANSWERS, answers, commands, kept
+from papers.lessons.words import Trial
 from papers.section import Section
 from tests.workspace import ROOT
 
