@@ -3,7 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from invlib.metrics.invariance import diagonal, forgetting, invariance_flow, learning
+from invlib.metrics.invariance import (
+    cka_divergence,
+    diagonal,
+    forgetting,
+    invariance_flow,
+    learning,
+)
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.claims.correlation import correlate
@@ -27,7 +33,7 @@ def by_layer(ds: xr.Dataset) -> Numbers:
     ds = ds.isel({dim: at for dim, at in (("dataset", 0), ("epoch", -1)) if dim in ds.dims})
     curves = dict(learning=learning(ds), forgetting=forgetting(ds), self=diagonal(ds, "stir_pt_pt"))
     found = {name: mean(curve, "layer").values.tolist() for name, curve in curves.items()}
-    return found | ({"accuracy": float(ds["test_accuracy"])} if "test_accuracy" in ds else {})
+    return found | ({"accuracy": float(ds["test_accuracy"].mean())} if "test_accuracy" in ds else {})
 
 
 def _distances(ds: xr.Dataset) -> Numbers:
@@ -105,6 +111,24 @@ def _self_term(ds: xr.Dataset) -> str:
                 f"{measure.__name__} by up to {number(most)} at layer {layer} ({estimator})"
             )
     return f"It adds what inversion missed: {listed(said)}."
+
+
+def _other_twins(plain: Numbers, tried: Numbers) -> str:
+    learnt, forgot = (
+        moves(np.mean(plain[k]), np.mean(tried[k])) for k in ("learning", "forgetting")
+    )
+    return (
+        f"In the mean over the layers learning between twins {learnt}, and forgetting {forgot}. So "
+        "margins belong to a data set, and have to be measured on each."
+    )
+
+
+def _apart(ds: xr.Dataset) -> str:
+    ds = ds.isel(dataset=0)
+    quantities = {"learning": learning, "forgetting": forgetting, "CKA divergence": cka_divergence}
+    values = {name: float(mean(measure(ds))) for name, measure in quantities.items()}
+    said = each(xr.DataArray(list(values.values()), {"quantity": list(values)}))
+    return f"{max(values, key=values.get)}, in the mean over layers and tasks: {said}."
 
 
 def _starts(ds: xr.Dataset) -> str:
@@ -269,6 +293,7 @@ def _gap(ds: xr.Dataset) -> str:
 ITEMS: dict[str, tuple[Item, ...]] = {
     "what_is_an_inversion": (Trial(_distances, _other_recipe), Trial(_distances, _more_steps)),
     "finetuning_task": (Trial(_curves, _known_images), Trial(_curves, _fewer_images), _self_term),
+    "placebo": (Trial(by_layer, _other_twins), _apart),
     "pretraining_dataset": (_starts, _start_and_accuracy),
     "compression_expansion": (_nothing, _swapped, _two_estimators),
     "dynamics": (Trial(by_layer, _slow), _peak, _settled),

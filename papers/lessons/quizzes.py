@@ -63,6 +63,12 @@ def _deepest(ds: xr.Dataset) -> Asked:
     return _which(question, _some(values), "Forgetting there is", "layer {}")
 
 
+def _twins(ds: xr.Dataset) -> Asked:
+    values = mean(forgetting(ds.isel(dataset=0)), "task")
+    question = "Of which task do two trainings that were made alike differ more in forgetting?"
+    return _which(question, _some(values), "Their mean over the layers is")
+
+
 def _furthest_start(ds: xr.Dataset) -> Asked:
     values = mean(forgetting(ds.isel(dataset=0)), "pretraining").dropna("pretraining")
     question = "From which start does the network forget most, in the mean over its layers?"
@@ -135,6 +141,7 @@ def _probe(ds: xr.Dataset) -> Asked:
 
 QUIZZES: dict[str, Callable[[xr.Dataset], Asked]] = {
     "finetuning_task": _deepest,
+    "placebo": _twins,
     "pretraining_dataset": _furthest_start,
     "compression_expansion": _baseline,
     "dynamics": _highest_epoch,

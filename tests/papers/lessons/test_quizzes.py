@@ -34,6 +34,9 @@ def test_each_page_of_the_papers_has_one():
 # A change of the results that makes another option right.
 SPOILT = {
     "finetuning_task": lambda ds: ds.assign(stir_ft_pt=ds["stir_ft_pt"].where(ds["layer"] > 0, -1)),
+    "placebo": lambda ds: ds.assign(
+        {name: ds[name].roll(task=1) for name in ds if "task" in ds[name].dims}
+    ),
     "pretraining_dataset": lambda ds: ds.assign(
         stir_ft_pt_diagonal=ds["stir_ft_pt_diagonal"].where(ds["pretraining"] != "cifar100", -1)
     ),
