@@ -377,9 +377,10 @@ def ledger(
             f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts
         )
         letter = paper_of(section).letter
+        whose = "Open question" if letter == "Q" else f"Paper {letter}"
         note = f" Not run: {html.escape(', '.join(not_run))}." if not_run else ""
         parts.append(
-            f"<details class='ledger-part'><summary><h3>Paper {letter}: "
+            f"<details class='ledger-part'><summary><h3>{whose}: "
             f"{section.replace('_', ' ')}</h3> <span>{told}</span> <b></b></summary>"
             f"<p><a href='{section}.html'>The page</a> shows the figures. The results: "
             f"<code>{html.escape(_in_project(path))}</code>.{note}</p>"

@@ -33,7 +33,8 @@ def by_layer(ds: xr.Dataset) -> Numbers:
     ds = ds.isel({dim: at for dim, at in (("dataset", 0), ("epoch", -1)) if dim in ds.dims})
     curves = dict(learning=learning(ds), forgetting=forgetting(ds), self=diagonal(ds, "stir_pt_pt"))
     found = {name: mean(curve, "layer").values.tolist() for name, curve in curves.items()}
-    return found | ({"accuracy": float(ds["test_accuracy"].mean())} if "test_accuracy" in ds else {})
+    accuracy = {"accuracy": float(ds["test_accuracy"].mean())} if "test_accuracy" in ds else {}
+    return found | accuracy
 
 
 def _distances(ds: xr.Dataset) -> Numbers:

@@ -54,7 +54,7 @@ def commands(name: str) -> list[str]:
     Examples
     --------
     >>> commands("accuracy")
-    ['accuracy datasets=digits,shapes']
+    ['accuracy datasets=digits,shapes finetuning_n=1297']
     """
     text = (project_root() / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
     cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
