@@ -29,6 +29,7 @@ from invlib.metrics.invariance import (
 )
 from invlib.metrics.jackknife import left_one_out
 from invlib.names import SELF_TERMS
+from invlib.paths import project_root
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
 from papers.claims.data import paper_of
@@ -370,26 +371,36 @@ def ledger(
     """
     parts = []
     for section, path, ledgers, not_run in judged:
-        cards = [card for one in ledgers for card in _cards(one)]
+        cards = [card for one in ledgers for card in _cards(one, f"{section}.html")]
         counts = pd.Series([verdict for verdict, _ in cards]).value_counts()
         told = ", ".join(
             f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts
         )
         letter = paper_of(section).letter
+        whose = "Open question" if letter == "Q" else f"Paper {letter}"
         note = f" Not run: {html.escape(', '.join(not_run))}." if not_run else ""
         parts.append(
-            f"<details class='ledger-part'><summary><h3>Paper {letter}: "
+            f"<details class='ledger-part'><summary><h3>{whose}: "
             f"{section.replace('_', ' ')}</h3> <span>{told}</span> <b></b></summary>"
             f"<p><a href='{section}.html'>The page</a> shows the figures. The results: "
-            f"<code>{html.escape(path.name)}</code>.{note}</p>"
+            f"<code>{html.escape(_in_project(path))}</code>.{note}</p>"
             f"<ul>{''.join(text for _, text in cards)}</ul></details>"
         )
     opening = f"<book-explorer kind='ledger' name='{html.escape(name, quote=True)}'>"
     return HTML(opening + "".join(parts) + "</book-explorer>")
 
 
-def _cards(ds: xr.Dataset) -> list[tuple[str, str]]:
-    """Return, for each claim of a ledger, the verdict that we trust and its list item."""
+def _in_project(path: Path) -> str:
+    """Return a path in the project as the book's pages name it, see ``book/_ext/result_files``."""
+    root = project_root()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
+    """Return, for each claim of a ledger, the verdict that we trust and its list item.
+
+    The item links its `page`, which shows the figure.
+    """
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
     setting = ", ".join(str(ds[dim].values) for dim in SETTINGS if dim in ds.coords)
     cards = []
@@ -403,6 +414,7 @@ def _cards(ds: xr.Dataset) -> list[tuple[str, str]]:
         unit = "" if text["unit"] == "1" else f" ({text['unit']})"
         reported = float(one["paper_value"])
         place = [f"section {text['section']}", text["figure"], setting, str(one["reason"].values)]
+        place = "; ".join(filter(None, place))
         rows = "".join(
             f"<div><dt>{html.escape(name)}</dt><dd class='verdict-{said[name].replace(' ', '-')}'>"
             f"{_verdict(said[name])} {_number(way)}</dd></div>"
@@ -417,7 +429,8 @@ def _cards(ds: xr.Dataset) -> list[tuple[str, str]]:
             f"<p class='verdict-{trusted.replace(' ', '-')}'>{_verdict(trusted)} "
             f"<b>{html.escape(text['words'])}</b></p><p>{html.escape(holds)}{more}</p>"
             f"<dl>{rows}</dl>"
-            f"<p class='ledger-place'>{html.escape('; '.join(filter(None, place)))}</p></li>"
+            f"<p class='ledger-place'><a href='{page}'>Figure and method</a>: {html.escape(place)}"
+            "</p></li>"
         )
         cards.append((trusted, card))
     return cards

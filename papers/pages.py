@@ -118,7 +118,7 @@ def provenance_html(ds: xr.Dataset, *, of: str = "") -> str:
         _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")
         for key, value in parameters.items()
     )
-    reads = ", ".join(_read_by(attrs["command"]))
+    reads = ", ".join(_read_by(attrs["command"], parameters))
     first = f"<p>It reads the results of {reads}: these come first.</p>" if reads else ""
     at = f" at commit {commit}" if commit != "unknown" else ""
     file = _file(attrs, parameters, of)
@@ -146,11 +146,11 @@ def _file(attrs: Mapping[str, object], parameters: Mapping[str, object], of: str
     return "".join(f"data/{kept}/{name}.nc" for name in _name(attrs) if scale).format(scale=scale)
 
 
-def _read_by(command: str) -> tuple[str, ...]:
+def _read_by(command: str, parameters: Mapping[str, object]) -> tuple[str, ...]:
     """Return the sections whose results the notebook in a command reads."""
     notebook = re.search(r"notebooks/(\w+)\.ipynb", command)
     try:
-        return section_class(notebook[1]).uses if notebook else ()
+        return section_class(notebook[1]).reads(parameters) if notebook else ()
     except ValueError:  # a notebook of somebody's own
         return ()
 

@@ -116,6 +116,11 @@ class Section(BaseModel):
         """Return the training runs of this section, by readable names. Imports no torch."""
         return {}
 
+    @classmethod
+    def reads(cls, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of `uses` whose results a run with these parameters reads."""
+        return cls.uses
+
     def samples(self) -> list[tuple[str, str, int | None]]:
         """Return what is drawn of test images: a parameter, the data set, of how many (None: all).
 

@@ -30,6 +30,9 @@ def stage(target: Path, executed: Path) -> list[str]:
             if not source.is_file():
                 raise SystemExit(f"{path} has not been run: there is no {source}")
             run.append(source.stem)
+            if (results := source.with_suffix(".nc")).is_file():  # so that its page can link it
+                (target / executed).mkdir(parents=True, exist_ok=True)
+                shutil.copy2(results, target / results)
         copy = target / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copy)

@@ -2,7 +2,8 @@
 
 The figures of this book write what they show into their PNG file (`invlib.plots.style.Drawing`), so
 the text for readers who do not see them changes with the numbers. A picture whose file has no such
-text keeps its own. Hidden cells of code that follow one another become one.
+text keeps its own. Figures of few colours are stored with a palette, a third of the size. Hidden
+cells of code that follow one another become one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat, PngImagePlugin
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
@@ -24,8 +25,20 @@ class Described(SphinxPostTransform):
             file = Path(self.env.srcdir, picture["uri"])
             if file.suffix == ".png" and file.is_file():
                 with Image.open(file) as opened:
-                    if words := opened.text.get("Description"):
-                        picture["alt"] = words
+                    notes, full = opened.text, opened.convert("RGB")
+                if words := notes.get("Description"):
+                    picture["alt"] = words
+                    store(full, file, notes)
+
+
+def store(full: Image.Image, file: Path, notes: dict[str, str]) -> None:
+    """Store a figure in 256 colours with its notes, unless that shows, as in photographs."""
+    few = full.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    if max(ImageStat.Stat(ImageChops.difference(full, few.convert("RGB"))).mean) < 0.5:
+        info = PngImagePlugin.PngInfo()
+        for name, text in notes.items():
+            info.add_text(name, text)
+        few.save(file, pnginfo=info, optimize=True)
 
 
 class NoEmptyHeads(SphinxPostTransform):

@@ -103,7 +103,7 @@ def _lines(ax: Axes) -> list[str]:
     shown = lines if len(lines) <= _MOST else [lines[0], lines[-1]]
     said = []
     for line in shown:
-        name = line.get_gid().removeprefix(SAID).strip()
+        name = " ".join(line.get_gid().removeprefix(SAID).split())
         places = [_place(ax, x) for x in line.get_xdata()]
         said.append(f"{name} {course(line.get_ydata(), places)}".strip())
     more = [f"and {len(lines) - 2} lines between"] if len(lines) > _MOST else []
@@ -139,7 +139,7 @@ def _dots(ax: Axes) -> list[str]:
     if not len(at):
         return []
     ends = [f"{number(v.min())} to {number(v.max())}" for v in at.T]
-    return [f"{len(at)} dots, across {ends[0]}, up {ends[1]}"]
+    return [f"{len(at)} dot{'s' * (len(at) > 1)}, across {ends[0]}, up {ends[1]}"]
 
 
 def _matrix(ax: Axes) -> list[str]:

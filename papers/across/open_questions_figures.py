@@ -3,7 +3,7 @@
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.panels import counted, legend, panels
+from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import look_of
 
 __all__ = ["rates"]
@@ -22,7 +22,7 @@ def rates(by_step: xr.DataArray) -> Figure:
     looks = {name: dict(look_of(i), marker="") for i, name in enumerate(names)}
     with panels([{"": by_step}], size=(6, 3), margin=(0, 0.5)) as (fig, [[(ax, values)]]):
         for name, look in looks.items():
-            ax.plot(values["step"], values.sel(schedule=name), linewidth=1.5, **look)
+            line(ax, values.sel(schedule=name), "step", name=name, **look)
         counted(ax, "step")
         ax.set_ylabel("learning rate")
         legend(fig, looks, 4)

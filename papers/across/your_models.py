@@ -1,6 +1,7 @@
 """The report on any two models and any images: what a fine-tuning learnt and forgot."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -39,6 +40,17 @@ class YourModels(MerlinSection):
         "test", description="all: of a folder without splits"
     )
     tokens: one_of(*TOKENS) = Field("all", description="what a representation is")
+
+    @classmethod
+    def reads(cls, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the sections whose results a run reads: none if it has models of its own.
+
+        Examples
+        --------
+        >>> YourModels.reads({"images": "photos"}), YourModels.reads({"images": None})
+        ((), ('finetuning_task',))
+        """
+        return () if parameters.get("images") else cls.uses
 
     def samples(self) -> list[tuple[str, str, int | None]]:
         """Return none: of fewer images than `n`, all are taken."""

@@ -1,12 +1,15 @@
-"""Chromium, for the tests that need it."""
+"""Chromium, and pages of a book in it, for the tests that need them."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
+
+from tests.book.browser import WIDE
 
 GET_IT = (
     "Chromium is needed: `apt-get install chromium` (Debian), `dnf install chromium` (Fedora), "
@@ -25,3 +28,29 @@ def chromium() -> Iterator:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visit(book, chromium) -> Iterator:
+    """Open a page of the folder `book` from ``file://``.
+
+    Whatever the browser complains of, or asks the network for, fails the test.
+    """
+    contexts, wrong = [], []
+
+    def open_page(page: str, viewport=WIDE, **more):
+        context = chromium.new_context(viewport=viewport, **more)
+        contexts.append(context)
+        opened = context.new_page()
+        opened.on("console", lambda m: m.type == "error" and wrong.append(m.text))
+        opened.on("pageerror", lambda error: wrong.append(str(error)))
+        opened.on("request", lambda r: r.url.startswith(("file:", "data:")) or wrong.append(r.url))
+        context.route(re.compile("^https?:"), lambda route: route.abort())
+        name, _, query = page.partition("?")
+        opened.goto(f"file://{book / name}.html?{query}")
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,28 +67,6 @@ PAGES = {
 def book(tmp_path_factory) -> Path:
     pages = {name: make().data for name, make in PAGES.items()}
     return small_book.build(tmp_path_factory.mktemp("book"), pages)
-
-
-@pytest.fixture
-def visit(book, chromium) -> Iterator:
-    """Open a page; whatever the browser complains of or asks the network for fails the test."""
-    contexts, wrong = [], []
-
-    def open_page(name: str, viewport=WIDE, **more):
-        context = chromium.new_context(viewport=viewport, **more)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda r: r.url.startswith(("file:", "data:")) or wrong.append(r.url))
-        context.route(re.compile("^https?:"), lambda route: route.abort())
-        page.goto(f"file://{book / name}.html")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not wrong
 
 
 def state(page) -> str:

@@ -123,6 +123,14 @@ def test_the_command_has_the_threads_and_what_comes_first(tmp_path):
     assert "the results of dynamics, unlearning, feature_erosion, collapse_and_plasticity: " in box
 
 
+@pytest.mark.parametrize("images, reads", [("photos", False), (None, True)])
+def test_a_report_on_ones_own_models_reads_no_other_results(images, reads):
+    command = "papermill notebooks/your_models.ipynb out.ipynb"
+    parameters = json.dumps({"images": images})
+    box = provenance_html(comparison().assign_attrs(command=command, parameters=parameters))
+    assert ("It reads the results of finetuning_task" in box) == reads
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "data/results/cifar").glob("*.nc")), ids=lambda path: path.stem
 )

@@ -10,6 +10,7 @@ from invlib import forgetting, invariance_flow, load_images
 from invlib.metrics.invariance import compression
 from invlib.plots.panels import legend, panels
 from invlib.plots.style import look_of
+from invlib.plots.words import SAID
 from invlib.training.evaluation import evaluate
 from papers.across.claims.other_images import robustness_relation
 from papers.across.other_images import OtherImages
@@ -66,7 +67,8 @@ def scatter(shown: dict[str, xr.Dataset]) -> Figure:
             for setting in one["setting"].values.tolist():
                 look = looks.setdefault(setting, look_of(len(looks)) | dict(linestyle=""))
                 of_setting = one.sel(setting=setting)
-                ax.plot(of_setting["spread"], of_setting["corrupted"], **look)
+                drawn = of_setting["spread"], of_setting["corrupted"]
+                ax.plot(*drawn, gid=f"{SAID}dots", **look)
             ax.set(xlabel="spread of forgetting", ylabel="accuracy on corrupted images")
         legend(fig, looks, 3)
     return fig

@@ -297,7 +297,7 @@ def findings(
 
 def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
     """Return the numbers of `findings` for a page, bold where the claim's condition holds."""
-    marks = holds.map(lambda yes: "font-weight: bold" if yes is True else "color: #8a8a8a")
+    marks = holds.map(lambda yes: "font-weight: bold" if yes is True else "")
     return numbers.style.apply(lambda _: marks, axis=None).format(precision=2, na_rep="")
 
 

@@ -11,11 +11,13 @@ import pytest
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.lessons.__main__ import trials
-from papers.lessons.try_it import ANSWERS, Trial, answers, commands, kept
+from papers.lessons.try_it import ANSWERS, answers, commands, kept
+from papers.lessons.words import Trial
 from papers.section import Section
 from tests.workspace import ROOT
 
 TRIALS = trials("smoke")
+OPEN = ("data_set_size", "learning_rate_schedules", "other_images")  # no reference results yet
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +62,18 @@ def test_what_is_proposed_runs(command, runs):
     assert re.search(r"\d\.\d", said) and "nan" not in said
 
 
-def test_the_numbers_kept_are_those_of_the_commands():
+def test_the_numbers_kept_are_those_of_the_commands_and_say_what_made_them():
     assert list(kept()) == list(TRIALS)
+    for one in kept().values():
+        for made in one["made"].values():
+            assert {"device", "git_commit", "versions"} <= made.keys() and not made["git_dirty"]
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS])
 def test_answers_come_from_the_results(name):
     file = results_root("cifar") / f"{name}.nc"
     if not os.path.isfile(file):  # pages without reference results show the run's own
-        assert name in ("your_models", "claims_ledger")
+        assert name in ("your_models", "claims_ledger", *OPEN)
         return
     ds = open_results(file)
     text = answers(name, {"reference: cifar": ds}).data

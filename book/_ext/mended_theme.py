@@ -1,6 +1,10 @@
-"""Leave out thebe, which Jupyter Book loads on every page: twice, which is an error in browsers.
+"""Mend what the theme and docutils put into pages.
 
-It would run a page's code on somebody's server, by way of a CDN. No page of this book asks for it.
+Jupyter Book loads thebe on every page: twice, which is an error in browsers. It would run a page's
+code on somebody's server, by way of a CDN. No page of this book asks for it.
+
+docutils gives an entry of a bibliography a role that DPUB-ARIA 1.1 withdrew. It is an item of the
+list around it.
 """
 
 from __future__ import annotations
@@ -11,14 +15,16 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 
-def leave_out(
+def mend(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     scripts = context.get("script_files", [])
     known = [(js, f"{js} {getattr(js, 'attributes', {}).get('body', '')}") for js in scripts]
     context["script_files"] = [js for js, text in known if "thebe" not in text.lower()]
+    body = context.get("body", "")
+    context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("html-page-context", leave_out)
+    app.connect("html-page-context", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
