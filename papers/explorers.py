@@ -33,7 +33,7 @@ from invlib.paths import project_root
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
 from papers.claims.data import paper_of
-from papers.claims.settings import SETTINGS, settings
+from papers.claims.settings import SETTINGS, by_training, settings
 from papers.claims.tables import COLUMNS, COMPACT, UNTESTABLE, interval_text
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
@@ -110,6 +110,7 @@ def last(shown: Shown) -> tuple[str, xr.Dataset]:
 def flow(shown: Shown) -> HTML:
     """Return the flow matrices (eq. 5) by task, recipe and estimator, with both their terms."""
     title, ds = last(shown)
+    ds = by_training(ds)
     parts = [
         (ds["stir_ft_pt"], invariance_flow(ds)),
         (ds["stir_pt_pt"].expand_dims(task=[ITSELF]), invariance_flow(ds, target="pt")),
@@ -277,11 +278,11 @@ def p_value(shown: Shown) -> HTML:
 def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
     """Return X and X′ of every layer and model, with distance, STIR, learning and forgetting.
 
-    Numbers are debiased means over the seeds, and over the images of a seed. Pictures are
-    compressed.
+    Numbers are debiased means over the seeds, and over the images of a seed; of several trainings
+    the first is shown. Pictures are compressed.
     """
     title, ds = last(shown)
-    ds = ds.isel(dataset=0) if "dataset" in ds.dims else ds
+    ds = ds.isel({dim: 0 for dim in ("dataset", "train_seed") if dim in ds.dims})
     if "task" not in ds.dims:
         second = [name for name in ds if "ft" in str(name).split("_")]
         ds = ds.assign({name: ds[name].expand_dims(task=["a second one"]) for name in second})

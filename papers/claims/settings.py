@@ -49,8 +49,9 @@ def _that_were_run(ds: xr.Dataset) -> xr.Dataset:
 def by_training(ds: xr.Dataset) -> xr.Dataset:
     """Return the results of a setting with its trainings as `seed`, for a figure.
 
-    Draws of images are averaged. Results of a single training are returned as they are: their seeds
-    are the draws.
+    Draws of images are averaged. What is the same for all trainings, such as inversions of their
+    start, is repeated. Results of a single training are returned as they are: their seeds are the
+    draws.
 
     Examples
     --------
@@ -64,5 +65,6 @@ def by_training(ds: xr.Dataset) -> xr.Dataset:
     if "seed" in ds.dims:
         rest = ds.drop_dims("seed")
         drawn = ds.drop_vars(list(rest)).mean("seed", keep_attrs=True)
+        drawn = drawn.broadcast_like(ds["train_seed"], exclude=set(ds.dims) - {"train_seed"})
         ds = rest.merge(drawn, compat="no_conflicts", join="exact")
     return ds.rename(train_seed="seed")

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import t as student
 
-__all__ = ["EQUIVALENT", "LEVEL", "interval_over_trainings", "verdict"]
+__all__ = ["EQUIVALENT", "LEVEL", "interval_over_trainings", "level_in_words", "verdict"]
 
 LEVEL = 0.95
 POWER = 0.80
@@ -130,3 +130,19 @@ def verdict(
     else:
         yes, no = low > threshold, high <= threshold
     return xr.where(yes, "reproduced", xr.where(no, "not reproduced", "undecided"))
+
+
+def level_in_words(values: xr.DataArray) -> str:
+    """Return a mean over trainings with its interval; without one for one training, or no dim.
+
+    Examples
+    --------
+    >>> level_in_words(xr.DataArray([0.1, 0.2, 0.3], dims="train_seed"))
+    '0.20 [-0.05, 0.45]'
+    """
+    if "train_seed" not in values.dims:
+        values = values.expand_dims("train_seed")
+    found = {k: float(v) for k, v in interval_over_trainings(values).items()}
+    if found["low"] != found["low"]:
+        return f"{found['mean']:.2f}"
+    return f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"

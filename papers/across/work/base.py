@@ -13,7 +13,7 @@ from invlib.metrics.invariance import diagonals
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
 from papers.across.base import OpenQuestion
-from papers.claims.statistics import interval_over_trainings
+from papers.claims.statistics import level_in_words
 from papers.merlin2023.work.base import compare_finetuned, fill_cache
 from papers.section import Section
 
@@ -81,20 +81,6 @@ def over_trainings(values: xr.DataArray) -> xr.DataArray:
     """Return the mean over draws of images, with the trainings as `seed`, as figures take it."""
     drawn = values.mean("seed") if "seed" in values.dims else values
     return drawn.rename(train_seed="seed")
-
-
-def level_in_words(values: xr.DataArray) -> str:
-    """Return a mean over trainings with its interval, or without one if there is one training.
-
-    Examples
-    --------
-    >>> level_in_words(xr.DataArray([0.1, 0.2, 0.3], dims="train_seed"))
-    '0.20 [-0.05, 0.45]'
-    """
-    found = {k: float(v) for k, v in interval_over_trainings(values).items()}
-    if found["low"] != found["low"]:
-        return f"{found['mean']:.2f}"
-    return f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
 
 
 def answered(section: Section, shown: Mapping[str, xr.Dataset]) -> Markdown:

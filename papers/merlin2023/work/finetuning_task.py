@@ -1,10 +1,15 @@
 """Compute section 4.1 of paper A: fine-tune to two kinds of task, invert, compare."""
 
+from collections.abc import Iterator
+
 import xarray as xr
 
-from invlib import train
+from invlib import cka_divergence, forgetting, learning, train
 from invlib.comparison.stacking import stack
 from invlib.models.staged import StagedModel
+from papers.claims.settings import settings
+from papers.claims.shapes import level, pearson
+from papers.claims.statistics import level_in_words
 from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
 from papers.work import written
@@ -37,3 +42,34 @@ def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: objec
         seeds = sorted({seed for name in section.datasets for seed in section.seeds_of(name)})
         by_dataset = {name: ds.reindex(train_seed=seeds) for name, ds in by_dataset.items()}
     return stack(by_dataset, "dataset")
+
+
+def findings(ds: xr.Dataset) -> list[str]:
+    """Return sentences on both tasks: levels early and late, and what goes with what.
+
+    Intervals are over trainings, of the mean over draws of images.
+    """
+    ds = ds.sel(estimator="debiased")
+    return [sentence for words, part in settings(ds) for sentence in _said(words, part)]
+
+
+def _said(words: list[str], ds: xr.Dataset) -> Iterator[str]:
+    where, last = f"*{', '.join(words)}*", int(ds["layer"][-1])
+    first, middle, late = [0, 1], [4, 6], [last - 2, last]
+    for task in ds["task"].values.tolist():
+        one = ds.sel(task=task)
+        curves = [measure(one).mean("seed") for measure in (learning, forgetting, cka_divergence)]
+        for name, curve in zip(("Learning", "Forgetting", "CKA divergence"), curves, strict=True):
+            levels = [level_in_words(level(curve, at)) for at in (first, middle, late)]
+            yield (
+                f"{where}, {task}: {name} is {levels[0]} in layers 0–1, {levels[1]} in layers 4–6 "
+                f"and {levels[2]} in the last three."
+            )
+        _, lost, moved = curves
+        depth = xr.zeros_like(moved) + moved["layer"]
+        yield (
+            f"{where}, {task}: over the layers, forgetting correlates with CKA divergence by "
+            f"{level_in_words(pearson(lost, moved))}, and with depth alone by "
+            f"{level_in_words(pearson(lost, depth))}. Their steps from layer to layer correlate by "
+            f"{level_in_words(pearson(lost.diff('layer'), moved.diff('layer')))}."
+        )
