@@ -12,6 +12,7 @@ from invlib import cka_divergence, forgetting, learning, plots
 from invlib.files import copy
 from invlib.paths import results_root, runs_root
 from invlib.results.netcdf import open_results
+from papers.claims.settings import by_training
 from papers.section import REFERENCE_SCALE
 from papers.sections import SECTIONS
 
@@ -31,7 +32,7 @@ def picture(scale: str) -> None:
     """Draw figure 1 of paper A from the reference results, debiased."""
     ds = open_results(results_root(scale) / "finetuning_task.nc")
     dataset = str(ds["dataset"].values[0])
-    one = ds.sel(dataset=dataset, estimator="debiased")
+    one = by_training(ds.sel(dataset=dataset, estimator="debiased"))
     model = json.loads(ds.attrs["parameters"])["model"]
     panels = {
         "learning": learning(one),
