@@ -329,7 +329,7 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
 def _strip(pictures: np.ndarray) -> str:
     """Return pictures (k, y, x, channel) side by side, as a WebP picture in an address."""
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(file, "WEBP", quality=15, method=6)
+    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(file, "WEBP", quality=35, method=6)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 

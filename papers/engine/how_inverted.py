@@ -24,7 +24,7 @@ class HowInverted(MerlinSection):
     name = "how_inverted"
 
     race: Recipes = Field(
-        ("ngd:50", "adam:50", "short_adam:50", "fast:50", "ngd:150"),
+        ("ngd:50", "adam:50", "fast:50", "ngd:100"),
         description="rule:evaluations[:start]",
     )
     race_n: Positive = Field(2, description="images in the race")
@@ -39,7 +39,7 @@ class HowInverted(MerlinSection):
         (0, 4, 8, 12), description="layers that are measured; None: all"
     )
     measured_seeds: Annotated[tuple[Natural, ...], *Several] = Field(
-        (0, 1), description="each draws images and starts"
+        (0,), description="each draws images and starts"
     )
 
     def samples(self) -> list[tuple[str, str, int | None]]:

@@ -56,11 +56,11 @@ class KnownInvariances(Section):
 
     known_seeds: Seeds = Field((0, 1), description="each draws images and starts")
     known_recipes: Recipes = Field(
-        ("ngd:100", "anytime:100", "lbfgs:50:images", "anytime:100:images"),
+        ("ngd:50", "anytime:50", "lbfgs:25:images", "anytime:50:images"),
         description="rule:steps",
     )
     known_snapshots: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
-        (25, 50, 100), description="steps; those beyond a recipe's own are left out"
+        (10, 25, 50), description="steps; those beyond a recipe's own are left out"
     )
     known_sizes: Annotated[tuple[Positive, ...], *Several, Rising] = Field(
         (8,), description="sides of the images in pixels, multiples of 4"

@@ -22,7 +22,7 @@ class Dynamics(MerlinSection):
 
     name = "dynamics"
 
-    corrupted_n: Positive = Field(200, description="test images for each severity")
+    corrupted_n: Positive = Field(100, description="test images for each severity")
     every: Positive = Field(3, description="epochs from one look at the model to the next")
 
     def runs(self) -> dict[str, TrainingRun]:
