@@ -112,6 +112,14 @@ _LENS = {
     ]
 }
 
+# Accuracy under attack. Only some trainings are attacked in other ways, as a check.
+_ATTACKS = _COMPARISON | {
+    "attacked_accuracy": Field("attack", "float", "accuracy on attacked test images", 0, 1),
+    "checked_accuracy": Field(
+        "check attack", "float", "accuracy on test images attacked in another way", 0, 1, nan="any"
+    ),
+}
+
 # A recipe has its own snapshots and seeds: what it did not reach is NaN.
 _CONVERGENCE = {
     name: replace(field, nan="any")
@@ -183,6 +191,7 @@ _COORDS = {
         values=("steps", "epochs"),
     ),
     "attack": Field("attack", "str", "norm of the change and its bound, in [0, 1] of a pixel"),
+    "check": Field("check", "str", "how an attack differs from the usual one"),
     "carrying": Field("carrying", "str", "what the images carry: squares or not"),
     "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
     "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
@@ -207,6 +216,7 @@ register(
         "accuracy": Kind(_TABLE, (("test_accuracy",),)),
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
+        "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
         "known_truth": Kind(_KNOWN, (("measured",), ("forgetting",))),
         "lens": Kind(_LENS, (("learning",),)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun
+from papers.across.adversarial_robustness import AdversarialRobustness
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
@@ -49,6 +50,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         YourModels,
         DataSetSize,
         LearningRateSchedules,
+        AdversarialRobustness,
         OtherImages,
         ClaimsLedger,
         HowInverted,

@@ -29,5 +29,6 @@ class ClaimsLedger(Section):
         "collapse_and_plasticity",
         "data_set_size",
         "learning_rate_schedules",
+        "adversarial_robustness",
         "other_images",
     )
