@@ -58,12 +58,12 @@ class AdversarialRobustness(Pool):
     uses = ("finetuning_task",)  # at the same scale its training is among these
 
     attacks: Annotated[tuple[Name, ...], *Several, AfterValidator(_attacks)] = Field(
-        ("linf:0.05", "l2:1.0"), description="norm:bound of the change, pixels in [0, 1]"
+        ("linf:0.01", "l2:0.3"), description="norm:bound of the change, pixels in [0, 1]"
     )
-    attacked_n: Positive = Field(64, description="test images that are attacked")
-    attack_steps: Positive = Field(10, description="gradient steps of an attack")
-    attack_starts: Positive = Field(2, description="random starts of the stronger attack")
-    attack_every: Positive = Field(6, description="epochs from one look to the next")
+    attacked_n: Positive = Field(32, description="test images that are attacked")
+    attack_steps: Positive = Field(5, description="gradient steps of an attack")
+    attack_starts: Positive = Field(1, description="random starts of the stronger attack")
+    attack_every: Positive = Field(12, description="epochs from one look to the next")
     adversary: PositiveFloat | None = Field(
         None, description="the first setting is also trained against changes up to it; None: not"
     )

@@ -46,13 +46,18 @@ def attack_relation(
     With `given_clean` it is partial: clean accuracy is held fixed. Adversarial trainings are left
     out, because one point far away makes a correlation.
     """
+    return over_trainings(
+        lambda part: pooled_relation(part, quantity, given_clean, self_term), usual(ds)
+    )
 
-    def number(part: xr.Dataset) -> xr.DataArray:
-        found = quantities(part, self_term=self_term)
-        given = found["clean"] if given_clean else None
-        return relation(found[choices("quantity", quantity, found)], found["attacked"], given)
 
-    return over_trainings(number, usual(ds))
+def pooled_relation(
+    ds: xr.Dataset, quantity: str, given_clean: bool, self_term: str = "measured"
+) -> xr.DataArray:
+    """Return that correlation of all trainings in `ds` together."""
+    found = quantities(ds, self_term=self_term)
+    given = found["clean"] if given_clean else None
+    return relation(found[choices("quantity", quantity, found)], found["attacked"], given)
 
 
 def along_training(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArray:
