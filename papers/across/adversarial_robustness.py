@@ -65,7 +65,7 @@ class AdversarialRobustness(Pool):
     attack_starts: Positive = Field(1, description="random starts of the stronger attack")
     attack_every: Positive = Field(12, description="epochs from one look to the next")
     adversary: PositiveFloat | None = Field(
-        None, description="the first setting is also trained against changes up to it; None: not"
+        None, description="bound of changes that the first setting is also trained against"
     )
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:
