@@ -69,7 +69,7 @@ def along_training(ds: xr.Dataset, *, self_term: str = "measured") -> xr.DataArr
 
 def _checked(ds: xr.Dataset, check: str) -> xr.Dataset:
     """Return mean accuracies under the usual attacks and those of a check, where there are both."""
-    checked = ds["checked_accuracy"].sel(check=check, drop=True).dropna("setting", how="all")
+    checked = ds["checked_accuracy"].dropna("setting", how="all").sel(check=check, drop=True)
     usually = ds["attacked_accuracy"].isel(epoch=-1, drop=True).sel(setting=checked["setting"])
     return xr.Dataset(dict(checked=checked, usual=usually)).mean("attack", skipna=False)
 

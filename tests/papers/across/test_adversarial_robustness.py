@@ -126,6 +126,11 @@ def test_a_correlation_has_an_interval_over_trainings():
     assert verdicts(claims, ds)[id] == "undecided"
 
 
+def test_a_single_training_has_no_images_of_another_one():
+    id = "transfer-is-weaker"
+    assert judged(id, other_training=np.nan)[id] == "not testable here"
+
+
 # --- attacks --------------------------------------------------------------------------------------
 
 
