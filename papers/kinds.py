@@ -97,7 +97,7 @@ _CLAIMS = {
 
 # Several networks side by side, layers by their place. Shorter networks end in NaN.
 _LENS = {
-    name: Field(f"case {dims}", "float", long_name, low, high, nan="any")
+    name: Field(f"case {dims}".strip(), "float", long_name, low, high, nan="any")
     for name, dims, long_name, low, high in [
         ("learning", "estimator seed place", "learning", -2, 2),
         ("forgetting", "estimator seed place", "forgetting", -2, 2),
@@ -109,6 +109,7 @@ _LENS = {
         ("probe_accuracy", "when place", "test accuracy of a linear probe on the layer", 0, 1),
         ("numerical_rank", "when place", "numerical rank of the layer's features", 0, inf),
         ("layer_depth", "place", "depth of the layer in its network", 0, 1),
+        ("accuracy", "", "test accuracy after the training", 0, 1),
     ]
 }
 

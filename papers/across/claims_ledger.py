@@ -27,6 +27,7 @@ class ClaimsLedger(Section):
         "unlearning",
         "feature_erosion",
         "collapse_and_plasticity",
+        "architectures",
         "data_set_size",
         "learning_rate_schedules",
         "adversarial_robustness",
