@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import xarray as xr
 
 from invlib.metrics.invariance import compression
@@ -24,7 +23,7 @@ def thirds(ds: xr.Dataset, case: str, quantity: str) -> list[xr.DataArray]:
     values, depth = (ds[name].sel(case=case, drop=True) for name in (quantity, "layer_depth"))
     first, last = depth < 1 / 3 + 1e-6, depth > 2 / 3 - 1e-6
     parts = first, ~first & ~last & depth.notnull(), last
-    return [values.isel(place=np.flatnonzero(part)).mean("place", skipna=False) for part in parts]
+    return [values.where(part).mean("place") for part in parts]
 
 
 def late_above_early(ds: xr.Dataset, *, case: str, quantity: str) -> xr.DataArray:
