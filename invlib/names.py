@@ -10,24 +10,10 @@ import operator
 from collections.abc import Collection, Iterable
 
 __all__ = [
-    "AUGMENTATIONS",
-    "ESTIMATORS",
-    "JACKKNIFES",
-    "OPTIMIZERS",
-    "RECIPES",
-    "SCHEDULES",
-    "SELF_TERMS",
-    "SIMILARITIES",
-    "STARTS",
-    "TASKS",
-    "TOKENS",
-    "choices",
-    "listed",
-    "nearest",
-    "owners",
-    "unknown",
-    "whole_numbers",
-]
+    "AUGMENTATIONS", "ESTIMATORS", "JACKKNIFES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "SELF_TERMS",
+    "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "listed", "nearest", "owners",
+    "unknown", "whole_numbers",
+]  # fmt: skip
 
 # What is measured.
 ESTIMATORS = ("biased", "debiased")  # of CKA

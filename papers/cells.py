@@ -20,6 +20,7 @@ SHARED = {
     "Pretrained": "Sections with a pretrained model",
     "MerlinSection": "Sections of paper A",
     "OpenQuestion": "Sections on open questions",
+    "Pool": "Sections on several settings of the training",
     "GoerttlerSection": "Sections of paper B",
     "SquaresSection": "Sections of paper C",
 }

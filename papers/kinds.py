@@ -97,7 +97,7 @@ _CLAIMS = {
 
 # Several networks side by side, layers by their place. Shorter networks end in NaN.
 _LENS = {
-    name: Field(f"case {dims}", "float", long_name, low, high, nan="any")
+    name: Field(f"case {dims}".strip(), "float", long_name, low, high, nan="any")
     for name, dims, long_name, low, high in [
         ("learning", "estimator seed place", "learning", -2, 2),
         ("forgetting", "estimator seed place", "forgetting", -2, 2),
@@ -109,7 +109,16 @@ _LENS = {
         ("probe_accuracy", "when place", "test accuracy of a linear probe on the layer", 0, 1),
         ("numerical_rank", "when place", "numerical rank of the layer's features", 0, inf),
         ("layer_depth", "place", "depth of the layer in its network", 0, 1),
+        ("accuracy", "", "test accuracy after the training", 0, 1),
     ]
+}
+
+# Accuracy under attack. Only some trainings are attacked in other ways, as a check.
+_ATTACKS = _COMPARISON | {
+    "attacked_accuracy": Field("attack", "float", "accuracy on attacked test images", 0, 1),
+    "checked_accuracy": Field(
+        "check attack", "float", "accuracy on test images attacked in another way", 0, 1, nan="any"
+    ),
 }
 
 # A recipe has its own snapshots and seeds: what it did not reach is NaN.
@@ -183,6 +192,7 @@ _COORDS = {
         values=("steps", "epochs"),
     ),
     "attack": Field("attack", "str", "norm of the change and its bound, in [0, 1] of a pixel"),
+    "check": Field("check", "str", "how an attack differs from the usual one"),
     "carrying": Field("carrying", "str", "what the images carry: squares or not"),
     "hypothesis": Field("hypothesis", "str", "hypothesis of the correlation scan"),
     "quantity": Field("hypothesis", "str", "quantity correlated with corrupted accuracy"),
@@ -207,6 +217,7 @@ register(
         "accuracy": Kind(_TABLE, (("test_accuracy",),)),
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
+        "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
         "known_truth": Kind(_KNOWN, (("measured",), ("forgetting",))),
         "lens": Kind(_LENS, (("learning",),)),

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from invlib.training.run import TrainingRun
+from papers.across.adversarial_robustness import AdversarialRobustness
+from papers.across.architectures import Architectures
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
@@ -47,8 +49,10 @@ SECTIONS: Mapping[str, type[Section]] = {
         CollapseAndPlasticity,
         OneLensOnThreePapers,
         YourModels,
+        Architectures,
         DataSetSize,
         LearningRateSchedules,
+        AdversarialRobustness,
         OtherImages,
         ClaimsLedger,
         HowInverted,

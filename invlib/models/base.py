@@ -9,17 +9,9 @@ import torch
 from torch import Tensor, nn
 
 __all__ = [
-    "Family",
-    "check_size",
-    "classifier",
-    "evaluating",
-    "frozen",
-    "has_batch_norm",
-    "normalise",
-    "outside_autocast",
-    "remember_normalisation",
-    "split_batches",
-]
+    "Family", "check_size", "classifier", "evaluating", "frozen", "has_batch_norm", "normalise",
+    "outside_autocast", "remember_normalisation", "split_batches",
+]  # fmt: skip
 
 # Puts a freshly drawn head for so many classes into a network; returns what applies it.
 MakeHead = Callable[[nn.Module, int | None], Callable[[Tensor], Tensor]]

@@ -23,7 +23,7 @@ RECIPE = 1
 
 # Fields that were added after runs had been stored. Their defaults describe those runs. At the
 # default they are not part of the id, so the ids of stored runs stay.
-_LATER = ("randomness", "shift", "squares", "square_size", "head", "skip")
+_LATER = ("randomness", "shift", "squares", "square_size", "head", "skip", "adversary")
 
 Count = Annotated[Positive | None, bounded("an integer >= 1, or None")]
 Fraction = Annotated[float, bounded("a number in [0, 1)", ge=0, lt=1)]
@@ -89,6 +89,9 @@ class TrainingRun(BaseModel):
     skip : int
         Leave out the first `skip` training images of the seed's draw. A run with
         ``n_train=5000, skip=10000`` has no image of a run with ``n_train=10000`` and the same seed.
+    adversary : float
+        Every image is changed by up to so much a value, in [0, 1], to raise the loss: the
+        adversarial training of Madry et al. 2018, with two gradient steps from a random start.
 
     Examples
     --------
@@ -134,6 +137,7 @@ class TrainingRun(BaseModel):
     square_size: Positive = 4
     head: one_of("kept", "new") = "new"
     skip: Natural = 0
+    adversary: Annotated[float, bounded("a number in [0, 1]", ge=0, le=1)] = 0.0
 
     def __init__(self, **fields: Any) -> None:
         try:
@@ -145,7 +149,7 @@ class TrainingRun(BaseModel):
         """Return a run with the fields in `update`, which are checked as in a new run."""
         return type(self)(**dict(self) | dict(update or {}))
 
-    @field_validator("momentum", "weight_decay", "label_smoothing", "squares")
+    @field_validator("momentum", "weight_decay", "label_smoothing", "squares", "adversary")
     @classmethod
     def _without_sign(cls, value: float) -> float:
         return value + 0.0  # -0.0 becomes 0.0: their JSON differs, and so would ids
@@ -158,7 +162,7 @@ class TrainingRun(BaseModel):
                 f"weights={self.parent.id!r} is a run of model={self.parent.model!r}; allowed is a "
                 f"run of {self.model!r}"
             )
-        for name in ("label_smoothing", "randomness", "shift", "squares"):
+        for name in ("label_smoothing", "randomness", "shift", "squares", "adversary"):
             if getattr(self, name) and self.task != "classification":
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} means nothing for task={self.task!r}; "
@@ -246,6 +250,7 @@ class TrainingRun(BaseModel):
             task += f" {'and' if self.shift else 'of labels'} spread over {self.randomness + 1}"
         if self.squares:
             task += f" with {self.square_size} px squares on {self.squares:.4g} of the images"
+        task += f" against changes up to {self.adversary:g}" if self.adversary else ""
         return (
             f"{self.model}{size} on {self.dataset}{images}: {task}, {self.epochs} epochs of "
             f"{self.optimizer} (lr {self.lr:g}), {start}, seed {self.seed}"

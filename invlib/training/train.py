@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 # Steps between checks of the loss. A check makes a GPU wait for its queue, and NaN stays NaN.
 _LOOK_EVERY = {"cpu": 1, "cuda": 20}
 
+ADVERSARY_STEPS = 2  # of gradient ascent, together 2.5 times as long as the bound
+
 
 def train(
     run: TrainingRun,
@@ -234,6 +236,8 @@ class _Training:
         classify = self.run.task == "classification"
         target = self.labels[index] if classify else x
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            if self.run.adversary:
+                x = self.attacked(x, target, generator)
             output = self.model(x)
         loss = self.loss(output.float(), target)
         self.optimizer.zero_grad(set_to_none=True)
@@ -242,6 +246,18 @@ class _Training:
             nn.utils.clip_grad_norm_(self.model.net.parameters(), self.run.clip)
         self.optimizer.step()
         return loss.detach(), (output.argmax(dim=1) == target).sum() if classify else 0
+
+    def attacked(self, x: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images within ±`adversary` of `x` on which the loss is higher."""
+        bound = self.run.adversary
+        change = bound * (2 * torch.rand(x.shape, generator=generator).to(x) - 1)
+        for _ in range(ADVERSARY_STEPS):
+            change = ((x + change).clamp(0, 1) - x).requires_grad_()
+            loss = self.loss(self.model(x + change).float(), labels)
+            (slope,) = torch.autograd.grad(loss, change)
+            step = 2.5 * bound / ADVERSARY_STEPS * slope.sign()
+            change = (change.detach() + step).clamp(-bound, bound)
+        return (x + change).clamp(0, 1)
 
     def check(self, value: float, epoch: int, step: int, what: str) -> None:
         if not math.isfinite(value):

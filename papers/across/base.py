@@ -1,16 +1,17 @@
 """The pages on questions that paper A leaves open: repeats of trainings, by the labels of dims."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-from papers.parameters import Seeds
+from papers.merlin2023.robustness import Robustness, check_trainings
+from papers.parameters import Name, Seeds, Several
 from papers.section import Inverted
 
-__all__ = ["OpenQuestion"]
+__all__ = ["OpenQuestion", "Pool"]
 
 
 class OpenQuestion(MerlinSection):
@@ -35,3 +36,30 @@ class OpenQuestion(MerlinSection):
     def to_invert(self) -> list[Inverted]:
         """Return those of the starts and of each fine-tuned model."""
         return self.inverted_at(dict.fromkeys(self.trainings().values()))
+
+
+class Pool(OpenQuestion):
+    """A question about trainings with several settings, each repeated with each of `train_seeds`.
+
+    So quantities can be compared across trainings, with clean accuracy held fixed. Only the start
+    is inverted: forgetting and the flow need no other model.
+    """
+
+    other_settings: Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)] = Field(
+        ("adamw:0.0005",), description=Robustness.model_fields["trainings"].description
+    )
+
+    def by_setting(self, dataset: str) -> dict[tuple[str, int], TrainingRun]:
+        """Return the fine-tunings to one data set by setting and seed."""
+        runs = {}
+        for setting in self.other_settings:
+            optimizer, lr, *augmentation = setting.split(":")
+            fields = dict(optimizer=optimizer, lr=float(lr))
+            fields |= dict(augmentation=augmentation[0]) if augmentation else {}
+            for seed in self.train_seeds:
+                runs[setting, seed] = self.finetuning_run(dataset, seed=seed, **fields)
+        return runs
+
+    def to_invert(self) -> list[Inverted]:
+        """Return those of the starts."""
+        return self.inverted_at(self.trainings().values(), lambda _: [])

@@ -27,7 +27,9 @@ class ClaimsLedger(Section):
         "unlearning",
         "feature_erosion",
         "collapse_and_plasticity",
+        "architectures",
         "data_set_size",
         "learning_rate_schedules",
+        "adversarial_robustness",
         "other_images",
     )

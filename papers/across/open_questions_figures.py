@@ -1,12 +1,16 @@
 """Figures of the pages on open questions that no other page draws."""
 
+from collections.abc import Mapping
+
 import xarray as xr
 from matplotlib.figure import Figure
 
+from invlib.plots.curves import standard_error
 from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import look_of
+from invlib.plots.words import SAID
 
-__all__ = ["rates"]
+__all__ = ["by_epoch", "rates", "scatter"]
 
 
 def rates(by_step: xr.DataArray) -> Figure:
@@ -25,5 +29,55 @@ def rates(by_step: xr.DataArray) -> Figure:
             line(ax, values.sel(schedule=name), "step", name=name, **look)
         counted(ax, "step")
         ax.set_ylabel("learning rate")
+        legend(fig, looks, 4)
+    return fig
+
+
+def scatter(
+    rows: list[Mapping[str, xr.Dataset]] | Mapping[str, Mapping[str, xr.Dataset]],
+) -> Figure:
+    """Draw a quantity against another: a dot for each training, a colour for each setting.
+
+    `rows` are as in `invlib.plots.panels.panels`. Every panel is a Dataset of two variables, x and
+    y, whose names label the axes; dims setting and train_seed.
+
+    Examples
+    --------
+    >>> dims = ("setting", "train_seed")
+    >>> toy = xr.Dataset({"x": (dims, [[0.1, 0.2]]), "y": (dims, [[0.3, 0.4]])}, {"setting": ["a"]})
+    >>> len(scatter([{"toy": toy}]).axes)
+    1
+    """
+    looks: dict[str, dict] = {}
+    with panels(rows, size=(3.4, 3), margin=(0, 0.5)) as (fig, drawn):
+        for ax, ds in (entry for row in drawn for entry in row):
+            x, y = ds.data_vars
+            for name in ds["setting"].values.tolist():
+                look = looks.setdefault(name, look_of(len(looks)) | dict(linestyle=""))
+                dots = ds[x].sel(setting=name), ds[y].sel(setting=name)
+                ax.plot(*dots, gid=f"{SAID}dots", **look)
+            ax.set(xlabel=x, ylabel=y)
+        legend(fig, looks, 3)
+    return fig
+
+
+def by_epoch(rows: Mapping[str, Mapping[str, Mapping[str, xr.DataArray]]]) -> Figure:
+    """Draw curves by epoch, mean and standard error over `seed`; one legend has all their names.
+
+    `rows` has, for each run and panel, the curves by name; dims epoch and seed.
+
+    Examples
+    --------
+    >>> toy = xr.DataArray([[0.1], [0.2]], {"epoch": [0, 1], "seed": [0]})
+    >>> len(by_epoch({"this run": {"accuracy": {"clean": toy, "under attack": toy}}}).axes)
+    1
+    """
+    looks: dict[str, dict] = {}
+    with panels(rows, size=(3.5, 2.6), margin=(0, 0.5)) as (fig, drawn):
+        for ax, curves in (entry for row in drawn for entry in row):
+            for name, values in curves.items():
+                look = looks.setdefault(name, look_of(len(looks)))
+                line(ax, values, "epoch", name=name, error=standard_error(values), **look)
+            counted(ax, "epoch")
         legend(fig, looks, 4)
     return fig

@@ -74,8 +74,9 @@ def plan(sections: Mapping[str, Section], runs: Iterable[TrainingRun], parts: in
     rows.append(Row("trainings", len(runs), *_sums(runs, lambda run: _training(run, costs))))
     for name, section in sections.items():
         if wanted := section.to_invert():
-            each = [section] * len(wanted)
-            sums = _sums(each, lambda section: _inversion(section, costs))
+            sums = _sums(
+                [(section, each.run) for each in wanted], lambda of: _inversion(*of, costs)
+            )
             rows.append(Row(f"{name}: inversions", min(parts, len(wanted)), *sums))
     rows.append(Row("sections, which gather", len(sections)))
     return rows
@@ -98,18 +99,21 @@ def _training(run: TrainingRun, costs: Mapping[str, Any]) -> tuple[float, float]
     return _hours(flop, costs["training_rate"]), _gb((weights + moments) * parameters)
 
 
-def _inversion(section: Any, costs: Mapping[str, Any]) -> tuple[float, float] | None:
-    if section.model not in costs["models"]:
+def _inversion(
+    section: Any, run: TrainingRun, costs: Mapping[str, Any]
+) -> tuple[float, float] | None:
+    """Return hours and gigabytes of inverting the model of `run` as `section` does, or None."""
+    if run.model not in costs["models"]:
         return None
-    shape = {k: v for k, v in costs["models"][section.model].items() if k != "parameters"}
-    size = _size(section)
+    shape = {k: v for k, v in costs["models"][run.model].items() if k != "parameters"}
+    size = _size(run)
     flop = section.n * section.iterations * inversion_flop(**shape, img_size=size)
     numbers = (shape["depth"] + 1) * section.n * 3 * size**2
     return _hours(flop, costs["inversion_rate"]), _gb(numbers)
 
 
-def _size(what: Any) -> int:
-    return what.img_size or int(what.model.rpartition("_")[2])  # as its name says
+def _size(run: TrainingRun) -> int:
+    return run.img_size or int(run.model.rpartition("_")[2])  # as its name says
 
 
 def _hours(flop: float, rate: float) -> float:

@@ -178,6 +178,48 @@ def _severities(ds: xr.Dataset) -> str:
     )
 
 
+def _hardest(ds: xr.Dataset) -> str:
+    last = ds.isel(setting=0, epoch=-1)
+    right = mean(last["attacked_accuracy"], "attack")
+    return (
+        f"{top(-right)[0]}. Right under each attack: {each(right)}; without one, on all test "
+        f"images: {number(mean(last['test_accuracy']))}."
+    )
+
+
+def _further(ds: xr.Dataset) -> str:
+    usual = mean(ds["attacked_accuracy"].isel(setting=0, epoch=-1))
+    found = mean(ds["checked_accuracy"].isel(setting=0), "check")
+    stronger, large = (float(found.sel(check=name)) for name in ("stronger", "large bound"))
+    return (
+        f"Accuracy {moves(usual, stronger)} with the stronger attack and to {number(large)} with "
+        f"the large bound, means of all attacks. The usual attack misses "
+        f"{number(usual - stronger)} that can be found."
+    )
+
+
+def _forgets_most(ds: xr.Dataset) -> str:
+    lost = mean(ds["forgetting"], "case", "place")
+    at = [
+        f"{top(one)[1]:.2f} at depth {float(ds['layer_depth'].sel(case=case)[top(one)[0]]):.2f} "
+        f"({case})"
+        for case, one in zip(lost["case"].values, lost, strict=True)
+    ]
+    return f"{listed(at)}."
+
+
+def _moved_more(ds: xr.Dataset) -> str:
+    moved, lost = (mean(ds[name], "case", "place") for name in ("cka_divergence", "forgetting"))
+    counts = [
+        f"{int((moved > lost).sel(case=case).sum())} of {int(lost.sel(case=case).count())} ({case})"
+        for case in lost["case"].values
+    ]
+    return (
+        f"{listed(counts)}. CKA asks whether the same images look alike to both models, forgetting "
+        "which changes of an image they ignore."
+    )
+
+
 # ── The engine ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -253,8 +295,10 @@ def _speedups(ds: xr.Dataset) -> str:
 ITEMS: dict[str, tuple[Item, ...]] = {
     "one_lens_on_three_papers": (_lens_early, _lens_self),
     "your_models": (Trial(by_layer, _nothing_forgotten), _do_not_report),
+    "architectures": (_forgets_most, _moved_more),
     "data_set_size": (Trial(_by_size, _steps_or_data), Trial(_by_size, _by_heart)),
     "learning_rate_schedules": (Trial(_by_schedule, _part), Trial(_by_schedule, _nearer)),
+    "adversarial_robustness": (_hardest, _further),
     "other_images": (Trial(_compressed, _known_set), _severities),
     "claims_ledger": (_turned, _undecided),
     "how_inverted": (_which_recipe, _start_at_images),

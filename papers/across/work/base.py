@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from invlib import train
 from invlib.comparison.stacking import stack
-from invlib.metrics.invariance import diagonals
+from invlib.metrics import invariance
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
 from papers.across.base import OpenQuestion
@@ -18,8 +18,8 @@ from papers.merlin2023.work.base import compare_finetuned, fill_cache
 from papers.section import Section
 
 __all__ = [
-    "answered", "by_epoch", "each_training", "fill_cache", "last_epoch", "level_in_words",
-    "over_trainings", "stacked",
+    "answered", "by_epoch", "by_place", "each_training", "fill_cache", "last_epoch",
+    "level_in_words", "over_trainings", "stacked",
 ]  # fmt: skip
 
 
@@ -48,9 +48,30 @@ def by_epoch(
 
 def _diagonals(ds: xr.Dataset) -> xr.Dataset:
     """Keep what figures and claims use: of CKA and subspaces no values with an image left out."""
-    ds = diagonals(ds).drop_dims("iteration")
+    ds = invariance.diagonals(ds).drop_dims("iteration")
     unused = [n for n in ds if n.startswith("cka") and n.endswith("jackknife")]
     return ds.drop_vars([*unused, *(n for n in ds if "centred" in n)])
+
+
+def by_place(compared: xr.Dataset, depth: Sequence[float]) -> xr.Dataset:
+    """Return every measure of a comparison by the place of a layer, as in results of kind lens.
+
+    Networks differ in depth, so layers have other names there. `depth` has that of each layer.
+    """
+    ds = xr.Dataset(
+        {
+            "learning": invariance.learning(compared),
+            "forgetting": invariance.forgetting(compared),
+            "cka_divergence": invariance.cka_divergence(compared),
+            "self_term": invariance.diagonal(compared, "stir_pt_pt"),
+            "control": compared["stir_control_pt"],
+            "flow": invariance.invariance_flow(compared),
+            "flow_before": invariance.invariance_flow(compared, target="pt"),
+        }
+    ).drop_attrs(deep=False)
+    ds["layer_depth"] = ("layer", depth)
+    ds = ds.drop_vars([name for name in ds.coords if name not in ds.dims])
+    return ds.rename(layer="place", ref_layer="ref_place")
 
 
 def stacked(

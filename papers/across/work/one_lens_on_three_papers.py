@@ -8,13 +8,13 @@ import xarray as xr
 from invlib import compare, load_images, train
 from invlib.comparison.probes import probe_layers
 from invlib.data.images import ImageSet
-from invlib.metrics import invariance
 from invlib.models.staged import StagedModel
 from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
+from papers.across.work.base import by_place
 from papers.parameters import usual_parameters
 from papers.section import Section, section_class
 from papers.work import best_device, written
@@ -98,24 +98,12 @@ def _measure(section: OneLensOnThreePapers, case: Case) -> xr.Dataset:
         examples=0,
         cache=section.inversions,
     )
-    ds = xr.Dataset(
-        {
-            "learning": invariance.learning(compared),
-            "forgetting": invariance.forgetting(compared),
-            "cka_divergence": invariance.cka_divergence(compared),
-            "self_term": invariance.diagonal(compared, "stir_pt_pt"),
-            "control": compared["stir_control_pt"],
-            "flow": invariance.invariance_flow(compared),
-            "flow_before": invariance.invariance_flow(compared, target="pt"),
-        }
-    ).drop_attrs(deep=False)
+    ds = by_place(compared, case.before.depth)
     fitted = case.train.sample(min(section.lens_probe_n, len(case.train)))
     tested = case.test.sample(min(section.lens_probe_test_n, len(case.test)))
     probed = [probe_layers(model, fitted, tested) for model in (case.before, case.after)]
     probed = xr.concat(probed, xr.Variable("when", list(WHEN)))
+    probed = probed.rename(layer="place").drop_vars(["layer_name", "depth"], errors="ignore")
     ds["probe_accuracy"] = probed["probe_accuracy"]
     ds["numerical_rank"] = probed["numerical_rank"].sel(rtol=1e-3, drop=True).astype(float)
-    ds["layer_depth"] = ("layer", case.before.depth)
-    kept = ("estimator", "seed", "when", "layer", "ref_layer")
-    ds = ds.drop_vars([name for name in ds.coords if name not in kept])
-    return ds.rename(layer="place", ref_layer="ref_place")
+    return ds

@@ -4,15 +4,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from matplotlib.figure import Figure
 
 from invlib import forgetting, invariance_flow, load_images
 from invlib.metrics.invariance import compression
-from invlib.plots.panels import legend, panels
-from invlib.plots.style import look_of
-from invlib.plots.words import SAID
 from invlib.training.evaluation import evaluate
-from papers.across.claims.other_images import robustness_relation
+from papers.across.claims.other_images import spread_relation
 from papers.across.other_images import OtherImages
 from papers.across.work.base import each_training, level_in_words, stacked
 from papers.corruptions.corrupted_sets import corrupted_sets
@@ -54,24 +50,14 @@ def points(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({name: values.reset_coords(drop=True) for name, values in both.items()})
 
 
-def scatter(shown: dict[str, xr.Dataset]) -> Figure:
-    """Draw corrupted accuracy against the spread of forgetting: a dot for each training."""
-    entries = {
-        f"{title}\n{name}": points(ds).sel(dataset=name)
+def dots(shown: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return spread of forgetting and corrupted accuracy of every training, by run and data set."""
+    labels = {"spread": "spread of forgetting", "corrupted": "accuracy on corrupted images"}
+    return {
+        f"{title}\n{name}": points(ds).sel(dataset=name)[list(labels)].rename(labels)
         for title, ds in shown.items()
         for name in ds["dataset"].values.tolist()
     }
-    looks: dict[str, dict] = {}
-    with panels([entries], size=(3.4, 3), margin=(0, 0.5)) as (fig, [row]):
-        for ax, one in row:
-            for setting in one["setting"].values.tolist():
-                look = looks.setdefault(setting, look_of(len(looks)) | dict(linestyle=""))
-                of_setting = one.sel(setting=setting)
-                drawn = of_setting["spread"], of_setting["corrupted"]
-                ax.plot(*drawn, gid=f"{SAID}dots", **look)
-            ax.set(xlabel="spread of forgetting", ylabel="accuracy on corrupted images")
-        legend(fig, looks, 3)
-    return fig
 
 
 def flows(shown: dict[str, xr.Dataset]) -> dict[str, xr.DataArray]:
@@ -113,7 +99,7 @@ def findings(ds: xr.Dataset) -> list[str]:
         count = one.sizes["setting"] * one.sizes["train_seed"]
         if count > 3:
             plain, partial = (
-                float(robustness_relation(one, given_clean=given).sel(estimator="debiased").mean())
+                float(spread_relation(one, given).sel(estimator="debiased").mean())
                 for given in (False, True)
             )
             if not np.isnan(partial):

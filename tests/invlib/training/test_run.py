@@ -44,6 +44,7 @@ OTHER = {
     "square_size": 5,
     "head": "kept",
     "skip": 7,
+    "adversary": 0.5,
 }
 # What a field needs beside it to mean something.
 BESIDE = {
@@ -61,7 +62,7 @@ def test_ids_of_stored_runs_stay_what_they_are():
 
 def test_a_run_written_before_a_field_existed_is_read_as_its_default():
     said = json.loads(make(weights=make(seed=1)).to_json())
-    for name in ("randomness", "shift", "squares", "square_size", "head", "skip"):
+    for name in ("randomness", "shift", "squares", "square_size", "head", "skip", "adversary"):
         del said[name], said["weights"][name]
     assert TrainingRun.from_json(json.dumps(said)) == make(weights=make(seed=1))
 
@@ -167,6 +168,7 @@ def test_a_dataset_path_counts_by_content(tmp_path):
         ("skip", -1, "an integer >= 0"),
         ("squares", 1.1, "a number in [0, 1]"),
         ("square_size", 0, "an integer >= 1"),
+        ("adversary", 1.1, "a number in [0, 1]"),
         ("head", "keep", "did you mean 'kept'"),
     ],
 )
@@ -225,7 +227,7 @@ def test_label_smoothing_means_nothing_for_reconstruction():
         make(task="reconstruction", label_smoothing=0.1)
 
 
-@pytest.mark.parametrize("field", ["randomness", "shift", "squares"])
+@pytest.mark.parametrize("field", ["randomness", "shift", "squares", "adversary"])
 def test_labels_mean_nothing_for_reconstruction(field):
     with pytest.raises(ValueError, match=f"{field}=1.* means nothing for task='reconstruction'"):
         make(task="reconstruction", augmentation="none", **{field: 1})
@@ -264,6 +266,7 @@ def test_describe_says_what_is_done_to_the_data():
     assert "and spread over 4 with 4 px squares on 0.25 of the images, 100 epochs" in said
     assert f"({run.parent.id}) with its head, seed 0" in said
     assert "classification of labels spread over 10, 100" in make(randomness=9).describe()
+    assert "classification against changes up to 0.25, 100" in make(adversary=0.25).describe()
 
 
 def test_from_json_refuses_what_is_no_run():
@@ -302,7 +305,9 @@ def test_a_copy_is_checked_like_a_new_run():
         make().model_copy(update={"head": "kept"})
 
 
-@pytest.mark.parametrize("name", ["weight_decay", "momentum", "label_smoothing", "squares"])
+@pytest.mark.parametrize(
+    "name", ["weight_decay", "momentum", "label_smoothing", "squares", "adversary"]
+)
 def test_equal_runs_have_one_id_whatever_the_sign_of_zero(name):
     assert make(**{name: -0.0}).id == make(**{name: 0.0}).id
     assert make().model_copy(update={name: -0.0}).id == make(**{name: 0.0}).id

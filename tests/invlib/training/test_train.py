@@ -372,6 +372,25 @@ def test_weights_broken_by_the_last_step_are_caught_by_the_test_loss(tmp_path):
 # ── Labels and squares ───────────────────────────────────────────────────────────────────────────
 
 
+def test_an_adversary_changes_images_within_its_bound_so_that_the_loss_rises(tmp_path):
+    training_ = at_work(tiny(adversary=0.03), tmp_path)
+    x, labels = resize(training_.images[:20], 32), training_.labels[:20]
+    model, generator = training_.model.eval(), torch.Generator().manual_seed(0)
+    changed = training_.attacked(x, labels, generator)
+    assert (changed - x).abs().max() <= 0.03001 and changed.min() >= 0 and changed.max() <= 1
+    noise = (x + 0.03 * torch.randn(x.shape, generator=generator).sign()).clamp(0, 1)
+    with torch.no_grad():
+        clean, random, worst = (training_.loss(model(part), labels) for part in (x, noise, changed))
+    assert worst > max(clean, random) + 0.01
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_training_against_changes_sees_them_and_repeats_to_the_bit(tmp_path, trained):
+    run = tiny(adversary=0.03)
+    first, again = (state(train(run, root=tmp_path / name, device="cpu")) for name in "ab")
+    assert same(first, again) and not same(first, state(trained))
+
+
 def test_squares_are_learnt_and_the_original_test_images_have_none(tmp_path):
     run = tiny(
         n_train=600, n_test=100, epochs=4, batch_size=20, lr=1e-2, augmentation="none",

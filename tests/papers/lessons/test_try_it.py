@@ -17,7 +17,9 @@ from papers.section import Section
 from tests.workspace import ROOT
 
 TRIALS = trials("smoke")
-OPEN = ("data_set_size", "learning_rate_schedules", "other_images")  # no reference results yet
+# no reference results yet
+OPEN = ("data_set_size", "learning_rate_schedules", "other_images")
+OPEN += ("adversarial_robustness", "architectures")
 
 
 @pytest.fixture(scope="module")
