@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import sys
+from collections.abc import Sequence
 
 from invlib.files import atomic
 from invlib.results.netcdf import open_results
@@ -26,9 +28,12 @@ def trials(scale: str = "laptop") -> dict[str, tuple[Trial, Section, Section]]:
     return found
 
 
-def main() -> None:
+def main(only: Sequence[str] = ()) -> None:
+    """Do the runs of the sections `only`, or of all."""
     items, numbers = trials(), dict(kept())
     for command, (item, *sections) in items.items():
+        if only and sections[0].name not in only:
+            continue
         print(command, flush=True)
         runs = [open_results(s.output) if s.output.is_file() else s.dataset() for s in sections]
         runs = dict(zip(("plain", "tried"), runs, strict=True))
@@ -48,4 +53,4 @@ def keep(numbers: dict[str, dict]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
