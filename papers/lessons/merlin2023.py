@@ -127,8 +127,8 @@ def _apart_where(ds: xr.Dataset) -> str:
         top(mean(measure(ds.isel(dataset=0)), "layer")) for measure in (forgetting, cka_divergence)
     )
     return (
-        f"At layer {layer}, {number(most)} in the mean over tasks and pairs; CKA divergence is largest "
-        f"at layer {moved}. A change after fine-tuning has to be larger than that to mean anything."
+        f"At layer {layer}, {number(most)} in the mean over tasks and pairs; CKA divergence is "
+        f"largest at layer {moved}. A change after fine-tuning has to be larger to mean anything."
     )
 
 
