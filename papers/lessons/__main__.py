@@ -2,9 +2,12 @@
 
 import json
 import shlex
+import sys
+from collections.abc import Sequence
 
+from invlib.files import atomic
 from invlib.results.netcdf import open_results
-from papers.lessons.try_it import ANSWERS, KEPT, commands
+from papers.lessons.try_it import ANSWERS, KEPT, commands, kept
 from papers.lessons.words import Trial
 from papers.run import asked
 from papers.section import Section
@@ -25,19 +28,29 @@ def trials(scale: str = "laptop") -> dict[str, tuple[Trial, Section, Section]]:
     return found
 
 
-def main() -> None:
-    numbers = {}
-    for command, (item, *sections) in trials().items():
+def main(only: Sequence[str] = ()) -> None:
+    """Do the runs of the sections `only`, or of all."""
+    items, numbers = trials(), dict(kept())
+    for command, (item, *sections) in items.items():
+        if only and sections[0].name not in only:
+            continue
         print(command, flush=True)
         runs = [open_results(s.output) if s.output.is_file() else s.dataset() for s in sections]
         runs = dict(zip(("plain", "tried"), runs, strict=True))
         numbers[command] = {name: item.measure(ds) for name, ds in runs.items()}
         made = {name: {key: ds.attrs[key] for key in MADE} for name, ds in runs.items()}
-        numbers[command]["made"] = json.loads(json.dumps(made, default=int))
+        numbers[command]["made"] = made
+        keep({name: numbers[name] for name in items if name in numbers})
+
+
+def keep(numbers: dict[str, dict]) -> None:
+    """Write what was measured so far, with five digits."""
+    text = json.dumps(numbers, default=int)  # netCDF has NumPy's integers
+    rounded = json.loads(text, parse_float=lambda number: float(f"{float(number):.5g}"))
     KEPT.parent.mkdir(parents=True, exist_ok=True)
-    rounded = json.loads(json.dumps(numbers), parse_float=lambda text: float(f"{float(text):.5g}"))
-    KEPT.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+    with atomic(KEPT) as unfinished:
+        unfinished.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -114,22 +114,22 @@ def _self_term(ds: xr.Dataset) -> str:
     return f"It adds what inversion missed: {listed(said)}."
 
 
-def _other_twins(plain: Numbers, tried: Numbers) -> str:
-    learnt, forgot = (
-        moves(np.mean(plain[k]), np.mean(tried[k])) for k in ("learning", "forgetting")
-    )
-    return (
-        f"In the mean over the layers learning between twins {learnt}, and forgetting {forgot}. So "
-        "margins belong to a data set, and have to be measured on each."
-    )
-
-
 def _apart(ds: xr.Dataset) -> str:
     ds = ds.isel(dataset=0)
     quantities = {"learning": learning, "forgetting": forgetting, "CKA divergence": cka_divergence}
     values = {name: float(mean(measure(ds))) for name, measure in quantities.items()}
     said = each(xr.DataArray(list(values.values()), {"quantity": list(values)}))
     return f"{max(values, key=values.get)}, in the mean over layers and tasks: {said}."
+
+
+def _apart_where(ds: xr.Dataset) -> str:
+    (layer, most), (moved, _) = (
+        top(mean(measure(ds.isel(dataset=0)), "layer")) for measure in (forgetting, cka_divergence)
+    )
+    return (
+        f"At layer {layer}, {number(most)} in the mean over tasks and pairs; CKA divergence is "
+        f"largest at layer {moved}. A change after fine-tuning has to be larger to mean anything."
+    )
 
 
 def _starts(ds: xr.Dataset) -> str:
@@ -294,7 +294,7 @@ def _gap(ds: xr.Dataset) -> str:
 ITEMS: dict[str, tuple[Item, ...]] = {
     "what_is_an_inversion": (Trial(_distances, _other_recipe), Trial(_distances, _more_steps)),
     "finetuning_task": (Trial(_curves, _known_images), Trial(_curves, _fewer_images), _self_term),
-    "placebo": (Trial(by_layer, _other_twins), _apart),
+    "placebo": (_apart, _apart_where),
     "pretraining_dataset": (_starts, _start_and_accuracy),
     "compression_expansion": (_nothing, _swapped, _two_estimators),
     "dynamics": (Trial(by_layer, _slow), _peak, _settled),

@@ -36,7 +36,7 @@ def answers(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
             one = kept().get(next(trials))
             text = item.say(one["plain"], one["tried"]) if one else "Nobody has tried it yet."
             where = "laptop scale"
-            for by in one["made"].values() if one else ():
+            for by in (one or {}).get("made", {}).values():
                 made.add(f"{by['device']}, commit {by['git_commit'][:10]}")
         else:
             text, where = item(ds), title
@@ -54,7 +54,7 @@ def commands(name: str) -> list[str]:
     Examples
     --------
     >>> commands("accuracy")
-    ['accuracy datasets=digits,shapes finetuning_n=1297']
+    ['accuracy datasets=digits,shapes']
     """
     text = (project_root() / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
     cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
@@ -65,6 +65,7 @@ def commands(name: str) -> list[str]:
 def kept() -> dict[str, dict[str, Numbers]]:
     """Return the numbers of the runs with commands, and of the plain ones, by command.
 
-    Beside them, `made` says what the results were made with that they were measured on.
+    Beside them, `made` says what the results were made with that they were measured on. Numbers
+    that are older than it have none.
     """
     return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
