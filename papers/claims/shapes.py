@@ -158,6 +158,14 @@ def level_difference(
     return least_level(*curves, layers=of) - greatest_level(*(beside or curves), layers=to)
 
 
+def least_level_difference(
+    *curves: xr.DataArray, beside: Sequence[xr.DataArray], layers: Sequence[int]
+) -> xr.DataArray:
+    """Return the smallest difference in level of each curve to the one `beside` it."""
+    pairs = zip(curves, beside, strict=True)
+    return least(level(one, layers) - level(other, layers) for one, other in pairs)
+
+
 def least_difference(
     *curves: xr.DataArray, beside: Sequence[xr.DataArray], layers: Sequence[int] = ()
 ) -> xr.DataArray:
@@ -238,6 +246,7 @@ SHAPES = {
         greatest_level,
         level_ratio,
         level_difference,
+        least_level_difference,
         least_difference,
         greatest_gap,
         valley_depth,

@@ -19,6 +19,8 @@ __all__ = [
     "loss_rise",
     "random_minus_true_fit",
     "accuracy_above_chance",
+    "change_under_random_labels",
+    "kept_more_with_randomness",
     "fall_of_test_accuracy",
 ]
 
@@ -66,6 +68,16 @@ def kept_more(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
 def kept_more_early(ds: xr.Dataset, *, early: Sequence[int], late: Sequence[int]) -> xr.DataArray:
     """Return `kept_more` of `early` layers minus that of `late` layers."""
     return level(_by_randomness(ds), early) - level(_by_randomness(ds), late)
+
+
+def kept_more_with_randomness(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return the smallest rise of mean CKA with the start from one randomness to the next."""
+    return least_step(level(ds["cka_reference"], layers))
+
+
+def change_under_random_labels(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return the mean change over `layers` by completely random labels."""
+    return 1 - level(ds["cka_reference"].sel(randomness=RANDOM, drop=True), layers)
 
 
 def last_layer_beyond_blocks(ds: xr.Dataset, *, blocks: Sequence[int], last: int) -> xr.DataArray:

@@ -14,6 +14,7 @@ __all__ = [
     "between_true_and_random",
     "change",
     "change_beyond_scratch",
+    "change_beyond_true",
     "cross_domain_beyond_shifted",
     "fall_with_randomness",
     "nearer_than_after_new_tasks",
@@ -40,6 +41,12 @@ def change_beyond_scratch(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataAr
     return level(scratch - _kept(ds, SAME, RANDOM), layers)
 
 
+def change_beyond_true(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return the change by random labels minus that by true ones, on the same images."""
+    random, true = (change(ds, task=SAME, layers=layers, randomness=d) for d in (RANDOM, TRUE))
+    return random - true
+
+
 def between_true_and_random(ds: xr.Dataset, *, task: str, layers: Sequence[int]) -> xr.DataArray:
     """Return how far a task's change lies between those of true and random labels."""
     here, true = (change(ds, task=name, layers=layers) for name in (task, SAME))
@@ -47,9 +54,9 @@ def between_true_and_random(ds: xr.Dataset, *, task: str, layers: Sequence[int])
     return least([here - true, random - here])
 
 
-def cross_domain_beyond_shifted(ds: xr.Dataset, *, layer: int) -> xr.DataArray:
-    """Return the change of one layer by the cross-domain task minus that by shifted labels."""
-    return (_kept(ds, SHIFTED) - _kept(ds, CROSS)).sel(layer=layer, drop=True)
+def cross_domain_beyond_shifted(ds: xr.Dataset, *, layers: Sequence[int]) -> xr.DataArray:
+    """Return the change over `layers` by the cross-domain task minus that by shifted labels."""
+    return level(_kept(ds, SHIFTED) - _kept(ds, CROSS), layers)
 
 
 def nearer_to_pretrained(

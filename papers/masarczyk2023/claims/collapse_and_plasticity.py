@@ -24,6 +24,7 @@ __all__ = [
     "largest_rank_ratio",
     "lost_at_modest_shares",
     "median_rank_ratio",
+    "probe_accuracy_lost",
     "relearning_minus_learning",
     "relearnt_minus_learnt",
 ]
@@ -53,6 +54,13 @@ def largest_rank_ratio(ds: xr.Dataset, *, rtol: float) -> xr.DataArray:
 def median_rank_ratio(ds: xr.Dataset) -> xr.DataArray:
     """Return the median of that ratio over layers, the largest over all thresholds."""
     return _rank_ratio(ds).median("layer").max("rtol")
+
+
+def probe_accuracy_lost(ds: xr.Dataset) -> xr.DataArray:
+    """Return the accuracy of linear probes on original images that squares cost, mean of layers."""
+    probe = ds["probe_accuracy"].sel(carrying=ORIGINAL, drop=True).sel(layer=slice(1, None))
+    before, after = (probe.sel(task=task, drop=True) for task in (ORIGINAL, SQUARES))
+    return (before - after).mean("layer")
 
 
 def relearning_minus_learning(ds: xr.Dataset) -> xr.DataArray:

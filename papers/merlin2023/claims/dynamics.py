@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import xarray as xr
 
+from invlib.metrics.invariance import forgetting
 from invlib.names import choices
 from papers.claims.correlation import correlate
-from papers.claims.shapes import early_peak_of, gain, least, loss_since_best
+from papers.claims.shapes import early_peak_of, gain, greatest, least, level, loss_since_best
 from papers.merlin2023.robustness_scan import (
     correlation_scan,
     forgetting_spread,
@@ -22,7 +23,9 @@ from papers.merlin2023.robustness_scan import (
 __all__ = [
     "clean_accuracy_gain",
     "clean_accuracy_lost",
+    "late_change",
     "least_early_peak",
+    "peaks_apart",
     "spread_above_best",
     "spread_correlation",
     "spread_early_minus_all",
@@ -43,6 +46,33 @@ def clean_accuracy_lost(ds: xr.Dataset) -> xr.DataArray:
 def least_early_peak(ds: xr.Dataset, *, severities: Sequence[int]) -> xr.DataArray:
     """Return the smallest early peak of accuracy of all `severities`."""
     return least(early_peak_of(_accuracy(ds, severity)) for severity in severities)
+
+
+def peaks_apart(ds: xr.Dataset, *, self_term: str, layers: Sequence[int]) -> xr.DataArray:
+    """Return the epochs from the peak of forgetting over `layers` to that of corrupted accuracy.
+
+    It is a share of all epochs. Epoch 0 is left out.
+    """
+    trained = ds.sel(epoch=slice(1, None))
+    lost = forgetting(trained, self_term=self_term)
+    lost = level(lost.where(lost.notnull().all(("layer", "epoch"))), layers)
+    peaks = [one.idxmax("epoch") for one in (mean_corrupted_accuracy(trained), lost)]
+    return ((peaks[0] - peaks[1]) / int(ds["epoch"][-1])).reset_coords(drop=True)
+
+
+def late_change(ds: xr.Dataset, *, self_term: str) -> xr.DataArray:
+    """Return how much of their range spread and accuracy change in the last quarter of epochs.
+
+    The larger of the two counts.
+    """
+    series = [forgetting_spread(ds, self_term=self_term, seeds="each"), mean_corrupted_accuracy(ds)]
+    late = int(ds["epoch"][-1]) * 3 // 4
+    moved = (
+        abs(one.isel(epoch=-1, drop=True) - one.sel(epoch=late, method="nearest", drop=True))
+        / (one.max("epoch") - one.min("epoch"))
+        for one in series
+    )
+    return greatest(moved).reset_coords(drop=True)
 
 
 def _accuracy(ds: xr.Dataset, severity: int) -> xr.DataArray:

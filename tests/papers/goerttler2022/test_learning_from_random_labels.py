@@ -74,6 +74,8 @@ REFUTED = {
     "B-3.2-less-structure-less-change": dict(cka={9: SCRATCH_CKA[0]}),
     "B-3.2-especially-early": dict(cka={9: [0.86, 0.76, 0.8, 0.9, 0.6]}),
     "B-3.2-memorised-in-the-last-layer": dict(cka={9: [0.99, 0.97, 0.2, 0.6, 0.25]}),
+    "B-3.2-clearer-structure-earlier-layers": dict(cka={4: SCRATCH_CKA[0]}),
+    "B-5-random-labels-keep-early-layers": dict(cka={9: [0.8, 0.9, 0.8, 0.9, 0.6]}),
     "B-3.2-few-images-only-the-last-layer": dict(memorised={50: [0.8, 0.99, 0.98, 0.95, 0.4]}),
     "B-3.2-more-images-earlier-layers": dict(memorised={500: MEMORISED[50]}),
 }

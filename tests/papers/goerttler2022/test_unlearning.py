@@ -69,6 +69,8 @@ REFUTED = {
     "B-4.2-between-shifted": {(SHIFTED, 0, "pretrained"): [1.0] * 5},
     "B-4.2-between-cross-domain": {(CROSS, 0, "pretrained"): [0.5] * 5},
     "B-4.2-cross-domain-penultimate": {(CROSS, 0, "pretrained"): [0.94, 0.89, 0.8, 0.8, 0.1]},
+    "B-5-unlearning-changes-early-layers": {(SAME, 9, "pretrained"): [0.99] * 5},
+    "B-5-cross-domain-changes-early-layers": {(CROSS, 0, "pretrained"): [0.95, 0.9, 0.8, 0.6, 0.5]},
     "B-4.3-nearer-to-pretrained-true": {(SAME, 0, "initial"): [1.0] * 5},
     "B-4.3-nearer-to-pretrained-shifted": {(SHIFTED, 0, "initial"): [0.9] * 5},
     "B-4.3-nearer-to-pretrained-cross-domain": {(CROSS, 0, "initial"): [0.9] * 5},

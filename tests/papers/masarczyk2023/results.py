@@ -27,6 +27,7 @@ PAPER = {
     "marked": 1.0,
     "cka": np.array([1.0, 0.6, 0.3, 0.2, 0.1, 0.1]),
     "probe": np.array([0.5, 0.8, 0.98, 0.99, 1.0, 1.0]),
+    "probe_lost": 0.3,  # of probes on original images, by the squares
     "rank_ratio": np.full((6, 3), 0.5),
     "lost": np.array([0.0, 0.3, 0.55, 0.6, 0.69]),
     "corner": 0.9,
@@ -50,6 +51,10 @@ def synthetic(seeds: list[dict]) -> xr.Dataset:
         # as it is logged: nowhere but in the task with squares
         return [np.full(EPOCHS + 1, one["marked"] if t == SQUARES else np.nan) for t in tasks]
 
+    def probes(one):
+        of_original = [one["probe"], one["probe"] - one["probe_lost"]]
+        return np.stack([of_original, [one["probe"]] * 2], axis=1)
+
     diagonal = np.eye(len(LAYERS))
     probe_dims = ("train_seed", "task", "carrying", "layer")
     ds = xr.Dataset(
@@ -66,7 +71,7 @@ def synthetic(seeds: list[dict]) -> xr.Dataset:
             "grad_cam_corner": (("train_seed", "pair"), over(lambda one: [0.2, one["corner"]])),
             "probe_accuracy": (
                 [d.replace("task", "pair") for d in probe_dims],
-                over(lambda one: np.tile(one["probe"], (2, 2, 1))),
+                over(probes),
             ),
             "numerical_rank": (
                 ("train_seed", "pair", "carrying", "layer", "rtol"),

@@ -21,6 +21,7 @@ REFUTED = {
     "C-2-second-layer-suffices": dict(probe=np.linspace(0.1, 1.0, 6)),
     "C-2-rank-falls-in-every-layer": dict(rank_ratio=np.linspace(0.1, 1.0, 6)[:, None] + [0, 0, 0]),
     "C-2-rank-falls-at-any-threshold": dict(rank_ratio=np.tile([0.5, 0.5, 1.2], (6, 1))),
+    "C-2-probes-lose-accuracy": dict(probe_lost=0.0),
     "C-2-relearning-is-slower": dict(test={AGAIN: LEARN + 0.05}),
     "C-2-lower-at-the-same-budget": dict(test={AGAIN: np.append(RELEARN[:-1], 0.85)}),
     "C-3-more-squares-more-forgetting": dict(lost=np.array([0.0, 0.5, 0.3, 0.2, 0.1])),

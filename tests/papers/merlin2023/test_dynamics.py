@@ -88,7 +88,7 @@ REFUTED = {
         dict(learning=over_layers(0.4 * RISE, TRAINED * (0.2 + 0.1 * RISE))), set(),
     ),
     "early-peak-forgetting": (
-        dict(more_forgetting=0.3 * RISE[:, None] * LATE_FORGETS), set(),
+        dict(more_forgetting=0.3 * RISE[:, None] * LATE_FORGETS), {"peaks-coincide"},
     ),
     "early-peak-early-layers-forgetting": (
         dict(more_forgetting=0.5 * RISE[:, None] * EARLY_FORGETS), set(),
@@ -108,10 +108,19 @@ REFUTED = {
     "severe-corruptions-peak-early": (
         dict(severest=0.2 * RISE), set(),
     ),
+    "peaks-coincide": (
+        dict(more_forgetting=0.3 * RISE[:, None] * LATE_FORGETS), {"early-peak-forgetting"},
+    ),
+    "levels-off": (
+        dict(mild=0.5 * np.maximum(EPOCHS - 30, 0) / 10),
+        {"peaks-coincide", "spread-correlates-with-robustness", "spread-without-epoch-0",
+         "spread-above-cka-divergence", "spread-survives-bonferroni",
+         "spread-survives-autocorrelation"},
+    ),
     # Late in training accuracy goes up again, and forgetting does not.
     "spread-correlates-with-robustness": (
         dict(mild=0.29 * np.maximum(EPOCHS - HALF, 0) / HALF),
-        {"spread-without-epoch-0", "spread-above-cka-divergence"},
+        {"spread-without-epoch-0", "spread-above-cka-divergence", "peaks-coincide"},
     ),
     # Most of it is the step from epoch 0.
     "spread-without-epoch-0": (
@@ -123,7 +132,7 @@ REFUTED = {
     ),
     # Slow curves: many epochs, few independent ones.
     "spread-survives-autocorrelation": (
-        dict(spread=PEAK, peak=PEAK, mild=0.2 * np.sin(EPOCHS / 5)), set(),
+        dict(spread=PEAK, peak=PEAK, mild=0.2 * np.sin(EPOCHS / 5)), {"levels-off"},
     ),
     "spread-above-cka-divergence": (
         dict(divergence=mean_accuracy()[:, None] * PROFILE), set(),
@@ -236,7 +245,8 @@ def test_what_was_not_compared_is_no_number(where):
             ds[name].loc[where] = np.nan
     why = reasons(DYNAMICS, ds)
     for id, verdict in verdicts(DYNAMICS, ds).items():
-        needs_it = "layer" in where if "spread" in id else "peak-" in id and "no-early" not in id
+        of_series = "spread" in id or "levels" in id
+        needs_it = "layer" in where if of_series else "peak" in id and "no-early" not in id
         needs_it &= "severe" not in id
         assert (verdict == UNTESTABLE) == needs_it, id
         assert ("a run is missing" in why[id]) == needs_it, id

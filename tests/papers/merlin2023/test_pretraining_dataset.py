@@ -91,10 +91,16 @@ REFUTED = {
         set(),
     ),
     "A-4.2-cka-scratch-much-higher": (
-        dict(divergence={"none": C["imagenet"]}), set(),
+        dict(divergence={"none": C["imagenet"]}), {"A-4.2-cka-pretrained-late-small"},
     ),
     "A-4.2-cka-imagenet-above-cifar": (
-        dict(divergence={"cifar100": C["imagenet"] + 0.01}), set(),
+        dict(divergence={"cifar100": C["imagenet"] + 0.01}), {"A-4.2-cka-orders-contrary"},
+    ),
+    "A-4.2-cka-pretrained-late-small": (
+        dict(divergence={"none": with_layers(C["none"], dict.fromkeys(range(10, 13), 0.6))}), set(),
+    ),
+    "A-4.2-cka-orders-contrary": (
+        dict(divergence={"cifar100": C["imagenet"] + 0.02}), {"A-4.2-cka-imagenet-above-cifar"},
     ),
     "A-C.1-correlation-cifar-pretraining": (
         dict(learning={"cifar100": curve([0, 1, 5, 7, 9, 12], [0.3, 0.2, 0.3, 0.5, 0.3, 0.5])}),
@@ -175,7 +181,7 @@ def test_a_start_that_was_not_run(start, hole):
         "cifar100": {"A-C.1-correlation-from-scratch", "A-C.1-correlation-lower-from-scratch"},
         "none": {
             "A-4.2-cka-pretrained-early-near-zero", "A-4.2-cka-imagenet-above-cifar",
-            "A-C.1-correlation-cifar-pretraining",
+            "A-4.2-cka-orders-contrary", "A-C.1-correlation-cifar-pretraining",
         },
     }  # fmt: skip
     assert {id for id, reason in why.items() if not reason} == alone[start]
@@ -192,7 +198,7 @@ def test_a_data_set_that_is_no_cifar():
 def test_no_learning_where_only_the_pretrained_model_was_inverted():
     ds = results().drop_vars(["stir_ft_ft_diagonal", "stir_pt_ft_diagonal"])
     for id, reason in reasons(COMPARED, ds).items():
-        needs_learning = "learning" in id or "C.1" in id
+        needs_learning = "learning" in id or "C.1" in id or "contrary" in id
         assert reason == ("these results have no stir_ft_ft" if needs_learning else ""), id
 
 
