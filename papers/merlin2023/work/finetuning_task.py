@@ -56,9 +56,7 @@ def findings(ds: xr.Dataset) -> list[str]:
 def _said(words: list[str], ds: xr.Dataset) -> Iterator[str]:
     where, last = f"*{', '.join(words)}*", int(ds["layer"][-1])
     places = {"layers 0–1": [0, 1], "layers 4–6": [4, 6], "the last three": [last - 2, last]}
-    places = {
-        name: at for name, at in places.items() if at[1] <= last
-    }  # of shorter ones
+    places = {name: at for name, at in places.items() if at[1] <= last}  # of shorter ones
     for task in ds["task"].values.tolist():
         one = ds.sel(task=task)
         curves = [measure(one).mean("seed") for measure in (learning, forgetting, cka_divergence)]
