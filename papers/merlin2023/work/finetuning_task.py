@@ -55,16 +55,14 @@ def findings(ds: xr.Dataset) -> list[str]:
 
 def _said(words: list[str], ds: xr.Dataset) -> Iterator[str]:
     where, last = f"*{', '.join(words)}*", int(ds["layer"][-1])
-    first, middle, late = [0, 1], [4, 6], [last - 2, last]
+    places = {"layers 0–1": [0, 1], "layers 4–6": [4, 6], "the last three": [last - 2, last]}
+    places = {name: at for name, at in places.items() if at[1] <= last}  # of shorter ones
     for task in ds["task"].values.tolist():
         one = ds.sel(task=task)
         curves = [measure(one).mean("seed") for measure in (learning, forgetting, cka_divergence)]
         for name, curve in zip(("Learning", "Forgetting", "CKA divergence"), curves, strict=True):
-            levels = [level_in_words(level(curve, at)) for at in (first, middle, late)]
-            yield (
-                f"{where}, {task}: {name} is {levels[0]} in layers 0–1, {levels[1]} in layers 4–6 "
-                f"and {levels[2]} in the last three."
-            )
+            said = [f"{level_in_words(level(curve, at))} in {of}" for of, at in places.items()]
+            yield f"{where}, {task}: {name} is {', '.join(said[:-1])} and {said[-1]}."
         _, lost, moved = curves
         depth = xr.zeros_like(moved) + moved["layer"]
         yield (
