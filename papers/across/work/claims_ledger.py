@@ -1,5 +1,6 @@
 """All claims by the section (notebook) whose results decide them, and the ledger of verdicts."""
 
+import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +15,22 @@ from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
 from papers.claims.claim import Claim, check_claims
-from papers.claims.data import paper_of, sections_with_claims
+from papers.claims.data import OURS, paper_of, sections_with_claims, statements
 from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
 from papers.kinds import VERDICTS
 from papers.section import section_class
 from papers.work import written
 
-__all__ = ["CLAIMS", "dataset", "judged", "verdict_counts", "verdicts_in_words", "worked_example"]
+__all__ = [
+    "CLAIMS",
+    "dataset",
+    "judged",
+    "open_questions",
+    "verdict_counts",
+    "verdicts_in_words",
+    "worked_example",
+]
 
 
 class _Claims(Mapping[str, tuple[Claim, ...]]):
@@ -130,6 +139,32 @@ def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:
         f"beforehand as primary: {marked}. If every number lay at its threshold, {chance:.2g} of "
         "the decided verdicts would be false by chance."
     )
+
+
+def open_questions(ledgers: Mapping[str, list[xr.Dataset]]) -> str:
+    """Return a table in HTML: each open question, what its claims say so far, how sure, the page.
+
+    Verdicts are debiased, with the measured self term, on the first data set of a page.
+    """
+    rows = []
+    section_of = {claim.id: name for name, claims in CLAIMS.items() for claim in claims}
+    for said in statements()[OURS]:
+        section = section_of[said.claims[0]]
+        one = ledgers[section][0].sel(TRUSTED).sel(claim=list(said.claims))
+        counts = Counter(one["verdict"].values.tolist())
+        run = counts["not testable here"] < counts.total()
+        each = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
+        trainings = int(one["value"].notnull().any(("claim", "seed")).sum())
+        rows.append(
+            {
+                "question": html.escape(said.place),
+                "expected beforehand": html.escape(said.says),
+                "answer": f"Of {counts.total()} expectations: {each}." if run else "not answered",
+                "confidence": f"{trainings} trainings of a kind" if run else "none: not run yet",
+                "page": f"<a href='{section}.html'>{section}</a>",
+            }
+        )
+    return pd.DataFrame(rows).to_html(index=False, escape=False, border=0)
 
 
 def worked_example(ledgers: Iterable[xr.Dataset]) -> str:

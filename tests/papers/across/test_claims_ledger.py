@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -17,6 +18,7 @@ from papers.across.claims_ledger import ClaimsLedger
 from papers.across.work.claims_ledger import (
     CLAIMS,
     judged,
+    open_questions,
     verdict_counts,
     verdicts_in_words,
     worked_example,
@@ -192,3 +194,21 @@ def test_the_table_of_claims_is_read_without_torch():
         "assert not {'torch', 'timm', 'xarray', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_open_question_without_results_is_not_answered():
+    ledgers = {name: ledgers for name, _, ledgers, _ in judged(Path("nowhere"))}
+    text = open_questions(ledgers)
+    assert text.count("none: not run yet") == 5 and "data_set_size.html" in text
+
+
+def test_an_open_question_says_what_its_expectations_came_to():
+    ledgers = {name: ledgers for name, _, ledgers, _ in judged(Path("nowhere"))}
+    (one,) = ledgers["data_set_size"]
+    one["verdict"][:] = "reproduced"
+    one["verdict"][0] = "undecided"
+    one["value"] = xr.ones_like(one["value"])
+    text = open_questions(ledgers)
+    count = one.sizes["claim"]
+    assert f"Of {count} expectations: {count - 1} reproduced, 1 undecided." in text
+    assert f"{one.sizes['train_seed']} trainings of a kind" in text
