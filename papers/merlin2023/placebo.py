@@ -15,8 +15,8 @@ from papers.section import Inverted
 class Placebo(MerlinSection):
     """Compare each fine-tuned model with the next, which was trained with another seed.
 
-    The trainings are those of `FinetuningTask`. The last is compared with the first, if there are
-    more than two.
+    The trainings are those of `FinetuningTask`. The seed draws their images, too. The last is
+    compared with the first, if there are more than two.
 
     Examples
     --------

@@ -19,7 +19,7 @@ SCALES = ("smoke", "laptop", "cifar", "paper")
 OVERRIDES = {  # and the value of a parameter that each changes
     "cpu.yaml": ("img_size", 96),
     "cpu_small.yaml": ("img_size", 64),
-    "cpu_convnets.yaml": ("labels_n", 800),
+    "cpu_convnets.yaml": ("labels_n", 2500),
 }
 
 
