@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import xarray as xr
 
 from tests.workspace import ROOT
 
@@ -21,9 +22,14 @@ assert MASTERS
 
 def run(notebook: nbformat.NotebookNode) -> None:
     namespace: dict = {}
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            exec(cell.source, namespace)
+    try:
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                exec(cell.source, namespace)
+    finally:  # HDF5 has crashed where a file was opened while a forgotten handle of it was closed
+        for value in namespace.values():
+            if isinstance(value, xr.Dataset):
+                value.close()
 
 
 @pytest.fixture
