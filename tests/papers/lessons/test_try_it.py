@@ -82,7 +82,7 @@ def test_answers_come_from_the_results(name):
     ds = open_results(file)
     text = answers(name, {"reference: cifar": ds}).data
     assert text.count("<li>") == len(ANSWERS[name]) and "nan" not in text
-    assert text.count("laptop scale") == len(commands(name))
+    assert text.count("(laptop scale)") == len(commands(name))
 
 
 def test_another_result_gives_another_answer():
