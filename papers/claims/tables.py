@@ -196,6 +196,8 @@ def _caption(ds: xr.Dataset) -> str:
         int(ds["value"].notnull().any([dim for dim in ds["value"].dims if dim != repeat]).sum())
         for repeat in REPEATS
     )
+    if not trainings:
+        return ", ".join([*parts, "no claim can be tested on these results"])
     parts.append(f"{trainings} training{'s' if trainings != 1 else ''}")
     parts.append(f"{draws} draw{'s' if draws != 1 else ''} of images")
     if trainings > 1:
