@@ -326,10 +326,12 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
     )
 
 
-def _strip(pictures: np.ndarray) -> str:
+def _strip(pictures: np.ndarray, quality: int = 35) -> str:
     """Return pictures (k, y, x, channel) side by side, as a WebP picture in an address."""
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(file, "WEBP", quality=35, method=6)
+    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(
+        file, "WEBP", quality=quality, method=6
+    )
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
@@ -356,7 +358,9 @@ def race(shown: Shown, *, points: int = 60, pictures_at: int = 7) -> HTML:
         "loss": packed(ds["race_loss"].sel(evaluation=at), exact=True),
         "best": packed(ds["race_best"], exact=True),
         "layers": some,
-        "pictures": {name: _strip(one.values) for name, one in zip(recipes, chosen, strict=True)},
+        "pictures": {
+            name: _strip(one.values, 15) for name, one in zip(recipes, chosen, strict=True)
+        },
     }
     return element(
         "race", "Race: how far each recipe gets", data, ds["race_best"].to_pandas().round(2)
