@@ -42,12 +42,23 @@ class Pretrained(Section):
         """Return the run that trains the pretrained model, or None if `weights` are given."""
         if self.weights is not None:
             return None
-        return TrainingRun(
+        return self.run_from_scratch(
+            self.pretraining_dataset, self.pretraining_n, self.pretraining_epochs
+        )
+
+    def run_from_scratch(
+        self, dataset: str, n_train: int | None, epochs: int, **other: object
+    ) -> TrainingRun:
+        """Return a training from a random start, optimised as the pretraining is.
+
+        `other` replaces fields of `TrainingRun`.
+        """
+        usual = dict(
             model=self.model,
             img_size=self.img_size,
-            dataset=self.pretraining_dataset,
-            n_train=self.pretraining_n,
-            epochs=self.pretraining_epochs,
+            dataset=dataset,
+            n_train=n_train,
+            epochs=epochs,
             optimizer=self.pretraining_optimizer,
             lr=self.pretraining_lr,
             batch_size=self.batch_size,
@@ -55,6 +66,7 @@ class Pretrained(Section):
             seed=self.train_seed,
             keep="ends",  # only the last epoch is a starting point
         )
+        return TrainingRun(**usual | other)
 
     def pretraining_by_name(self) -> dict[str, TrainingRun]:
         """Return the pretraining by its name in `runs`, or nothing if `weights` are given."""

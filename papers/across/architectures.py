@@ -59,18 +59,8 @@ class Architectures(OpenQuestion):
     def start_run(self, network: str) -> TrainingRun:
         """Return the training that a network's fine-tunings start from."""
         model, side = split_network(network)
-        return TrainingRun(
-            model=model,
-            img_size=side,
-            dataset=self.start_dataset,
-            n_train=self.start_n,
-            epochs=self.start_epochs,
-            optimizer=self.pretraining_optimizer,
-            lr=self.pretraining_lr,
-            batch_size=self.batch_size,
-            augmentation=self.augmentation,
-            seed=self.train_seed,
-            keep="ends",
+        return self.run_from_scratch(
+            self.start_dataset, self.start_n, self.start_epochs, model=model, img_size=side
         )
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:

@@ -48,19 +48,7 @@ class PretrainingDataset(MerlinSection):
         """Return the training on `dataset` from a random start."""
         if self.weights is None and dataset == self.pretraining_dataset:
             return self.pretraining_run()
-        return TrainingRun(
-            model=self.model,
-            img_size=self.img_size,
-            dataset=dataset,
-            n_train=self.scratch_n,
-            epochs=self.scratch_epochs,
-            optimizer=self.pretraining_optimizer,
-            lr=self.pretraining_lr,
-            batch_size=self.batch_size,
-            augmentation=self.augmentation,
-            seed=self.train_seed,
-            keep="ends",
-        )
+        return self.run_from_scratch(dataset, self.scratch_n, self.scratch_epochs)
 
     def run_from(self, start: str, target: str) -> TrainingRun:
         """Return the training on `target` from one starting point."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from invlib.metrics.invariance import cka_divergence, forgetting, learning
+from invlib.paths import results_root
+from invlib.results.netcdf import open_results
 from invlib.results.provenance import provenance
 from invlib.results.validation import validate
 from invlib.training.run import TrainingRun
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.claims.shapes import last_minus_first
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.synthetic import trainings
@@ -265,3 +270,40 @@ def test_the_paper_scale_is_the_papers():
     assert run == TrainingRun(
         model=usual.model, dataset=usual.dataset, img_size=224, weights="timm"
     )
+
+
+# --- what the page says ---------------------------------------------------------------------------
+
+
+def test_the_numbers_in_the_findings_are_those_of_the_results():
+    cells = json.loads(Path("notebooks/finetuning_task.ipynb").read_text(encoding="utf-8"))["cells"]
+    text = " ".join(" ".join("".join(cell["source"]).split()) for cell in cells)
+    ds = open_results(results_root("cifar") / "finetuning_task.nc").isel(dataset=0)
+    rec = ds.sel(task=REC)
+    rises = {
+        (estimator, measure.__name__): float(
+            last_minus_first(measure(rec).sel(estimator=estimator), layers=[3, 5]).mean()
+        )
+        for estimator in ("debiased", "biased")
+        for measure in (learning, forgetting)
+    }
+    said = [f"{value:.2f}" for value in rises.values()]
+    assert f"it rises by {said[0]} there and forgetting by {said[1]}. Biased, by {said[2]}" in text
+    assert f"Biased, by {said[2]} and {said[3]}, and the paper's contrast holds" in text
+    assert f"accuracy of {float(ds.test_accuracy.sel(task=CLS).mean()):.2f}," in text
+    left = {"pretrained": ds.inversion_loss_pt}
+    left |= {task: ds.inversion_loss_ft.sel(task=task) for task in (CLS, REC)}
+    ends = {}
+    for name, one in left.items():
+        late = one.sel(ref_layer=slice(10, 12))
+        late = late.mean([dim for dim in late.dims if dim != "ref_layer"])
+        ends[name] = [f"{float(x):.2f}" for x in (late.min(), late.max())]
+    assert " to ".join(ends["pretrained"]) + " of the distance is left" in text
+    for task in (CLS, REC):
+        assert " to ".join(ends[task]) + f" ({task})" in text
+    assert f"{ds.sizes['seed'] * ds.sizes['left_out']} images" in text
+    crossed = {}
+    for task in (CLS, REC):
+        curve = forgetting(ds.sel(task=task, estimator="debiased")).mean("seed")
+        crossed[task] = (curve > 0.1).argmax("layer")
+    assert set((crossed[CLS] - crossed[REC]).values.tolist()) == {3, 4}
