@@ -55,21 +55,28 @@ def dataset(section: Placebo) -> xr.Dataset:
     return stack(by_dataset, "dataset")
 
 
-def curves(twins: xr.Dataset, tuned: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return learning, forgetting and CKA divergence, (compared with, task, seed, layer).
+def curves(
+    twins: Mapping[str, xr.Dataset], tuned: Mapping[str, xr.Dataset]
+) -> dict[str, dict[str, xr.DataArray]]:
+    """Return learning, forgetting and CKA divergence, (compared with, seed, layer), debiased.
 
-    `twins` are results of this section, and `tuned` those of ``finetuning_task``, of one data set.
+    `twins` are results of this section by their titles, and `tuned` those of ``finetuning_task``.
+    There is a row for each title and task, of the first data set.
     """
-    parts = {"the start": by_training(tuned), "another seed": by_training(twins)}
     quantities = {"learning": learning, "forgetting": forgetting, "CKA divergence": cka_divergence}
-    return {
-        name: xr.concat(
-            [quantity(part).drop_vars("epoch", errors="ignore") for part in parts.values()],
-            pd.Index(list(parts), name="compared with"),
-            join="outer",
-        )
-        for name, quantity in quantities.items()
-    }
+    rows = {}
+    for title, between in twins.items():
+        for task in between["task"].values.tolist():
+            of_task = dict(estimator="debiased", task=task)
+            pair = [
+                by_training(one.isel(dataset=0).sel(of_task)) for one in (tuned[title], between)
+            ]
+            against = pd.Index(["the start", "another seed"], name="compared with")
+            rows[f"{title}, {task}"] = {
+                name: xr.concat([quantity(one) for one in pair], against, join="outer")
+                for name, quantity in quantities.items()
+            }
+    return rows
 
 
 def greatest_between_twins(twins: xr.Dataset) -> dict[str, float]:

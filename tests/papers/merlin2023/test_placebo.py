@@ -6,7 +6,13 @@ import pytest
 
 from invlib.results.netcdf import open_results
 from papers.merlin2023.placebo import Placebo
-from papers.merlin2023.work.placebo import MARGINS, greatest_between_twins, rounded_up, table
+from papers.merlin2023.work.placebo import (
+    MARGINS,
+    curves,
+    greatest_between_twins,
+    rounded_up,
+    table,
+)
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
 
@@ -52,3 +58,11 @@ def test_the_table_has_every_margin_beside_its_claims():
     shown = table({"reference": reference()})
     assert list(shown.index) == list(MARGINS)
     assert (shown["reference"] <= shown["margin"]).all()
+
+
+def test_curves_stand_beside_those_against_the_start():
+    tuned = open_results(SECTIONS["finetuning_task"]().reference)
+    rows = curves({"reference": reference()}, {"reference": tuned})
+    assert list(rows) == ["reference, classification", "reference, reconstruction"]
+    start, twin = rows["reference, classification"]["learning"].mean("seed")
+    assert float(start[-1]) > 2 * float(twin[-1]) > 0  # as the figure shows
