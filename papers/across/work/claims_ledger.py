@@ -157,11 +157,11 @@ def open_questions(ledgers: Mapping[str, list[xr.Dataset]]) -> str:
         trainings = int(one["value"].notnull().any(("claim", "seed")).sum())
         rows.append(
             {
-                "question": html.escape(said.place),
-                "expected beforehand": html.escape(said.says),
+                "question, and what was expected": f"<b>{html.escape(said.place)}.</b> "
+                + html.escape(said.says),
                 "answer": f"Of {counts.total()} expectations: {each}." if run else "not answered",
                 "confidence": f"{trainings} trainings of a kind" if run else "none: not run yet",
-                "page": f"<a href='{section}.html'>{section}</a>",
+                "page": f"<a href='{section}.html'>{section.replace('_', ' ')}</a>",
             }
         )
     return pd.DataFrame(rows).to_html(index=False, escape=False, border=0)

@@ -79,19 +79,23 @@ def curves(
     return rows
 
 
-def greatest_between_twins(twins: xr.Dataset) -> dict[str, float]:
-    """Return for each margin the largest number, without its sign, of any two twins.
+def between_twins(twins: xr.Dataset) -> dict[str, float]:
+    """Return for each claim with a margin the largest number, without its sign, of two twins.
 
-    Numbers are those of the claims, with debiased CKA and the measured self term, and the mean over
-    draws of images. NaN if these results do not have them.
+    Numbers are debiased, with the measured self term, and means over draws of images. NaN if these
+    results do not have them.
     """
     (_, part), *_ = settings(twins)
-    by_id = _claims()
-    claims = [by_id[id] for ids in MARGINS.values() for id in ids]
-    found, _ = numbers(claims, part, self_terms=["measured"])
+    by_id, ids = _claims(), [id for each in MARGINS.values() for id in each]
+    found, _ = numbers([by_id[id] for id in ids], part, self_terms=["measured"])
     found = abs(found.sel(estimator="debiased", self_term="measured").mean("seed"))
-    largest = found.max("train_seed")
-    return {name: float(largest.sel(claim=list(ids)).max()) for name, ids in MARGINS.items()}
+    return dict(zip(ids, found.max("train_seed").values.tolist(), strict=True))
+
+
+def greatest_between_twins(twins: xr.Dataset) -> dict[str, float]:
+    """Return for each margin the largest of `between_twins` of its claims."""
+    found = between_twins(twins)
+    return {name: max(found[id] for id in ids) for name, ids in MARGINS.items()}
 
 
 def _claims() -> dict[str, Claim]:
@@ -112,11 +116,11 @@ def rounded_up(value: float) -> float:
 
 
 def table(shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """Return a row for each margin: the largest number between twins, and the claims it decides."""
+    """Return a row for each claim with a margin: the largest number between twins, the margin."""
     by_id, rows = _claims(), {}
+    found = {title: between_twins(ds) for title, ds in shown.items()}
     for name, ids in MARGINS.items():
-        margin = by_id[ids[0]].threshold
-        columns = {title: greatest_between_twins(ds)[name] for title, ds in shown.items()}
-        columns = {title: round(value, 4) for title, value in columns.items()}
-        rows[name] = columns | {"margin": margin, "claims": ", ".join(ids)}
-    return pd.DataFrame.from_dict(rows, orient="index")
+        for id in ids:
+            numbers = {f"twins, {title}": round(of[id], 4) for title, of in found.items()}
+            rows[name.removeprefix("placebo_"), id] = numbers | {"margin": by_id[id].threshold}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["margin of", "claim"])
