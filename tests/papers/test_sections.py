@@ -20,6 +20,7 @@ OVERRIDES = {  # and the value of a parameter that each changes
     "cpu.yaml": ("img_size", 96),
     "cpu_small.yaml": ("img_size", 64),
     "cpu_convnets.yaml": ("labels_n", 2500),
+    "cpu_questions.yaml": ("finetuning_n", 2000),
 }
 
 

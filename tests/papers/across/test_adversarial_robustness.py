@@ -179,7 +179,8 @@ def test_images_that_are_wrong_already_are_left_alone(victim):
 
 
 def test_the_trainings_are_those_of_the_pool_and_their_adversarial_twin():
-    parameters = load_scale("cifar", "notebooks/scales/overrides/cpu_small.yaml")
+    parameters = load_scale("cifar", "notebooks/scales/overrides/cpu_questions.yaml")
+    parameters |= {"trainings": [*POOL], "trainings_epochs": 8}
     found = AdversarialRobustness.from_parameters(parameters).trainings()
     task = SECTIONS["finetuning_task"].from_parameters(parameters)
     usual = task.finetuning_run("cifar10", seed=1)

@@ -17,7 +17,7 @@ from tests.synthetic import everywhere, stamped, verdicts
 
 LAYERS = {"vit_tiny_patch16_224:64": 13, "resnet18_cifar_w32:32": 9, "convnext_atto:64": 13}
 NAMES = dict(zip(LAYERS, ["vit", "resnet", "convnext"], strict=True))
-SMALL = load_scale("cifar", "notebooks/scales/overrides/cpu_small.yaml")
+SMALL = load_scale("cifar", "notebooks/scales/overrides/cpu_questions.yaml")
 
 
 def results(case: str = "", **changes: list[float] | float) -> xr.Dataset:
@@ -111,7 +111,9 @@ def test_every_network_starts_from_its_own_training_on_the_same_images():
 
 def test_the_usual_trainings_are_those_of_the_other_pages():
     found = Architectures.from_parameters(SMALL).trainings()["vit_tiny_patch16_224:64", 0]
-    pool = SECTIONS["pretraining_dataset"].from_parameters(SMALL)
+    pool = SECTIONS["pretraining_dataset"].from_parameters(
+        SMALL | {"scratch_n": 12000, "scratch_epochs": 6}
+    )
     assert found == pool.run_from("cifar100", "cifar10")
     laptop = SECTIONS["finetuning_task"]().finetuning_run("digits")
     assert list(Architectures().trainings().values()) == [laptop]

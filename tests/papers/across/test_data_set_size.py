@@ -16,7 +16,7 @@ from tests.synthetic import LAYERS, comparison, diagonals, verdicts
 
 SIZES, BUDGETS = [250, 1000, 4000, 16000], ["steps", "epochs"]
 FLAT, GROWS = np.full(4, 0.2), np.array([0.05, 0.1, 0.2, 0.3])
-CPU_SMALL = load_scale("cifar", "notebooks/scales/overrides/cpu_small.yaml")
+CPU_QUESTIONS = load_scale("cifar", "notebooks/scales/overrides/cpu_questions.yaml")
 
 
 def results(**changes: np.ndarray) -> xr.Dataset:
@@ -69,14 +69,14 @@ def test_each_claim_can_fail(id):
 
 
 def test_steps_and_epochs_are_equal():
-    table = plan(DataSetSize.from_parameters(CPU_SMALL))
+    table = plan(DataSetSize.from_parameters(CPU_QUESTIONS))
     steps, epochs = (table.loc[[f"{n:,} images, equal {b}" for n in SIZES]] for b in BUDGETS)
     assert steps["steps"].max() / steps["steps"].min() < 1.03
-    assert set(epochs["epochs"]) == {8} and steps["epochs"].tolist() == [128, 32, 8, 2]
+    assert set(epochs["epochs"]) == {8} and steps["epochs"].tolist() == [64, 16, 4, 1]
 
 
 def test_the_usual_training_is_that_of_the_other_pages():
-    for parameters, n in ((CPU_SMALL, 4000), ({}, 1297)):
+    for parameters, n in ((CPU_QUESTIONS | {"finetuning_n": 4000}, 4000), ({}, 1297)):
         section = DataSetSize.from_parameters(parameters)
         task = SECTIONS["finetuning_task"].from_parameters(parameters)
         usual = task.finetuning_run(section.datasets[0])

@@ -64,7 +64,7 @@ def test_each_claim_can_fail(id):
 
 @pytest.mark.parametrize(
     ("scale", "override", "images"),
-    [("cifar", None, 50_000), ("cifar", "cpu_small", 4_000), ("cifar", "cpu", 16_000),
+    [("cifar", None, 50_000), ("cifar", "cpu_questions", 2_000), ("cifar", "cpu", 16_000),
      ("paper", None, 50_000)],
 )  # fmt: skip
 def test_the_rates_of_equal_sum_have_the_same_sum(scale, override, images):

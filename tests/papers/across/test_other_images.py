@@ -71,7 +71,7 @@ def test_the_partial_correlation_is_that_of_residuals():
 
 
 def test_the_usual_training_is_that_of_the_pool():
-    parameters = load_scale("cifar", "notebooks/scales/overrides/cpu_small.yaml")
+    parameters = load_scale("cifar", "notebooks/scales/overrides/cpu_questions.yaml")
     found = OtherImages.from_parameters(parameters).trainings()
     task = SECTIONS["finetuning_task"].from_parameters(parameters)
     assert found["eurosat", "sgd:0.02", 1] == task.finetuning_run("eurosat", seed=1)
