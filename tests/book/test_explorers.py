@@ -168,7 +168,7 @@ def test_choices_move_the_curves_and_the_verdicts(visit):
     page.get_by_role("slider", name="Image left out").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    page.get_by_label("2", exact=True).check(force=True)
+    page.get_by_role("combobox", name="Training or draw").select_option("2")
     names = ["stir_pt_pt", "stir_ft_pt"]
     without = forgetting(left_one_out(ds, names), self_term="one").isel(left_out=2)
     without = without.sel(train_seed=2, estimator="biased", layer=8).mean("seed")
