@@ -166,8 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         run_section_command,
         "Run the notebook of a section. Parameters are written NAME=VALUE, lists as "
-        "'seeds=[0, 1]'; python -m papers parameters SECTION lists them. They are checked before "
-        "any work. With parameters of your own, results go to a place of their own, "
+        "'seeds=[0, 1, 2]'; python -m papers parameters SECTION lists them. They are checked "
+        "before any work. With parameters of your own, results go to a place of their own, "
         "data/runs/SCALE-NAME-VALUE, or to that of scale=NAME. All places share their trainings.",
         usage="python -m papers run SECTION [NAME=VALUE ...] [--scale SCALE] [--override FILE] "
         "[--quiet]",

@@ -56,9 +56,9 @@ def parameters_cell(section: type[Section]) -> str:
     ...     n: int = 8
     >>> print(parameters_cell(Toy))
     # The laptop scale. Another one: papermill … -f notebooks/scales/<scale>.yaml;
-    # one value: -p n 16; a list: -y 'seeds: [0, 1]'.
+    # one value: -p n 16; a list: -y 'seeds: [0, 1, 2]'.
     scale: str = "laptop"  # the workload; also names the folder of the results
-    seeds: list[int] = [0, 1, 2]  # each draws the images and the noise the inversions start from
+    seeds: list[int] = [0, 1]  # each draws the images and the noise the inversions start from
     n: int = 8
     cache: bool = True  # reuse inversions kept on disk
     """
@@ -69,7 +69,7 @@ def parameters_cell(section: type[Section]) -> str:
     several = [name for name in order if name.endswith("seeds")][-1]
     header = (
         "# The laptop scale. Another one: papermill … -f notebooks/scales/<scale>.yaml;\n"
-        f"# {value}a list: -y '{several}: [0, 1]'.\n"
+        f"# {value}a list: -y '{several}: [0, 1, 2]'.\n"
     )
     return header + _cell_lines(section, "  # ", "\n\n")
 

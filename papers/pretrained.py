@@ -27,7 +27,7 @@ class Pretrained(Section):
     pretraining_dataset: Name = Field(
         "shapes", description="what it is trained on here, without `weights`"
     )
-    pretraining_n: Positive | None = Field(8000, description="images of pretraining; None: all")
+    pretraining_n: Positive | None = Field(5000, description="images of pretraining; None: all")
     pretraining_epochs: Natural = Field(6, description="epochs of pretraining")
     pretraining_optimizer: one_of(*OPTIMIZERS) = Field("adamw", description="of pretraining")
     pretraining_lr: PositiveFloat = Field(0.001, description="learning rate of pretraining")

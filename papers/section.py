@@ -103,7 +103,7 @@ class Section(BaseModel):
         "laptop", description="the workload; also names the folder of the results"
     )
     seeds: Seeds = Field(
-        (0, 1, 2), description="each draws the images and the noise the inversions start from"
+        (0, 1), description="each draws the images and the noise the inversions start from"
     )
     cache: bool = Field(True, description="reuse inversions kept on disk")
 

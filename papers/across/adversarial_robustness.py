@@ -63,7 +63,7 @@ class AdversarialRobustness(Pool):
     attacked_n: Positive = Field(32, description="test images that are attacked")
     attack_steps: Positive = Field(5, description="gradient steps of an attack")
     attack_starts: Positive = Field(1, description="random starts of the stronger attack")
-    attack_every: Positive = Field(12, description="epochs from one look to the next")
+    attack_every: Positive = Field(8, description="epochs from one look to the next")
     adversary: PositiveFloat | None = Field(
         None, description="bound of changes that the first setting is also trained against"
     )

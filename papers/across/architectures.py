@@ -53,7 +53,7 @@ class Architectures(OpenQuestion):
         ("vit_nano_patch8_32",), description="network[:pixels]"
     )
     start_dataset: Name = Field("shapes", description="what every network is trained on first")
-    start_n: Positive | None = Field(8000, description="training images of it; None: all")
+    start_n: Positive | None = Field(5000, description="training images of it; None: all")
     start_epochs: Natural = Field(6, description="epochs on it")
 
     def start_run(self, network: str) -> TrainingRun:

@@ -52,7 +52,7 @@ class LearningRateSchedules(OpenQuestion):
     equal_peak: Annotated[tuple[Name, ...], AfterValidator(_known)] = Field(
         (), description="schedules that are also run with `finetuning_lr` as the highest rate"
     )
-    schedules_every: Positive = Field(6, description="epochs from one look to the next")
+    schedules_every: Positive = Field(4, description="epochs from one look to the next")
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:
         """Return the fine-tuning with every schedule and seed."""

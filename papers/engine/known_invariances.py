@@ -72,7 +72,7 @@ class KnownInvariances(Section):
     # trained in: the first training on `shapes` is that of paper A's pages
     known_model: Name = Field("vit_nano_patch8_32", description="network that is trained")
     first_datasets: DataSets = Field((COLOUR,), description="what networks learn first")
-    first_n: Positive = Field(8000, description="images of the first training")
+    first_n: Positive = Field(5000, description="images of the first training")
     first_epochs: Positive = Field(6, description="epochs of the first training")
     first_test_n: Positive | None = Field(None, description="None: all test images")
     second_n: Positive = Field(400, description="images of the second training")

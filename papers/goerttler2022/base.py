@@ -49,7 +49,7 @@ class GoerttlerSection(Section):
         tuple[Annotated[int, Field(ge=0)], ...], *Several, AfterValidator(_rising)
     ] = Field((0, 3, 9), description="d of eq. 1")
     labels_n: Positive = Field(100, description="images of training from a random start")
-    labels_epochs: Positive = Field(45, description="epochs from a random start")
+    labels_epochs: Positive = Field(25, description="epochs from a random start")
     labels_lr: PositiveFloat = Field(0.05, description="learning rate of all trainings")
     labels_batch_size: Positive = Field(25, description="images a step")
     labels_test_n: Positive | None = Field(200, description="test images for accuracies")

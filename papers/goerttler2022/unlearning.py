@@ -50,7 +50,7 @@ class Unlearning(GoerttlerSection):
     labels_pretraining_n: Positive = Field(600, description="images of `labels_dataset`")
     labels_pretraining_epochs: Positive = Field(4, description="epochs of pretraining")
     labels_finetuning_n: Positive = Field(100, description="images of every fine-tuning")
-    labels_finetuning_epochs: Positive = Field(45, description="epochs of every fine-tuning")
+    labels_finetuning_epochs: Positive = Field(25, description="epochs of every fine-tuning")
     cross_domain: Name = Field("street_digits", description="a data set with as many classes")
     label_shift: Positive = Field(1, description="s of eq. 3")
 

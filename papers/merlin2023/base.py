@@ -46,7 +46,7 @@ class MerlinSection(Pretrained):
     )
     finetuning_n: Positive | None = Field(None, description="training images; None: all")
     finetuning_test_n: Positive | None = Field(None, description="test images; None: all")
-    finetuning_epochs: Natural = Field(12, description="epochs of fine-tuning")
+    finetuning_epochs: Natural = Field(8, description="epochs of fine-tuning")
     finetuning_optimizer: one_of(*OPTIMIZERS) = Field("adamw", description="of fine-tuning")
     finetuning_lr: PositiveFloat = Field(0.0005, description="learning rate of fine-tuning")
 

@@ -23,7 +23,7 @@ class Dynamics(MerlinSection):
     name = "dynamics"
 
     corrupted_n: Positive = Field(100, description="test images for each severity")
-    every: Positive = Field(3, description="epochs from one look at the model to the next")
+    every: Positive = Field(2, description="epochs from one look at the model to the next")
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tuning to each data set, with the weights of every epoch."""

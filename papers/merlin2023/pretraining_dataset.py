@@ -38,7 +38,7 @@ class PretrainingDataset(MerlinSection):
     scratch_n: Positive | None = Field(
         None, description="training images from a random start; None: all"
     )
-    scratch_epochs: Natural = Field(12, description="epochs from a random start")
+    scratch_epochs: Natural = Field(8, description="epochs from a random start")
 
     def starts(self, target: str) -> list[str]:
         """Return the starting points of `target`."""

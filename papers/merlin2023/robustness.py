@@ -46,7 +46,7 @@ class Robustness(Dynamics):
         ("sgd:0.05", "sgd:0.01", "adam:0.0005"),
         description="optimiser:learning rate[:augmentation]",
     )
-    trainings_epochs: Positive = Field(6, description="epochs of each training")
+    trainings_epochs: Positive = Field(4, description="epochs of each training")
     trainings_n: Positive | None = Field(400, description="None: as `finetuning_n`")
 
     @property

@@ -32,7 +32,7 @@ def test_the_cells_are_current(capsys):
 def test_a_cell_that_is_not_is_named_and_written(copies, capsys):
     path = copies / "dynamics.ipynb"
     before = path.read_text()
-    path.write_text(before.replace("every: int = 3", "every: int = 4"))
+    path.write_text(before.replace("every: int = 2", "every: int = 4"))
     stale = path.read_text()
     assert main(["parameters", "--check"]) == 1
     assert capsys.readouterr().out == "notebooks/dynamics.ipynb: out of date\n"
@@ -102,7 +102,7 @@ def test_a_page_out_of_date_is_named_and_written(copies, capsys):
 
 def test_a_section_is_listed_in_the_terminal(capsys):
     assert main(["parameters", "dynamics"]) == 0
-    assert "every: int = 3\n    epochs from one look" in capsys.readouterr().out
+    assert "every: int = 2\n    epochs from one look" in capsys.readouterr().out
 
 
 def test_a_notebook_without_the_cell_is_refused(copies):

@@ -36,7 +36,7 @@ def test_results_are_read_back_from_where_they_were_written(runs):
     assert ds.equals(xr.open_dataset(runs / "mine" / "timed.nc"))
     assert ds.attrs["kind"] == "benchmark" and "note" not in ds.attrs
     assert json.loads(ds.attrs["parameters"]) == Timed(scale="mine").model_dump(mode="json")
-    assert json.loads(ds.attrs["seeds"]) == [0, 1, 2]
+    assert json.loads(ds.attrs["seeds"]) == [0, 1]
     assert ds.attrs["device"] == "a GPU of old"  # where it was computed, says the Dataset
 
 
@@ -116,7 +116,7 @@ def test_a_notebook_checks_before_any_work():
 def test_results_with_other_parameters_are_not_overwritten(runs):
     written("benchmark")(measured)(Timed(scale="mine"))
     check(Timed(scale="mine"))
-    with pytest.raises(ParameterError, match=r"mine/timed\.nc was made with seeds=\[0, 1, 2\]"):
+    with pytest.raises(ParameterError, match=r"mine/timed\.nc was made with seeds=\[0, 1\]"):
         check(Timed(scale="mine", seeds=(1,)))
     (runs / "mine" / "timed.nc").write_bytes(b"torn")  # is missed by nobody
     check(Timed(scale="mine", seeds=(1,)))
