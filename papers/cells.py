@@ -140,7 +140,7 @@ def parameters_text(section: type[Section]) -> str:
     >>> print(parameters_text(Toy))
     scale: str = "laptop"
         the workload; also names the folder of the results
-    seeds: list[int] = [0, 1, 2]
+    seeds: list[int] = [0, 1]
         each draws the images and the noise the inversions start from
     cache: bool = True
         reuse inversions kept on disk
