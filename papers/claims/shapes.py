@@ -75,6 +75,25 @@ def onset(curve: xr.DataArray) -> xr.DataArray:
     return lowest.where(rises, curve["layer"].values[-1])
 
 
+def crossing(curve: xr.DataArray, value: float) -> xr.DataArray:
+    """Return where a curve rises above `value` for good, between layers by straight lines.
+
+    It is the first layer if the curve is never below, and NaN if it ends below.
+
+    Examples
+    --------
+    >>> curves = [[0.0, 0.3, 0.1, 0.3], [0.3, 0.2, 0.1, 0.0]]
+    >>> crossing(xr.DataArray(curves, {"seed": [0, 1], "layer": range(4)}), 0.2).values
+    array([2.5, nan])
+    """
+    layers = curve["layer"].astype(float)
+    below = layers.where(curve <= value).max("layer")  # the last one
+    before, after = (curve.where(layers == below + by).max("layer") for by in (0, 1))
+    found = below + (value - before) / (after - before)
+    known = curve.notnull().all("layer")
+    return xr.where(below.isnull(), layers.values[0], found).where(known)
+
+
 def early_peak_of(series: xr.DataArray) -> xr.DataArray:
     """Return the highest value of the first half of training minus the last value.
 
@@ -212,6 +231,11 @@ def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     return onset(a) - onset(b)
 
 
+def crossing_difference(a: xr.DataArray, b: xr.DataArray, *, value: float) -> xr.DataArray:
+    """Return where `a` rises above `value` minus where `b` does (`crossing`), in layers."""
+    return crossing(a, value) - crossing(b, value)
+
+
 def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     """Return Pearson's correlation of two curves over layers; NaN if a curve is constant."""
     return xr.apply_ufunc(correlation.pearson, a, b, input_core_dims=[["layer"], ["layer"]])
@@ -254,6 +278,7 @@ SHAPES = {
         rise_beside_flat,
         fall_beside_flat,
         onset_difference,
+        crossing_difference,
         pearson,
         pearson_difference,
         early_peak,
