@@ -63,7 +63,9 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
             )
         _check(name, (own | SHAPES)[name], arguments)
         for key, value in arguments.items():
-            if key == "layers" or (name in SHAPES and key not in ("curves", "beside")):
+            if key == "value" and type(value) not in (int, float):
+                raise ValueError(f"{key}={value!r}: allowed is a number")
+            if key == "layers" or (name in SHAPES and key not in ("curves", "beside", "value")):
                 _check_layers(key, value, paper.facts["layers"])
         if name in own:
             measure, needs = own[name], data.needs

@@ -22,7 +22,8 @@ def test_the_layer_from_which_a_curve_rises():
 
 def test_crossing_is_where_the_curve_passes_a_value_for_good():
     def crossing(*curve):
-        return float(shapes.crossing(xr.DataArray(list(curve), {"layer": range(len(curve))}), 0.2))
+        curve = xr.DataArray(list(curve), {"layer": range(len(curve))})
+        return round(float(shapes.crossing(curve, 0.2)), 9)
 
     assert crossing(0.1, 0.3, 0.5) == 0.5
     assert crossing(0.1, 0.3, 0.1, 0.3) == 2.5  # not where it comes back
