@@ -81,7 +81,7 @@ book: $(STAMP) ## run the workflow at SCALE and render the book
 classroom: book ## pack book, slides and exercises into one zip, _build/classroom.zip
 	@$(BIN)/python workflow/classroom.py "$(SCALE)"
 
-lessons: $(STAMP) ## do what "Try it" proposes at the laptop scale, and keep its numbers
+lessons: $(STAMP) ## do what "Try it" proposes at the laptop scale, time the lesson, and keep the numbers
 	@$(BIN)/python -m papers.lessons
 
 run: $(STAMP) ## run the workflow at SCALE, without the book

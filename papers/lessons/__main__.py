@@ -1,4 +1,4 @@
-"""``make lessons``: do the runs that "Try it" proposes, and keep their numbers for the pages."""
+"""``make lessons``: do what "Try it" proposes and run the lesson, and keep the numbers."""
 
 import json
 import shlex
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from invlib.files import atomic
 from invlib.results.netcdf import open_results
+from papers.lessons import plan
 from papers.lessons.try_it import ANSWERS, KEPT, commands, kept
 from papers.lessons.words import Trial
 from papers.run import asked
@@ -29,7 +30,7 @@ def trials(scale: str = "laptop") -> dict[str, tuple[Trial, Section, Section]]:
 
 
 def main(only: Sequence[str] = ()) -> None:
-    """Do the runs of the sections `only`, or of all."""
+    """Do the runs of the sections `only` and time the ``"lesson"`` if it is there, or do all."""
     items, numbers = trials(), dict(kept())
     for command, (item, *sections) in items.items():
         if only and sections[0].name not in only:
@@ -41,6 +42,8 @@ def main(only: Sequence[str] = ()) -> None:
         made = {name: {key: ds.attrs[key] for key in MADE} for name, ds in runs.items()}
         numbers[command]["made"] = made
         keep({name: numbers[name] for name in items if name in numbers})
+    if not only or "lesson" in only:
+        plan.measure()
 
 
 def keep(numbers: dict[str, dict]) -> None:

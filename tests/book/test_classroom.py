@@ -75,6 +75,23 @@ def test_students_see_no_answer(path):
     assert classroom.notes(master).count("Likely wrong") == 4
 
 
+@pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+def test_nbgrader_finds_answers_and_checks(path):
+    """The metadata are those of its schema 3, in what the teacher and the students get."""
+    master = nbformat.read(path, as_version=4)
+    for notebook in (classroom.student(master), classroom.solution(master)):
+        marked = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
+        marks = [cell.metadata.nbgrader for cell in marked]
+        assert len({mark.grade_id for mark in marks}) == len(marks) == 8
+        for cell, mark in zip(marked, marks, strict=True):
+            check = "check" in cell.metadata.get("tags", [])
+            assert (mark.grade, mark.locked, mark.get("points")) == (check, check, check or None)
+            assert mark.solution is not check and not mark.task and mark.schema_version == 3
+            assert ("your code" in cell.source or "BEGIN SOLUTION" in cell.source) is not check
+        # each answer comes right before its check
+        assert [mark.grade for mark in marks] == [False, True] * 4
+
+
 def test_the_zip_opens_from_a_memory_stick(tmp_path):
     (tmp_path / "html").mkdir()
     (tmp_path / "html/index.html").write_text("a book")
