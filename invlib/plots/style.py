@@ -36,18 +36,19 @@ STYLE = {
 class Drawing(Figure):
     """A figure that a notebook shows as a picture with two dots a pixel and a text that says it.
 
-    The text is `invlib.plots.words.describe`. The PNG file has it as well, and its smallest text in
-    pixels.
+    The text is `invlib.plots.words.describe`. The PNG file has it as well, its smallest text in
+    pixels and its columns of panels.
     """
 
     def _repr_png_(self) -> tuple[bytes, dict[str, object]]:
         width, height = (round(inches * _PIXELS) for inches in self.get_size_inches())
         words = describe(self)
-        file = io.BytesIO()
         shown = [t for t in self.findobj(Text) if t.get_visible() and t.get_text().strip()]
         smallest = min((t.get_fontsize() for t in shown), default=72) * _PIXELS / 72
-        notes = {"Description": words, "Smallest text": f"{smallest:.1f}"}
-        self.savefig(file, format="png", dpi=2 * _PIXELS, metadata=notes)
+        places = [ax.get_subplotspec() for ax in self.axes if ax.get_xticks().size]  # no pictures
+        across = max((place.colspan.stop for place in places if place), default=0)
+        notes = {"Description": words, "Smallest text": f"{smallest:.1f}", "Columns": str(across)}
+        self.savefig(file := io.BytesIO(), format="png", dpi=2 * _PIXELS, metadata=notes)
         return file.getvalue(), {"width": width, "height": height, "alt": words}
 
 

@@ -68,7 +68,9 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
 
 
 def number_curves(ds: xr.Dataset) -> Figure:
-    """Draw true STIR by number of images: rows are similarities, columns targets.
+    """Draw true STIR by number of images: rows are targets, a panel for each similarity.
+
+    The targets `all` and `more` have a true STIR of 1 whatever the images, and no panel.
 
     Parameters
     ----------
@@ -77,28 +79,26 @@ def number_curves(ds: xr.Dataset) -> Figure:
         recipe and layer. Bands are the range over draws; dashed lines are the second side, dotted
         ones the limit of CKA at the first side.
     """
-    similarities, shared = ds["similarity"].values, ds["shared"].values
-    counts = [len(shared)] * len(similarities)
-    with grid(counts, size=(2.1, 1.7), margin=(0.4, 0.5), sharex=True, sharey=True) as (fig, axes):
-        looks = {str(name): look_of(i) for i, name in enumerate(ds["construction"].values)}
-        for row, similarity in zip(axes, similarities, strict=True):
-            row[0].set_ylabel(f"{similarity}\ntrue STIR")
-            for ax, name in zip(row, shared, strict=True):
-                ax.set_title(f"target: {name}")
-                for construction, look in looks.items():
-                    cell = dict(construction=construction, shared=name)
-                    for side, style in zip(ds["side"].values, ("-", "--"), strict=False):
-                        curve = ds["truth"].sel(cell | dict(similarity=similarity, side=side))
-                        said = f"{construction}, {side}"
-                        line(ax, curve, "n_images", name=said, linestyle=style, **look)
-                    if similarity in ESTIMATORS:
-                        end = float(ds["truth_limit"].sel(cell).isel(side=0))
-                        ax.axhline(end, color=look["color"], ls=":", lw=0.9)
-                ax.set(xscale="log", xticks=ds["n_images"].values)
-                ax.set_xticklabels(ds["n_images"].values)
-                ax.minorticks_off()
-        for ax in axes[-1]:
-            ax.set_xlabel("images")
+    looks = {str(name): look_of(i) for i, name in enumerate(ds["construction"].values)}
+    targets = [name for name in ds["shared"].values if name not in ("all", "more")]
+    rows = {f"target: {name}": {s: (s, name) for s in ds["similarity"].values} for name in targets}
+    with panels(rows, size=(3.5, 1.65), margin=(0, 0.5), sharey=True) as (fig, drawn):
+        for ax, (similarity, name) in chain(*drawn):
+            for construction, look in looks.items():
+                cell = dict(construction=construction, shared=name)
+                for side, style in zip(ds["side"].values, ("-", "--"), strict=False):
+                    curve = ds["truth"].sel(cell | dict(similarity=similarity, side=side))
+                    said = f"{construction}, {side}"
+                    line(ax, curve, "n_images", name=said, linestyle=style, **look)
+                if similarity in ESTIMATORS:
+                    end = float(ds["truth_limit"].sel(cell).isel(side=0))
+                    ax.axhline(end, color=look["color"], ls=":", lw=0.9)
+            ax.set(xscale="log", xticks=ds["n_images"].values)
+            ax.set_xticklabels(ds["n_images"].values)
+            ax.minorticks_off()
+        for row in drawn:
+            row[0][0].set_ylabel("true STIR")
+            row[-1][0].set_xlabel("images")
         legend(fig, looks, 4)
     return fig
 

@@ -63,4 +63,7 @@ def test_the_file_has_the_words_two_dots_a_pixel_and_the_size_of_its_smallest_te
     with Image.open(io.BytesIO(data)) as file:
         assert file.text["Description"] == how["alt"] == describe(fig)
         assert file.size == (2 * how["width"], 2 * how["height"]) and how["width"] <= 672
-        assert float(file.text["Smallest text"]) >= 10
+        assert float(file.text["Smallest text"]) >= 10 and file.text["Columns"] == "2"
+    data, _ = plots.image_rows({"plain": np.zeros((3, 8, 8, 3), np.uint8)})._repr_png_()
+    with Image.open(io.BytesIO(data)) as file:
+        assert file.text["Columns"] == "0"  # pictures are small
