@@ -15,7 +15,9 @@ def test_the_page_shows_the_list():
 
 
 @pytest.mark.parametrize(
-    "name", ["test_convnext", "vit_tiny_patch16_224", "resnet18", "pit_ti_224", "coat_tiny"]
+    "name",
+    ["test_convnext", "vit_tiny_patch16_224", "vit_base_mci_224", "resnet18", "pit_ti_224"]
+    + ["coat_tiny"],
 )
 def test_a_row_is_what_is_found(name):
     (row,) = [row for row in read() if row["model"] == name]
