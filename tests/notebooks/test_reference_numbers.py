@@ -1,0 +1,197 @@
+"""Numbers that a page gives of the reference results in running text are those of the results.
+
+Each function computes pieces of the text. When the results are made again with other numbers, the
+page has to be written anew, and this says where.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import nbformat
+import numpy as np
+import pytest
+import xarray as xr
+
+from invlib.metrics.invariance import forgetting, learning
+from invlib.paths import results_root
+from invlib.results.netcdf import open_results
+from papers.lessons.words import mean, number
+from papers.sections import SECTIONS
+from tests.workspace import ROOT
+
+assert SECTIONS  # they register the kinds of results
+
+
+def two(values: xr.DataArray | float) -> str:
+    return number(float(np.mean(values)))
+
+
+def span(values: xr.DataArray, to: str = " to ") -> str:
+    return f"{number(values.min())}{to}{number(values.max())}"
+
+
+def collapse_and_plasticity(ds: xr.Dataset) -> Iterator[str]:
+    ds = ds.isel(dataset=0)
+    yield {2: "two", 3: "three", 5: "five"}[ds.sizes["train_seed"]] + " trainings) features erode"
+    cka = [float(mean(ds["cka_ft_pt"].isel(layer=k, ref_layer=k))) for k in range(9)]
+    yield f"falls from {number(cka[1], 1)} in the first units to {number(cka[-1])} in the last"
+    probes = (
+        ds["probe_accuracy"].mean("train_seed").sel(carrying="original").isel(layer=slice(-4, None))
+    )
+    after, before = (probes.sel(task=task) for task in ("squares", "original"))
+    yield f"({span(after)} in the last four layers, {span(before)} before)"
+    ends = ds["test_accuracy"].mean("train_seed").isel(epoch=-1)
+    yield f"the network's own accuracy has fallen to {two(ends.sel(task='squares'))}"
+    untrained = ds["probe_accuracy_untrained"].sel(carrying="original").mean("train_seed")[-4:]
+    yield f"probes of the untrained network read {span(untrained)} there"
+    marked = ds["probe_accuracy"].sel(task="squares", carrying="squares").mean("train_seed")
+    yield f"reaches {two(marked[2])} at the second layer and {two(marked[5])} at the fifth"
+    rank = ds["numerical_rank"].sel(carrying="original").mean("train_seed").isel(layer=-1)
+    was, now = (rank.sel(task=task, rtol=0.01).item() for task in ("original", "squares"))
+    yield f"the last layer goes from {was:.0f} to {now:.0f}, at 0.0001 it stays at "
+    first, again = (ds["test_accuracy"].mean("train_seed").sel(task=task)
+                    for task in ("original", "original again"))  # fmt: skip
+    yield f"({two(again[1])} after one epoch, against {two(first[1])})"
+    yield f"({two(again[-1])} against {two(first[-1])})"
+    ratio = ds["ratio_accuracy"].mean("train_seed")
+    yield f"cost almost nothing** ({two(ratio.sel(ratio=0.5))}, as without any); on all of them, "
+    yield f"nearly everything ({two(ratio.sel(ratio=1))})"
+
+
+def feature_erosion(ds: xr.Dataset) -> Iterator[str]:
+    ds = ds.mean("train_seed")
+    small, photos = (ds.sel(dataset=name) for name in ("cifar10", "imagenet10"))
+    shown = [("VGG-11 falls", "vgg11_bn_cifar_w8", " test accuracy on the original images"),
+             ("ResNet-18", "resnet18_cifar_w8", "")]  # fmt: skip
+    for name, model, more in shown:
+        accuracy = small["test_accuracy"].sel(model=model)
+        before, after = (two(accuracy.sel(task=t).isel(epoch=-1)) for t in ("original", "squares"))
+        yield f"{name} from {before} to {after}{more}"
+    trained = small["train_accuracy"].sel(task="squares", model="vgg11_bn_cifar_w8")
+    yield f"after a dip to {two(trained.min())}, is back at {trained[-1]:.0f}"
+    marked = small["test_accuracy_squares"].sel(task="squares").isel(epoch=-1).min()
+    yield f"images that carry a square are classified at {two(marked)}"
+    accuracy = small["test_accuracy"].sel(model="vgg11_bn_cifar_w8").isel(epoch=-1)
+    before, after = (float(accuracy.sel(task=task)) for task in ("original", "squares"))
+    lost = (before - after) / (before - float(small["chance"]))
+    yield f"Counted from chance, {lost:.0%}".replace("%", " %")
+    vit = photos["test_accuracy"].sel(model="vit_tiny_patch16_224", task="squares")
+    yield f"it keeps {two(vit.min())} through eight epochs of squares"
+
+
+def unlearning(ds: xr.Dataset) -> Iterator[str]:
+    cka = ds["cka_reference"].isel(dataset=0).sel(estimator="debiased").mean("train_seed")
+    own, digits = (
+        cka.sel(task=name, reference="pretrained") for name in ("same domain", "cross-domain")
+    )
+    true, random = (own.isel(randomness=at) for at in (0, -1))
+    yield (f"the third block keeps {two(true.sel(layer=3))} of its CKA with the pretrained one on "
+           f"true labels and {two(random.sel(layer=3))} on random ones, the logits "
+           f"{two(true.sel(layer=5))} and {two(random.sel(layer=5))}")  # fmt: skip
+    true, random = (two(digits.isel(randomness=at).sel(layer=4)) for at in (0, -1))
+    yield f"(it keeps {true} of its CKA, under random labels {random})"
+    random = cka.sel(task="same domain").isel(randomness=-1).mean("layer")
+    near, far = (two(random.sel(reference=name)) for name in ("pretrained", "initial"))
+    yield f"({near} and {far} on average over the layers)"
+
+
+def learning_from_random_labels(ds: xr.Dataset) -> Iterator[str]:
+    ds = ds.isel(dataset=0)
+    ends = ds[["train_accuracy", "test_accuracy"]].mean("train_seed").isel(epoch=-1)
+    yield f"(training accuracy {two(ends['train_accuracy'].min())} for every $d$)"
+    yield f"test accuracy falls from {two(ends['test_accuracy'][0])} to guessing"
+    cka = ds["cka_reference"].sel(estimator="debiased").mean("train_seed")
+    true, random = (cka.isel(randomness=at) for at in (0, -1))
+    yield (f"keeps {two(true.sel(layer=3))} of its CKA for true labels, "
+           f"{two(random.sel(layer=3))} for random ones")  # fmt: skip
+    yield f"(they keep {two(random.sel(layer=5))}; with true labels {two(true.sel(layer=5))})"
+    few, many = mean(ds["cka_reference_memorised"], "n_train", "layer").sel(layer=4)
+    yield f"(CKA {two(few)} and {two(many)})"
+
+
+def accuracy(ds: xr.Dataset) -> Iterator[str]:
+    ends = ds["test_accuracy"].sel(dataset="cifar10")
+    start, scratch, other = (
+        two(ends.sel(pretraining=name)) for name in ("imagenet", "none", "cifar100")
+    )
+    yield f"they end at {start}, and training from scratch at {scratch}"
+    yield f"**The other CIFAR set helps little:** {other} on CIFAR-10"
+    along = ds["layer_correlation"].sel(self_term="measured")
+    debiased = along.sel(estimator="debiased").mean("seed")
+    started = debiased.sel(pretraining=["imagenet", "cifar100", "cifar10"])
+    yield f"{span(started)} over the layers, debiased"
+    photos = along.sel(dataset="cifar100", pretraining="imagenet", estimator="biased").mean("seed")
+    yield f"lowers one of these to {two(photos)} (ImageNet weights, CIFAR-100)"
+    yield f"the correlation is {two(debiased.sel(dataset='cifar10', pretraining='none'))}, debiased"
+
+
+def dynamics(ds: xr.Dataset) -> Iterator[str]:
+    forgot = mean(forgetting(ds), "dataset", "epoch", "layer").sel(layer=12)
+    ten, hundred = (forgot.sel(dataset=name) for name in ("cifar10", "cifar100"))
+    yield f"Forgetting at layer 12 is {two(ten[1])} after one epoch and {two(ten[-1])} at the end"
+    yield f"At layer 12 it is {two(hundred[1])} after the first epoch and {two(hundred[2])} after"
+    at_peak = ds["test_accuracy"].sel(dataset="cifar100").isel(epoch=int(hundred.values.argmax()))
+    yield f"At the peak test accuracy is {two(at_peak)}"
+    harsh = ds["corrupted_accuracy"].sel(dataset="cifar10", severity=3)
+    yield f"it is {two(harsh[1])} at severity 3 after the first epoch and {two(harsh[-1])} at"
+
+
+def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
+    ds = ds.isel(dataset=0)
+    for start, estimator in (("Debiased, it rises by", "debiased"), ("Biased, by", "biased")):
+        learnt, forgot = (
+            mean(measure(ds.sel(task="reconstruction")), "layer", estimator=estimator)
+            for measure in (learning, forgetting)
+        )
+        rise = [number(v.sel(layer=5) - v.sel(layer=3)) for v in (learnt, forgot)]
+        middle = " there and forgetting by " if estimator == "debiased" else " and "
+        yield f"{start} {middle.join(rise)}"
+    first = mean(learning(ds), "task", "layer").sel(layer=0)
+    assert (first < 0.002).all()
+    yield "At layer 0 both are below 0.002"
+    ended = ds["test_accuracy"].sel(task="classification")
+    yield f"reach an accuracy of {two(ended)}, where the paper has"
+    late = dict(ref_layer=slice(10, 12))
+    yield f"{span(mean(ds['inversion_loss_pt'], 'ref_layer').sel(late))} of the distance is left"
+    tuned = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(late)
+    yield f"{span(tuned.sel(task='classification'))} (classification) and "
+    yield f"{span(tuned.sel(task='reconstruction'))} (reconstruction)"
+
+
+def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
+    last = {"A: a ViT fine-tuned": 12, "B: random labels": 4, "C: squares": 8}
+    found = {
+        name: [mean(ds[name], "case", "place").sel(case=c, place=p) for c, p in last.items()]
+        for name in ("forgetting", "cka_divergence")
+    }
+    (tuned, _, squares), (moved, _, less) = found.values()
+    yield f"forgetting is {two(squares)}, and {two(tuned)} in the fine-tuned ViT"
+    yield f"it moved by {two(less)} and by {two(moved)}"
+    probe = ds["probe_accuracy"]
+    read = {c: [two(probe.sel(case=c, place=p, when=w)) for w in ("before", "after")]
+            for c, p in last.items()}  # fmt: skip
+    yield f"from that same last layer at {read['C: squares'][1]}, before at {read['C: squares'][0]}"
+    yield "its probe reads {} before and {} after".format(*read["A: a ViT fine-tuned"])
+    yield "Random labels take some away, from {} to {}".format(*read["B: random labels"])
+    rank = ds["numerical_rank"].sel(case="C: squares")
+    for place, where in ((7, "seventh"), (2, "second")):
+        was, now = (int(rank.sel(place=place, when=w)) for w in ("before", "after"))
+        yield f"from {was} to {now} in the {where}"
+
+
+PAGES = [
+    collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
+    dynamics, finetuning_task, one_lens_on_three_papers,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pieces", PAGES, ids=lambda one: one.__name__)
+def test_the_page_gives_the_numbers_of_the_reference_results(pieces):
+    name = pieces.__name__
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    text = re.sub(r"\s+", " ", " ".join(c.source for c in cells if c.cell_type == "markdown"))
+    ds = open_results(results_root("cifar") / f"{name}.nc")
+    missing = [piece for piece in pieces(ds) if piece not in text]
+    assert not missing
