@@ -17,7 +17,13 @@ import xarray as xr
 from invlib.metrics.invariance import forgetting, learning
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
+from papers.claims.correlation import correlate
 from papers.lessons.words import mean, number
+from papers.merlin2023.robustness_scan import (
+    correlation_scan,
+    forgetting_spread,
+    mean_corrupted_accuracy,
+)
 from papers.sections import SECTIONS
 from tests.workspace import ROOT
 
@@ -45,7 +51,7 @@ def collapse_and_plasticity(ds: xr.Dataset) -> Iterator[str]:
     ends = ds["test_accuracy"].mean("train_seed").isel(epoch=-1)
     yield f"the network's own accuracy has fallen to {two(ends.sel(task='squares'))}"
     untrained = ds["probe_accuracy_untrained"].sel(carrying="original").mean("train_seed")[-4:]
-    yield f"probes of the untrained network read {span(untrained)} there"
+    yield f"Probes of the untrained network read {span(untrained)} there"
     marked = ds["probe_accuracy"].sel(task="squares", carrying="squares").mean("train_seed")
     yield f"reaches {two(marked[2])} at the second layer and {two(marked[5])} at the fifth"
     rank = ds["numerical_rank"].sel(carrying="original").mean("train_seed").isel(layer=-1)
@@ -138,6 +144,43 @@ def dynamics(ds: xr.Dataset) -> Iterator[str]:
     yield f"it is {two(harsh[1])} at severity 3 after the first epoch and {two(harsh[-1])} at"
 
 
+def robustness(ds: xr.Dataset) -> Iterator[str]:
+    along = open_results(results_root("cifar") / "dynamics.nc")
+    with_0, without = (
+        [_by_spread(one.isel(epoch=slice(first, None))) for one in (along, ds)] for first in (0, 1)
+    )
+    ten, hundred = (with_0[0].mean("seed").sel(dataset=name) for name in ("cifar10", "cifar100"))
+    both = [(two(one.sel(estimator="biased")), two(one.sel(estimator="debiased")))
+            for one in (ten, hundred)]  # fmt: skip
+    yield f"It is {both[0][0]} with the paper's estimator and {both[0][1]} debiased"
+    yield f"{both[1][0]} with the paper's estimator and {both[1][1]} debiased"
+    plain = dict(optimizer="sgd:0.02:none", estimator="biased")
+    has, has_not = (two(one[1].sel(plain)) for one in (with_0, without))
+    yield f"SGD without augmentation has r = {has} with epoch 0 and {has_not} without"
+    sgd = [name for name in ds["optimizer"].values if name.startswith("sgd")]
+    least = without[1].sel(estimator="debiased", optimizer=sgd).min()
+    yield f"stay positive without epoch 0, at {two(least)} or more in each seed"
+    fallen = without[0].sel(estimator="debiased", dataset="cifar100")
+    yield f"The one on CIFAR-100 falls from {both[1][1]} to {two(fallen)}"
+    adam = [two(with_0[1].sel(estimator="biased", optimizer=name))
+            for name in ("adam:0.0003", "adam:0.0001")]  # fmt: skip
+    yield "here its two trainings have {} and {}".format(*adam)
+    series = (mean_corrupted_accuracy(along), along["test_accuracy"])
+    clean = correlate(*series)["correlation"].sel(dataset="cifar10")
+    yield f"have a correlation of {float(clean):.3f} on CIFAR-10"
+    scan = correlation_scan(along).sel(dataset="cifar10", estimator="debiased")
+    count, found = int(scan["correlation"].notnull().sum()), int((scan["p_value"] < 0.05).sum())
+    left = int((scan["p_value_autocorrelation_bonferroni"] < 0.05).sum())
+    yield f"Of the {count} aggregates that vary on CIFAR-10, {found} are significant at 5 %"
+    yield f"with the effective number of epochs, {left} are left"
+
+
+def _by_spread(ds: xr.Dataset) -> xr.DataArray:
+    """Return the correlation of the spread of forgetting with robustness for each seed."""
+    spread = forgetting_spread(ds, seeds="each")
+    return correlate(spread, mean_corrupted_accuracy(ds))["correlation"]
+
+
 def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     ds = ds.isel(dataset=0)
     for start, estimator in (("Debiased, it rises by", "debiased"), ("Biased, by", "biased")):
@@ -183,7 +226,7 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
 
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
-    dynamics, finetuning_task, one_lens_on_three_papers,
+    dynamics, robustness, finetuning_task, one_lens_on_three_papers,
 ]  # fmt: skip
 
 

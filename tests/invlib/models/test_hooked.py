@@ -419,7 +419,6 @@ def test_what_a_wrapped_module_does_not_do(net):
         ("swin_tiny_patch4_window7_224", 64, (4, 4)),
         ("eva02_tiny_patch14_224", 56, (12, 12)),
         ("vit_tiny_r_s16_p8_224", 64, (12, 12)),  # convolutions before the patches
-        ("vit_base_mci_224", 64, (12, 12)),  # so here, in a plain VisionTransformer of full size
         ("edgenext_xx_small", 64, (4, 4)),
     ],
 )
