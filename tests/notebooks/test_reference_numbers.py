@@ -18,6 +18,7 @@ from invlib.metrics.invariance import forgetting, learning
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.claims.correlation import correlate
+from papers.engine.truth_tables import error_table
 from papers.lessons.words import mean, number
 from papers.merlin2023.robustness_scan import (
     correlation_scan,
@@ -32,6 +33,12 @@ assert SECTIONS  # they register the kinds of results
 
 def two(values: xr.DataArray | float) -> str:
     return number(float(np.mean(values)))
+
+
+def text_of(name: str) -> str:
+    """Return the running text of a page in one line."""
+    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+    return re.sub(r"\s+", " ", " ".join(c.source for c in cells if c.cell_type == "markdown"))
 
 
 def span(values: xr.DataArray, to: str = " to ") -> str:
@@ -181,6 +188,41 @@ def _by_spread(ds: xr.Dataset) -> xr.DataArray:
     return correlate(spread, mean_corrupted_accuracy(ds))["correlation"]
 
 
+def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
+    ends, ten, hundred = ds["test_accuracy"], dict(dataset="cifar10"), dict(dataset="cifar100")
+    start, other = (
+        two(ends.sel(ten | dict(pretraining=name))) for name in ("imagenet", "cifar100")
+    )
+    yield f"ends at {start} test accuracy, and the CIFAR-100 start at {other}"
+    both = xr.concat([learning(ds), forgetting(ds)], "measure").sel(estimator="debiased")
+    late = both.mean("seed").sel(layer=slice(7, 12))
+    for target, said in ((ten, "Over layers 7–12 it learns and forgets {}–{} debiased"),
+                         (hundred, "{}–{} over layers 7–12, debiased")):  # fmt: skip
+        photos = late.sel(target | dict(pretraining="imagenet"))
+        yield said.format(number(photos.min(), 1), number(photos.max(), 1))
+        other = late.sel(target).drop_sel(pretraining=["imagenet", "none"])
+        assert other.max() < 0.04
+    learnt = both.isel(measure=0).sel(ten).sel(layer=slice(1, 6)).mean("layer")
+    ratio = learnt.sel(pretraining="none") / learnt.sel(pretraining="imagenet")
+    yield "the three seeds ({}, {} and {})".format(*(number(one, 1) for one in ratio))
+    jump = forgetting(ds).sel(hundred | dict(pretraining="imagenet", estimator="biased", layer=11))
+    yield f"jumps to {two(jump.mean('seed'))} at layer 11"
+
+
+def how_inverted(ds: xr.Dataset) -> Iterator[str]:
+    debiased = ds[["learning", "forgetting"]].sel(estimator="debiased")
+    good = {name: debiased.sel(measured_recipe=name) for name in ("ngd:500", "fast:50")}
+    last = [two(one["forgetting"].sel(layer=12)) for one in good.values()]
+    lost = good["ngd:500"]["forgetting"].sel(layer=12)
+    yield f"Seeds differ by up to {two(abs(lost.diff('seed')))}"
+    yield "Forgetting is {} there after 500 steps of `ngd` and {} after 50 of `fast`".format(*last)
+    apart = (good["ngd:500"] - good["fast:50"])["learning"].mean("seed")
+    one = good["ngd:500"]["learning"]
+    seeds = one.max("seed") - one.min("seed")
+    yield f"learning differs by {two(abs(apart).max())} at most"
+    yield f"The seeds of the latter differ by {two(seeds.max())}"
+
+
 def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     ds = ds.isel(dataset=0)
     for start, estimator in (("Debiased, it rises by", "debiased"), ("Biased, by", "biased")):
@@ -226,15 +268,21 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
 
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
-    dynamics, robustness, finetuning_task, one_lens_on_three_papers,
+    dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
+    one_lens_on_three_papers,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("pieces", PAGES, ids=lambda one: one.__name__)
 def test_the_page_gives_the_numbers_of_the_reference_results(pieces):
     name = pieces.__name__
-    cells = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells
-    text = re.sub(r"\s+", " ", " ".join(c.source for c in cells if c.cell_type == "markdown"))
     ds = open_results(results_root("cifar") / f"{name}.nc")
-    missing = [piece for piece in pieces(ds) if piece not in text]
+    missing = [piece for piece in pieces(ds) if piece not in text_of(name)]
     assert not missing
+
+
+def test_pages_quote_the_error_of_a_rule_of_adams_kind():
+    ds = open_results(results_root("cifar") / "known_invariances.nc")
+    error = error_table(ds).loc["anytime:100"].filter(like="error: ").abs().max()
+    for name in ("how_inverted", "your_models"):
+        assert f"off by up to {number(error)}" in text_of(name)
