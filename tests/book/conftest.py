@@ -32,22 +32,25 @@ def chromium() -> Iterator:
 
 @pytest.fixture
 def visit(book, chromium) -> Iterator:
-    """Open a page of the folder `book` from ``file://``.
+    """Open a page of the folder `book` from ``file://``, or from a local `site` that serves it.
 
     Whatever the browser complains of, or asks the network for, fails the test.
     """
     contexts, wrong = [], []
 
-    def open_page(page: str, viewport=WIDE, **more):
+    def open_page(page: str, viewport=WIDE, site: str = "", **more):
         context = chromium.new_context(viewport=viewport, **more)
         contexts.append(context)
         opened = context.new_page()
         opened.on("console", lambda m: m.type == "error" and wrong.append(m.text))
         opened.on("pageerror", lambda error: wrong.append(str(error)))
-        opened.on("request", lambda r: r.url.startswith(("file:", "data:")) or wrong.append(r.url))
-        context.route(re.compile("^https?:"), lambda route: route.abort())
+        opened.on("response", lambda r: r.ok or r.url.startswith("file:") or wrong.append(r.url))
+        own = ("data:", site or "file:")
+        opened.on("request", lambda r: r.url.startswith(own) or wrong.append(r.url))
+        elsewhere = re.compile(f"^(?!{re.escape(site)}/)https?:" if site else "^https?:")
+        context.route(elsewhere, lambda route: route.abort())
         name, _, query = page.partition("?")
-        opened.goto(f"file://{book / name}.html?{query}")
+        opened.goto(f"{site or f'file://{book}'}/{name}.html?{query}")
         return opened
 
     yield open_page

@@ -1,5 +1,6 @@
-"""``make test-pages``: the book that `make book` built, page by page, in Chromium from ``file://``.
+"""``make test-pages``: the book that `make book` built, page by page, in Chromium.
 
+Pages are opened from ``file://``, and once each from a server on this machine.
 `BOOK` names another folder than ``_build/html``.
 """
 
@@ -8,7 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import yaml
@@ -76,6 +81,32 @@ def test_it_loads_fits_and_is_accessible(visit, page):
     if opened.evaluate("document.documentElement.scrollWidth") > NARROW["width"]:
         wrong.append("narrow, with nothing folded: it scrolls sideways")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(scope="module")
+def site(book) -> Iterator[str]:
+    handler = partial(Quiet, directory=str(book))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@each_page
+def test_it_loads_from_a_server(visit, site, page):
+    opened = visit(page, site=site)
+    assert opened.locator(".bd-article h1").first.is_visible()
+
+
+def test_search_works_from_a_server(visit, site):
+    opened = visit("search?q=forgetting", site=site)
+    found = opened.locator("#search-results li a").filter(has_text="The fine-tuning task")
+    found.first.wait_for(timeout=15_000)
 
 
 def node_in(where: str, node: dict) -> bool:
