@@ -17,7 +17,9 @@ import xarray as xr
 from invlib.metrics.invariance import forgetting, learning
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.correlation import correlate
+from papers.claims.shapes import crossing
 from papers.engine.truth_tables import error_table
 from papers.lessons.words import mean, number
 from papers.merlin2023.robustness_scan import (
@@ -234,6 +236,9 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
         rise = [number(v.sel(layer=5) - v.sel(layer=3)) for v in (learnt, forgot)]
         middle = " there and forgetting by " if estimator == "debiased" else " and "
         yield f"{start} {middle.join(rise)}"
+    margin = _margin()
+    ahead = _ahead(ds, margin)
+    yield f"It passes {margin}, the margin of the placebo, {number(ahead.mean(), 1)} layers before"
     first = mean(learning(ds), "task", "layer").sel(layer=0)
     assert (first < 0.002).all()
     yield "At layer 0 both are below 0.002"
@@ -244,6 +249,26 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     tuned = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(late)
     yield f"{span(tuned.sel(task='classification'))} (classification) and "
     yield f"{span(tuned.sel(task='reconstruction'))} (reconstruction)"
+
+
+def _margin() -> float:
+    claims = {claim.id: claim for claim in CLAIMS["finetuning_task"]}
+    return claims["A-4.1-more-than-another-seed-forgetting-reconstruction"].threshold
+
+
+def _ahead(ds: xr.Dataset, level: float) -> xr.DataArray:
+    """Return how many layers earlier reconstruction forgets so much, debiased."""
+    where = crossing(forgetting(ds).sel(estimator="debiased"), level)
+    return where.sel(task="classification") - where.sel(task="reconstruction")
+
+
+def convergence(ds: xr.Dataset) -> Iterator[str]:
+    level = _margin()
+    ahead = _ahead(ds, level)
+    assert ahead.notnull().any() and (ahead.where(ahead.notnull(), 1) > 0).all()
+    yield f"passes {level} before that of classification in every reading"
+    last = ahead.sel(recipe="lbfgs:400", snapshot=400)
+    yield f"after 400 steps still {' and '.join(number(v, 1) for v in last)} layers before"
 
 
 def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
@@ -270,7 +295,7 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
-    one_lens_on_three_papers,
+    convergence, one_lens_on_three_papers,
 ]  # fmt: skip
 
 
