@@ -121,6 +121,13 @@ _ATTACKS = _COMPARISON | {
     ),
 }
 
+# Table 1 of paper A is about two data sets, also where one of them is compared.
+_READINGS = _COMPARISON | {
+    "other_accuracy": Field(
+        "", "float", "accuracy on the test images of the other data set", 0, 1, nan="any"
+    ),
+}
+
 # A recipe has its own snapshots and seeds: what it did not reach is NaN.
 _CONVERGENCE = {
     name: replace(field, nan="any")
@@ -191,6 +198,9 @@ _COORDS = {
         "budget", "str", "what trainings on more or fewer images have in common",
         values=("steps", "epochs"),
     ),
+    "reading": Field(
+        "reading", "str", "reading of \"from scratch\"", values=("plain", "repository")
+    ),
     "attack": Field("attack", "str", "norm of the change and its bound, in [0, 1] of a pixel"),
     "check": Field("check", "str", "how an attack differs from the usual one"),
     "carrying": Field("carrying", "str", "what the images carry: squares or not"),
@@ -218,6 +228,7 @@ register(
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
         "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
+        "readings": Kind(_READINGS, (("stir_ft_pt_diagonal",),)),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
         "known_truth": Kind(_KNOWN, (("measured",), ("forgetting",))),
         "lens": Kind(_LENS, (("learning",),)),

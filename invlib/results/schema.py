@@ -189,7 +189,7 @@ KINDS = {
 # Dims that experiments stack in front of a variable's own dims, in the order they are stored. The
 # list has the dims of all packages, because it fixes the order of any two of them.
 STACKING = tuple(
-    "recipe task dataset model pretraining optimizer schedule setting train_seed reference "
+    "recipe task dataset model pretraining optimizer schedule setting train_seed reference reading "
     "randomness n_train budget ratio carrying epoch attack snapshot corruption severity".split()
 )
 

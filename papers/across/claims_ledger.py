@@ -32,4 +32,5 @@ class ClaimsLedger(Section):
         "learning_rate_schedules",
         "adversarial_robustness",
         "other_images",
+        "where_did_scratch_start",
     )

@@ -402,7 +402,7 @@ def sections_with_claims() -> tuple[str, ...]:
     Examples
     --------
     >>> sections_with_claims()[-1]
-    'other_images'
+    'where_did_scratch_start'
     """
     return tuple(section for paper in _papers().values() for section in paper.claims)
 
@@ -413,7 +413,7 @@ def statements() -> dict[str, tuple[Statement, ...]]:
     Examples
     --------
     >>> {letter: len(said) for letter, said in statements().items()}
-    {'A': 51, 'B': 22, 'C': 14, 'Q': 5}
+    {'A': 51, 'B': 22, 'C': 14, 'Q': 6}
     """
     return {letter: paper.statements for letter, paper in _papers().items()}
 
