@@ -44,6 +44,11 @@ class WhereDidScratchStart(OpenQuestion, PretrainingDataset):
         "pretraining_dataset",
     )  # at the same scale its trainings and inversions are among these
 
+    compared = PretrainingDataset.compared | {
+        "scratch_n": "images from scratch",
+        "scratch_epochs": "epochs from scratch",
+    }
+
     reading_draws: Positive | None = Field(
         None, description="how many of `seeds` are used; None: all"
     )

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from invlib.metrics.invariance import cka_divergence, compression, forgetting, invariance_flow
+from papers.claims.data import paper_of
 from papers.lessons.merlin2023 import SETTLED, by_layer
 from papers.lessons.words import Item, Numbers, Trial, each, listed, mean, moves, number, top
 
@@ -220,6 +221,26 @@ def _moved_more(ds: xr.Dataset) -> str:
     )
 
 
+def _apart(_: xr.Dataset) -> str:
+    claims = paper_of("where_did_scratch_start").claims["where_did_scratch_start"]
+    holds = {(c.id.rpartition("-")[0], c.arguments["reading"]): c.holds for c in claims}
+    orders = list(dict.fromkeys(order for order, _ in holds))
+    apart = [o for o in orders if holds[o, "plain"] != holds[o, "repository"]]
+    said = listed([order.removeprefix("Q-6-").replace("-", " ") for order in apart])
+    return f"On {len(apart)} of {len(orders)}: {said}. On the others both readings expect the same."
+
+
+def _two_scratches(ds: xr.Dataset) -> str:
+    scratch = forgetting(ds.isel(dataset=0).sel(pretraining="none"))
+    plain, other = (mean(scratch.sel(reading=r), "layer") for r in ("plain", "repository"))
+    layer, _ = top(abs(other - plain))
+    one, two = (number(values.sel(layer=layer)) for values in (plain, other))
+    return (
+        f"In layer {layer}: {one} after a random start, {two} after a pretrained one, debiased. "
+        "Both are compared with the same random weights."
+    )
+
+
 # ── The engine ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -300,6 +321,7 @@ ITEMS: dict[str, tuple[Item, ...]] = {
     "learning_rate_schedules": (Trial(_by_schedule, _part), Trial(_by_schedule, _nearer)),
     "adversarial_robustness": (_hardest, _further),
     "other_images": (Trial(_compressed, _known_set), _severities),
+    "where_did_scratch_start": (_apart, _two_scratches),
     "claims_ledger": (_turned, _undecided),
     "how_inverted": (_which_recipe, _start_at_images),
     "known_invariances": (_walk_on, _kind_to_adam),

@@ -199,7 +199,7 @@ def test_the_table_of_claims_is_read_without_torch():
 def test_an_open_question_without_results_is_not_answered():
     ledgers = {name: ledgers for name, _, ledgers, _ in judged(Path("nowhere"))}
     text = open_questions(ledgers)
-    assert text.count("none: not run yet") == 5 and "data_set_size.html" in text
+    assert text.count("none: not run yet") == 6 and "data_set_size.html" in text
 
 
 def test_an_open_question_says_what_its_expectations_came_to():
