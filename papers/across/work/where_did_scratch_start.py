@@ -71,9 +71,10 @@ def _accuracy(section: WhereDidScratchStart, run: TrainingRun) -> float:
     return float(train(run, root=section.training_root).log.test_accuracy[-1])
 
 
-def plan(section: WhereDidScratchStart) -> pd.DataFrame:
-    """Return how the trainings of one seed are made under each reading."""
-    rows, seed = {}, section.train_seeds[0]
+def plan(section: WhereDidScratchStart) -> HTML:
+    """Return a table of how the trainings of one seed are made under each reading."""
+    rows: dict[str, dict] = {}
+    seed = section.train_seeds[0]
     for label, run in section.trainings().items():
         if label[1] == seed:
             target, _, start, reading = label
@@ -81,7 +82,8 @@ def plan(section: WhereDidScratchStart) -> pd.DataFrame:
             row = rows.setdefault(f"{target}, {name}", {})
             row["images"], row["epochs"] = run.n_train or "all", run.epochs
             row[STARTED[reading]] = f"{_weights(run)}; {run.optimizer}, {run.lr:g}"
-    return pd.DataFrame.from_dict(rows, orient="index")
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("training")
+    return HTML(_html(table, "Trainings of this run"))
 
 
 def _weights(run: TrainingRun) -> str:
@@ -193,7 +195,7 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
             "predicted so": int((decided & (found == predicted)).sum()),
             "predicted otherwise": int((decided & (found != predicted)).sum()),
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
 
 
 def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
@@ -221,7 +223,7 @@ def _short(table: pd.DataFrame) -> pd.DataFrame:
 
 def _html(table: pd.DataFrame, caption: str) -> str:
     with pd.option_context("display.max_colwidth", None):
-        text = table.to_html(border=0, classes="claims", justify="left")
+        text = table.reset_index().to_html(index=False, border=0, classes="claims", justify="left")
     head, rest = text.split(">", 1)
     return f"{head}>\n  <caption>{html.escape(caption)}</caption>{rest}"
 
