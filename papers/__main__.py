@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_section_command(arguments: argparse.Namespace) -> int:
     """Run the notebook of a section."""
+    # nbformat's jsonschema does without it. It checks addresses, which notebooks do not hold, and
+    # takes two seconds to import.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from papers.run import run_section  # imports papermill, which other commands do without
 
     return run_section(arguments)
