@@ -32,7 +32,7 @@ from invlib.metrics.cka import (
 from invlib.metrics.similarities import similarity_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.base import split_batches
-from invlib.models.staged import StagedModel
+from invlib.models.staged import StagedModel, check_model
 from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
 from invlib.progress import Progress, progress_bar
 from invlib.results.provenance import provenance
@@ -276,14 +276,9 @@ def compare(
 def _check_kinds(pretrained: object, finetuned: object) -> None:
     """Raise TypeError unless these are two models with numbers of a usable type."""
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
-        if not isinstance(model, StagedModel):
-            raise TypeError(
-                f"{name} is of type {type(model).__name__}; a comparison takes models from "
-                "load_model(...)"
-            )
+        check_model(model, name)
         if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
-            usable = "float32 or half precision"
-            raise TypeError(f"{name} is {dtype}; a comparison takes {usable}: {name}.float()")
+            raise TypeError(f"{name} is {dtype}; expected float32 or half: {name}.float()")
 
 
 def _order(pool: Pool, n: int, seed: int) -> Indices:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from invlib.inversion.chunks import default_chunk
 from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
-from invlib.models.staged import StagedModel
+from invlib.models.staged import StagedModel, check_model
 from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import STARTS, choices
 from invlib.progress import progress_bar
@@ -376,7 +376,8 @@ def check_recipe(
 
 
 def check_images(model: StagedModel, images: Tensor) -> None:
-    """Raise ValueError unless images are floats in [0, 1] of the model's size."""
+    """Raise unless `model` is one of ours, and images are floats in [0, 1] of its size."""
+    check_model(model)
     size = (3, model.img_size, model.img_size)
     if not isinstance(images, Tensor) or images.ndim != 4 or tuple(images.shape[1:]) != size:
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__

@@ -25,7 +25,7 @@ from invlib.models.convnets import CHAIN, CONV4, Conv4
 from invlib.models.vit import VIT
 from invlib.names import TASKS, choices, whole_numbers
 
-__all__ = ["FAMILIES", "StagedModel", "check_layers"]
+__all__ = ["FAMILIES", "StagedModel", "check_layers", "check_model"]
 
 # By exact class, because a subclass may compute something else with the same attributes. Networks
 # of other classes are cut by their repeated blocks: see `invlib.models.hooked`.
@@ -172,6 +172,13 @@ class StagedModel(nn.Module):
 
     def __repr__(self) -> str:
         return f"StagedModel({self.name}, {self.img_size} px, layers 0–{len(self.stages) - 1})"
+
+
+def check_model(model: object, name: str = "model") -> None:
+    """Raise TypeError unless this is a StagedModel."""
+    if not isinstance(model, StagedModel):
+        ways = "load_model(...), or wrap_model(module, img_size=…, mean=…, std=…)"
+        raise TypeError(f"{name} is of type {type(model).__name__}; expected a model from {ways}")
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:

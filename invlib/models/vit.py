@@ -23,8 +23,7 @@ def _embed(net: VisionTransformer, x: Tensor) -> Tensor:
         raise ValueError(f"images are {tuple(x.shape[-2:])}, the model was built for {size}")
     # The patch convolution is computed as a matrix product. On a CPU its gradient with respect to
     # the pixels, which every inversion needs, is about ten times faster than that of the
-    # convolution. The matrix and its bias contain the normalisation, so no step works on single
-    # pixels.
+    # convolution. The matrix and its bias contain the normalisation of the pixels.
     embed, n = net.patch_embed, len(x)
     (rows, cols), (p, q) = embed.grid_size, embed.patch_size
     patches = x.reshape(n, -1, rows, p, cols, q).permute(0, 2, 4, 1, 3, 5)

@@ -34,8 +34,7 @@ class Recipe:
 
 # Merlin et al. train with the augmentation of the `robustness` library their code builds on:
 # random resized crop (torchvision's default range), flip, ColorJitter(.25, .25, .25), rotation 2°.
-# A twelfth of a digit or its mirror image is another class: "crop" keeps at least half the image,
-# and is what a run too short to learn from fragments takes.
+# A part of a digit, or its mirror image, is another class: "crop" keeps half the image or more.
 RECIPES: dict[str, Recipe | None] = {
     "merlin": Recipe((0.08, 1.0), (3 / 4, 4 / 3), flip=0.5, degrees=2.0, jitter=0.25),
     "crop": Recipe((0.5, 1.0), (3 / 4, 4 / 3)),

@@ -287,7 +287,7 @@ def test_what_cannot_be_is_said_before_anything_is_inverted(
         (dict(pool=[1] * 9), "an item is of type int"),
         (dict(pool="digits"), "pool is of type str.*load_images"),
         (dict(pretrained="vit_pico_patch8_32"), "pretrained is of type str.*load_model"),
-        (dict(finetuned=torch.nn.Linear(1, 1)), "finetuned is of type Linear.*load_model"),
+        (dict(finetuned=torch.nn.Linear(1, 1)), "finetuned is of type Linear.*wrap_model"),
         (
             dict(finetuned=load_model("vit_pico_patch8_32").double()),
             "finetuned is torch.float64.*float32",

@@ -166,6 +166,12 @@ def test_bad_input_is_named(model, images, change, message):
         invert(model, arguments.pop("images"), **arguments)
 
 
+@pytest.mark.parametrize("other", [torch.nn.Linear(1, 1), "vit_pico_patch8_32"])
+def test_what_is_no_model_of_ours_is_told_the_way(other, images):
+    with pytest.raises(TypeError, match=r"model is of type .*load_model\(.*wrap_model\("):
+        invert(other, images, iterations=1)
+
+
 def test_a_layer_that_is_not_finite_is_named(images):
     model = load_model("vit_pico_patch8_32")
     model.net.blocks[1].mlp.fc2.bias.data[0] = torch.inf
