@@ -10,6 +10,7 @@ from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.across.other_images import OtherImages
+from papers.across.robustness_across_settings import RobustnessAcrossSettings
 from papers.across.where_did_scratch_start import WhereDidScratchStart
 from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
@@ -43,6 +44,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         CompressionExpansion,
         Dynamics,
         Robustness,
+        RobustnessAcrossSettings,
         Accuracy,
         LearningFromRandomLabels,
         Unlearning,
