@@ -108,8 +108,8 @@ def findings(ds: xr.Dataset) -> list[str]:
     means, found = by_setting(ds.sel(estimator="debiased")), intervals(ds)
     clean, corrupted = (_range(means[name]) for name in ("clean", "corrupted"))
     sentences = [
-        f"{settings} settings, with {repeats} training{'s' * (repeats > 1)} each: clean accuracy is "
-        f"{clean}, accuracy on corrupted images {corrupted}."
+        f"{settings} settings, with {repeats} training{'s' * (repeats > 1)} each: clean accuracy "
+        f"is {clean}, accuracy on corrupted images {corrupted}."
     ]
     if settings < 5:
         return [*sentences, f"{settings} settings say nothing: an interval needs at least five."]
