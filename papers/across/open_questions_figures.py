@@ -77,8 +77,9 @@ def detectable(sizes: Mapping[str, int]) -> Figure:
         looks = {"80 % power": dict(look_of(0), marker="")}
         line(ax, values, "settings", name="80 % power", **looks["80 % power"])
         for i, (name, n) in enumerate(sizes.items(), 1):
-            looks[name] = look_of(i) | dict(linestyle="")
-            ax.plot([n], [detectable_correlation(n)], gid=f"{SAID}dots", **looks[name])
+            if n > 3:  # else none is seen
+                looks[name] = look_of(i) | dict(linestyle="")
+                ax.plot([n], [detectable_correlation(n)], gid=f"{SAID}{name}", **looks[name])
         ax.set(xlabel="settings", ylabel="correlation", ylim=(0, 1.02))
         legend(fig, looks, 3)
     return fig

@@ -60,11 +60,14 @@ def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
 
 
 def dots(shown: dict[str, xr.Dataset]) -> list[dict[str, xr.Dataset]]:
-    """Return a row for each run: corrupted against clean accuracy, and robustness by forgetting."""
+    """Return a row for each run: corrupted against clean accuracy, and robustness by forgetting.
+
+    What differs in the augmentation alone has one label: so many colours cannot be told apart.
+    """
     pairs = [("clean", "corrupted"), ("spread", "effective"), ("forgetting", "effective")]
     rows = []
     for title, ds in shown.items():
-        means = by_setting(ds.sel(estimator="debiased")).expand_dims("train_seed")
+        means = _grouped(by_setting(ds.sel(estimator="debiased")))
         rows.append(
             {
                 f"{title}\n{x} and {y}": means[[x, y]].rename({x: LABELS[x], y: LABELS[y]})
@@ -72,6 +75,15 @@ def dots(shown: dict[str, xr.Dataset]) -> list[dict[str, xr.Dataset]]:
             }
         )
     return rows
+
+
+def _grouped(means: xr.Dataset) -> xr.Dataset:
+    """Return the settings by optimiser and learning rate, and by their number within these."""
+    names = [":".join(name.split(":")[:2]) for name in means["setting"].values.tolist()]
+    number = [names[:i].count(name) for i, name in enumerate(names)]
+    by = {"group": ("setting", names), "train_seed": ("setting", number)}
+    means = means.reset_coords(drop=True).drop_vars("setting").assign_coords(by)
+    return means.set_index(setting=list(by)).unstack("setting").rename(group="setting")
 
 
 def sizes(shown: dict[str, xr.Dataset]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from papers.across.claims.robustness_across_settings import (
 )
 from papers.across.robustness_across_settings import RobustnessAcrossSettings
 from papers.across.work.claims_ledger import CLAIMS
-from papers.across.work.robustness_across_settings import findings
+from papers.across.work.robustness_across_settings import dots, findings
 from papers.claims.claim import check_claims
 from papers.claims.settings import settings
 from papers.parameters import ParameterError, load_scale
@@ -151,6 +151,16 @@ def test_the_interval_has_the_setting_as_its_unit():
     assert float(
         again["value_low"].sel(estimator="debiased", self_term="measured")
     ) == pytest.approx(float(plain["value_low"]))
+
+
+def test_dots_of_one_learning_rate_share_a_colour():
+    panels = dots({"a": PLANTED, "b": PLANTED.isel(setting=[0, 1, 14])})
+    first, last = (list(row.values())[0] for row in panels)
+    assert dict(first.sizes) == {"setting": 5, "train_seed": 3}
+    x = first["clean accuracy"].values
+    np.testing.assert_allclose(np.sort(x.ravel()), CLEAN)
+    assert int(last["clean accuracy"].notnull().sum()) == 3
+    assert float(last["clean accuracy"].sel(setting="sgd:0.5", train_seed=0)) == pytest.approx(0.95)
 
 
 def test_three_settings_say_nothing():
