@@ -64,7 +64,7 @@ def scatter(
 
 
 def detectable(sizes: Mapping[str, int]) -> Figure:
-    """Draw the correlation that is seen at 80 % power by number of settings; `sizes` are marked.
+    """Draw the correlation that is found at 80 % power by number of settings; `sizes` are marked.
 
     Examples
     --------
@@ -77,7 +77,7 @@ def detectable(sizes: Mapping[str, int]) -> Figure:
         looks = {"80 % power": dict(look_of(0), marker="")}
         line(ax, values, "settings", name="80 % power", **looks["80 % power"])
         for i, (name, n) in enumerate(sizes.items(), 1):
-            if n > 3:  # else none is seen
+            if n > 3:  # else none is found
                 looks[name] = look_of(i) | dict(linestyle="")
                 ax.plot([n], [detectable_correlation(n)], gid=f"{SAID}{name}", **looks[name])
         ax.set(xlabel="settings", ylabel="correlation", ylim=(0, 1.02))

@@ -14,11 +14,13 @@ from papers.across.claims.robustness_across_settings import (
 from papers.across.robustness_across_settings import RobustnessAcrossSettings
 from papers.across.work.base import by_epoch, each_training, stacked
 from papers.claims.correlation import detectable_correlation, fisher_interval
+from papers.claims.data import paper_of
 from papers.corruptions.corrupted_sets import CORRUPTIONS, corrupted_sets
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.dynamics import accuracies
 from papers.work import written
 
+NAME = RobustnessAcrossSettings.name
 LABELS = {
     "spread": "spread of forgetting",
     "forgetting": "mean forgetting",
@@ -87,8 +89,13 @@ def _grouped(means: xr.Dataset) -> xr.Dataset:
 
 
 def sizes(shown: dict[str, xr.Dataset]) -> dict[str, int]:
-    """Return the number of settings of each run."""
-    return {title: ds.sizes["setting"] for title, ds in shown.items()}
+    """Return the number of settings that the claims need, and that of each run."""
+    return {"the claims": needed()} | {title: ds.sizes["setting"] for title, ds in shown.items()}
+
+
+def needed() -> int:
+    """Return the number of settings that the claims of this page need."""
+    return paper_of(NAME).claims[NAME][0].arguments["fewest"]
 
 
 def intervals(ds: xr.Dataset) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -124,14 +131,15 @@ def findings(ds: xr.Dataset) -> list[str]:
         f"is {clean}, accuracy on corrupted images {corrupted}."
     ]
     if settings < 5:
-        return [*sentences, f"{settings} settings say nothing: an interval needs at least five."]
+        return [
+            *sentences,
+            f"{settings} settings say nothing: an interval needs at least five. {_power(needed())}",
+        ]
     share = reliability(ds)
     ceiling = f"{np.sqrt(share):.2f}" if share > 0 else "nothing, because the halves disagree"
     return [
         *sentences,
-        f"So many settings show a correlation in four tests of five if it is "
-        f"{detectable_correlation(settings):.2f} or more, and with clean accuracy held fixed, "
-        f"{detectable_correlation(settings - 1):.2f} or more.",
+        _power(settings),
         f"Half of the corrupted images against the other half: the reliability of corrupted "
         f"accuracy is {share:.2f}. A perfect sign of robustness would correlate by {ceiling}.",
         f"Clean and corrupted accuracy correlate by {_said(found['clean', 'corrupted'])}.",
@@ -158,6 +166,14 @@ def what_is_left(found: dict[tuple[str, str], tuple[float, float, float]], setti
     else:
         rest = f"nothing that {settings} settings can show"
     return f"What is left of *forgetting tells robustness*: {rest}."
+
+
+def _power(settings: int) -> str:
+    seen, fixed = (detectable_correlation(settings - held) for held in (0, 1))
+    return (
+        f"With {settings} settings, four tests of five find a true correlation of {seen:.2f} or "
+        f"more; with clean accuracy held fixed, of {fixed:.2f} or more."
+    )
 
 
 def _said(numbers: tuple[float, float, float]) -> str:

@@ -168,6 +168,7 @@ def test_three_settings_say_nothing():
     assert all(np.isnan(r) for r in found(few).values())
     said = findings(few)
     assert len(said) == 2 and "3 settings say nothing" in said[-1]
+    assert "With 15 settings, four tests of five find a true correlation of 0.65" in said[-1]
     why = reasons(CLAIMS["robustness_across_settings"], few)
     assert set(why.values()) == {"settings in these results: 3, the claim needs 15"}
 
@@ -181,6 +182,9 @@ def test_trainings_are_shared_with_other_pages():
     shared = [key for key in pool if key in runs]
     assert len(runs) == 15 and len(shared) == 4
     assert all(runs[key] == pool[key] for key in shared)
+    assert laptop.own_trainings and not laptop.to_invert()
+    section = RobustnessAcrossSettings.from_parameters(parameters)
+    assert not section.own_trainings and len(section.to_invert()) == len(section.seeds)
     (run, *_) = runs.values()
     assert (run.n_train, run.epochs) == (2000, 8)
     paper = load_scale("paper")
