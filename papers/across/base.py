@@ -1,19 +1,17 @@
 """The pages on several trainings, such as open questions of paper A: runs by labels of dims."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-from papers.merlin2023.robustness import Robustness, check_trainings, fields_of
-from papers.parameters import Name, Seeds, Several
+from papers.merlin2023.robustness import Robustness, SettingNames, fields_of
+from papers.parameters import Seeds
 from papers.section import Inverted
 
-__all__ = ["OpenQuestion", "Pool", "SettingNames", "Trainings"]
-
-SettingNames = Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)]
+__all__ = ["OpenQuestion", "Pool", "Trainings"]
 
 
 class Trainings(MerlinSection):

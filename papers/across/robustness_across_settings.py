@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from invlib.training.run import TrainingRun
-from papers.across.base import SettingNames, Trainings
-from papers.merlin2023.robustness import Robustness
+from papers.across.base import Trainings
+from papers.merlin2023.robustness import Robustness, SettingNames, are_short
 from papers.parameters import Positive, Seeds
 from papers.section import Inverted
 
@@ -40,9 +40,8 @@ class RobustnessAcrossSettings(Trainings):
 
     @property
     def own_trainings(self) -> bool:
-        """Whether the notebook does the trainings itself, because each takes only seconds."""
-        epochs = self.many_epochs or self.finetuning_epochs
-        return self.many_n is not None and self.many_n * epochs <= 5_000
+        """Whether the notebook does the trainings itself."""
+        return are_short(self.many_n, self.many_epochs or self.finetuning_epochs)
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:
         """Return the fine-tunings to the first data set, by setting and seed."""

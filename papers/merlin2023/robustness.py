@@ -41,6 +41,14 @@ def fields_of(setting: str) -> dict[str, str | float]:
     return fields | (dict(augmentation=augmentation[0]) if augmentation else {})
 
 
+SettingNames = Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)]
+
+
+def are_short(n: int | None, epochs: int) -> bool:
+    """Return whether trainings take only seconds each, so that a notebook does them itself."""
+    return n is not None and n * epochs <= 5_000
+
+
 class Robustness(Dynamics):
     """Section 4.4 and appendix E.1: does the spread of forgetting predict robustness?
 
@@ -55,7 +63,7 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
-    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)] = Field(
+    trainings: SettingNames = Field(
         ("sgd:0.05", "sgd:0.01", "adam:0.0005"),
         description="optimiser:learning rate[:augmentation]",
     )
@@ -64,8 +72,8 @@ class Robustness(Dynamics):
 
     @property
     def own_trainings(self) -> bool:
-        """Whether the notebook does the trainings itself, because each takes only seconds."""
-        return self.trainings_n is not None and self.trainings_n * self.trainings_epochs <= 5_000
+        """Whether the notebook does the trainings itself."""
+        return are_short(self.trainings_n, self.trainings_epochs)
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tunings to the first data set, by their names in `trainings`."""

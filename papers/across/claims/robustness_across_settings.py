@@ -114,4 +114,4 @@ def reliability(ds: xr.Dataset) -> float:
     """
     halves = ds["half_accuracy"].mean([d for d in ("severity", "train_seed") if d in ds.dims])
     r = float(pearson(*halves.transpose("half", "setting").values))
-    return 2 * r / (1 + r)
+    return 2 * r / (1 + r) if r > -1 else -np.inf

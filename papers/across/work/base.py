@@ -12,7 +12,7 @@ from invlib.comparison.stacking import stack
 from invlib.metrics import invariance
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
-from papers.across.base import OpenQuestion
+from papers.across.base import Trainings
 from papers.claims.statistics import level_in_words
 from papers.merlin2023.work.base import compare_finetuned, fill_cache
 from papers.section import Section
@@ -23,20 +23,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def each_training(section: OpenQuestion) -> Iterable[tuple[tuple, Trained]]:
+def each_training(section: Trainings) -> Iterable[tuple[tuple, Trained]]:
     """Yield labels and the finished training of each of `trainings`, which is done if it is not."""
     trainings = section.trainings().items()
     for key, run in tqdm(trainings, desc="trainings", leave=False, disable=None):
         yield key, train(run, root=section.training_root)
 
 
-def last_epoch(section: OpenQuestion, pretrained: StagedModel, trained: Trained) -> xr.Dataset:
+def last_epoch(section: Trainings, pretrained: StagedModel, trained: Trained) -> xr.Dataset:
     """Return the diagonals of a fine-tuned model: learning, forgetting and CKA divergence."""
     return _diagonals(compare_finetuned(section, pretrained, trained, examples=0))
 
 
 def by_epoch(
-    section: OpenQuestion, pretrained: StagedModel, trained: Trained, epochs: Iterable[int]
+    section: Trainings, pretrained: StagedModel, trained: Trained, epochs: Iterable[int]
 ) -> xr.Dataset:
     """Return forgetting and CKA divergence at `epochs`; only the start is inverted."""
     parts = {}

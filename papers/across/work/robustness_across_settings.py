@@ -135,13 +135,17 @@ def findings(ds: xr.Dataset) -> list[str]:
             *sentences,
             f"{settings} settings say nothing: an interval needs at least five. {_power(needed())}",
         ]
-    share = reliability(ds)
-    ceiling = f"{np.sqrt(share):.2f}" if share > 0 else "nothing, because the halves disagree"
+    share, ceiling = reliability(ds), "The halves of the corrupted images do not agree."
+    if share > 0:
+        ceiling = (
+            "By the agreement of two halves of the corrupted images, the reliability of corrupted "
+            f"accuracy is {share:.2f}. So a perfect sign of robustness would correlate with it by "
+            f"{np.sqrt(share):.2f}."
+        )
     return [
         *sentences,
         _power(settings),
-        f"Half of the corrupted images against the other half: the reliability of corrupted "
-        f"accuracy is {share:.2f}. A perfect sign of robustness would correlate by {ceiling}.",
+        ceiling,
         f"Clean and corrupted accuracy correlate by {_said(found['clean', 'corrupted'])}.",
         *(
             f"The {LABELS[quantity]} correlates with accuracy on corrupted images by "
