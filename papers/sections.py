@@ -10,7 +10,6 @@ from papers.across.data_set_size import DataSetSize
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.one_lens_on_three_papers import OneLensOnThreePapers
 from papers.across.other_images import OtherImages
-from papers.across.robustness_across_settings import RobustnessAcrossSettings
 from papers.across.where_did_scratch_start import WhereDidScratchStart
 from papers.across.your_models import YourModels
 from papers.engine.convergence import Convergence
@@ -28,6 +27,7 @@ from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.merlin2023.placebo import Placebo
 from papers.merlin2023.pretraining_dataset import PretrainingDataset
 from papers.merlin2023.robustness import Robustness
+from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
 from papers.section import Section
 

@@ -4,11 +4,11 @@ import numpy as np
 import xarray as xr
 
 from invlib.metrics.invariance import cka_divergence, compression, forgetting, invariance_flow
-from papers.across.claims.robustness_across_settings import by_setting
 from papers.claims.correlation import pearson
 from papers.claims.data import paper_of
 from papers.lessons.merlin2023 import SETTLED, by_layer
 from papers.lessons.words import Item, Numbers, Trial, each, listed, mean, moves, number, top
+from papers.merlin2023.claims.robustness_across_settings import by_setting
 
 __all__ = ["ITEMS"]
 

@@ -25,13 +25,13 @@ from papers.across.work.claims_ledger import (
 )
 from papers.claims.data import paper_of
 from papers.claims.tables import claims_table
-from tests.papers.across import test_robustness_across_settings as across
 from tests.papers.merlin2023 import test_accuracy as accuracy
 from tests.papers.merlin2023 import test_compression_expansion as flow
 from tests.papers.merlin2023 import test_dynamics as dynamics
 from tests.papers.merlin2023 import test_finetuning_task as task
 from tests.papers.merlin2023 import test_pretraining_dataset as pretraining
 from tests.papers.merlin2023 import test_robustness as robustness
+from tests.papers.merlin2023 import test_robustness_across_settings as across
 
 ALL = [claim for claims in CLAIMS.values() for claim in claims]
 PAPER_A = [claim for claim in ALL if claim.paper == "A"]  # whose results are made up here

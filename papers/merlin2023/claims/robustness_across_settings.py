@@ -10,11 +10,11 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import logit
 
+from invlib.metrics.invariance import forgetting
 from invlib.names import choices
-from papers.across.claims.adversarial_robustness import quantities
 from papers.claims.correlation import partial, pearson
 from papers.claims.measures import obstacle
-from papers.merlin2023.robustness_scan import mean_corrupted_accuracy
+from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
 
 __all__ = ["across_settings"]
 
@@ -28,9 +28,13 @@ def by_setting(ds: xr.Dataset, *, self_term: str = "measured") -> xr.Dataset:
     ``effective`` is `effective_robustness`. The dims are estimator, where there is one, and
     setting.
     """
-    found = quantities(ds, self_term=self_term)
-    means = {name: found[name] for name in ("spread", "forgetting", "clean")}
-    means["corrupted"] = mean_corrupted_accuracy(ds).reset_coords(drop=True)
+    means = {
+        "spread": forgetting_spread(ds, self_term=self_term, seeds="each"),
+        "forgetting": forgetting(ds, self_term=self_term).mean("layer"),
+        "clean": ds["test_accuracy"],
+        "corrupted": mean_corrupted_accuracy(ds),
+    }
+    means = {name: values.reset_coords(drop=True) for name, values in means.items()}
     over = ("seed", "train_seed")
     for name, values in means.items():
         means[name] = values.mean([dim for dim in over if dim in values.dims], skipna=False)

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from invlib.training.run import TrainingRun
-from papers.across.base import Trainings
 from papers.merlin2023.robustness import Robustness, SettingNames, are_short
+from papers.merlin2023.trainings import Trainings
 from papers.parameters import Positive, Seeds
 from papers.section import Inverted
 

@@ -8,17 +8,17 @@ import xarray as xr
 from scipy.special import expit, logit
 
 from invlib.results.netcdf import open_results
-from papers.across.claims.robustness_across_settings import (
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
+from papers.claims.settings import settings
+from papers.merlin2023.claims.robustness_across_settings import (
     by_setting,
     correlation,
     effective_robustness,
     reliability,
 )
-from papers.across.robustness_across_settings import RobustnessAcrossSettings
-from papers.across.work.claims_ledger import CLAIMS
-from papers.across.work.robustness_across_settings import dots, findings
-from papers.claims.claim import check_claims
-from papers.claims.settings import settings
+from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
+from papers.merlin2023.work.robustness_across_settings import dots, findings
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
 from tests.synthetic import LAYERS, comparison, everywhere, reasons, verdicts

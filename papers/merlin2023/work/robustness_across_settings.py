@@ -5,19 +5,19 @@ import pandas as pd
 import xarray as xr
 
 from invlib import load_images
-from papers.across.claims.robustness_across_settings import (
+from papers.claims.correlation import detectable_correlation, fisher_interval
+from papers.claims.data import paper_of
+from papers.corruptions.corrupted_sets import CORRUPTIONS, corrupted_sets
+from papers.merlin2023.claims.robustness_across_settings import (
     ROBUSTNESS,
     by_setting,
     correlation,
     reliability,
 )
-from papers.across.robustness_across_settings import RobustnessAcrossSettings
-from papers.across.work.base import by_epoch, each_training, stacked
-from papers.claims.correlation import detectable_correlation, fisher_interval
-from papers.claims.data import paper_of
-from papers.corruptions.corrupted_sets import CORRUPTIONS, corrupted_sets
+from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.dynamics import accuracies
+from papers.merlin2023.work.trainings import by_epoch, each_training, stacked
 from papers.work import written
 
 NAME = RobustnessAcrossSettings.name
