@@ -57,7 +57,7 @@ def effective_robustness(clean: ArrayLike, corrupted: ArrayLike) -> np.ndarray:
     Examples
     --------
     >>> effective_robustness([0.5, 0.6, 0.7, 0.8], [0.5, 0.6, 0.7, 0.9]).round(2)
-    array([ 0.29, -0.  , -0.48,  0.81])
+    array([ 0.48, -0.09, -0.43,  0.81])
     """
     x, y = (
         logit(np.clip(np.asarray(values, float), EXTREME, 1 - EXTREME))
