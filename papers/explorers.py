@@ -198,7 +198,7 @@ def _choices(section: str, ds: xr.Dataset, hue: str) -> tuple[xr.DataArray, ...]
     ]
     names = xr.Variable("seed", ["all", *map(str, values[dim].values)])
     verdict = xr.concat([one["verdict"] for one in verdict], names).rename(image="left_out")
-    values = values.drop_vars("drawn").rename(image="left_out")
+    values = values.drop_vars(["drawn", "points"], errors="ignore").rename(image="left_out")
     codes = xr.apply_ufunc(np.vectorize(VERDICTS.index), verdict)
     untestable = VERDICTS.index(UNTESTABLE)
     stored = codes.sel(left_out="none") == untestable

@@ -128,6 +128,13 @@ _READINGS = _COMPARISON | {
     ),
 }
 
+# Corrupted images are drawn, so each half of them has its own accuracy.
+_SETTINGS = _COMPARISON | {
+    "half_accuracy": Field(
+        "half severity", "float", "accuracy on a half of the corrupted test images", 0, 1
+    ),
+}
+
 # A recipe has its own snapshots and seeds: what it did not reach is NaN.
 _CONVERGENCE = {
     name: replace(field, nan="any")
@@ -194,6 +201,7 @@ _COORDS = {
     "ratio": Field("ratio", "number", "share of images with the pattern", 0, 1, increasing=True),
     "schedule": Field("schedule", "str", "schedule of the learning rate"),
     "setting": Field("setting", "str", "settings of the training"),
+    "half": Field("half", "int", "half of the corrupted test images", 0, 1, increasing=True),
     "budget": Field(
         "budget", "str", "what trainings on more or fewer images have in common",
         values=("steps", "epochs"),
@@ -229,6 +237,7 @@ register(
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
         "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
         "readings": Kind(_READINGS, (("stir_ft_pt_diagonal",),)),
+        "settings": Kind(_SETTINGS, (("half_accuracy",),)),
         "claims": Kind(_CLAIMS, (("verdict",), ("value",))),
         "known_truth": Kind(_KNOWN, (("measured",), ("forgetting",))),
         "lens": Kind(_LENS, (("learning",),)),

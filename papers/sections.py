@@ -27,6 +27,7 @@ from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.merlin2023.placebo import Placebo
 from papers.merlin2023.pretraining_dataset import PretrainingDataset
 from papers.merlin2023.robustness import Robustness
+from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
 from papers.section import Section
 
@@ -43,6 +44,7 @@ SECTIONS: Mapping[str, type[Section]] = {
         CompressionExpansion,
         Dynamics,
         Robustness,
+        RobustnessAcrossSettings,
         Accuracy,
         LearningFromRandomLabels,
         Unlearning,

@@ -70,7 +70,7 @@ class AdversarialRobustness(Pool):
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:
         """Return the fine-tunings of every setting and seed."""
-        runs = self.by_setting(self.datasets[0])
+        runs = self.in_pool(self.datasets[0])
         if self.adversary is None:
             return runs
         first = {seed: runs[self.other_settings[0], seed] for seed in self.train_seeds}

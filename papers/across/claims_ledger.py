@@ -22,6 +22,7 @@ class ClaimsLedger(Section):
         "compression_expansion",
         "dynamics",
         "robustness",
+        "robustness_across_settings",
         "accuracy",
         "learning_from_random_labels",
         "unlearning",

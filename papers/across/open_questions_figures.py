@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -9,8 +10,9 @@ from invlib.plots.curves import standard_error
 from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import look_of
 from invlib.plots.words import SAID
+from papers.claims.correlation import detectable_correlation
 
-__all__ = ["by_epoch", "rates", "scatter"]
+__all__ = ["by_epoch", "detectable", "rates", "scatter"]
 
 
 def rates(by_step: xr.DataArray) -> Figure:
@@ -57,6 +59,28 @@ def scatter(
                 dots = ds[x].sel(setting=name), ds[y].sel(setting=name)
                 ax.plot(*dots, gid=f"{SAID}dots", **look)
             ax.set(xlabel=x, ylabel=y)
+        legend(fig, looks, 3)
+    return fig
+
+
+def detectable(sizes: Mapping[str, int]) -> Figure:
+    """Draw the correlation that is found at 80 % power by number of settings; `sizes` are marked.
+
+    Examples
+    --------
+    >>> len(detectable({"this run": 15}).axes)
+    1
+    """
+    numbers = np.arange(4, max(40, *sizes.values()) + 1)
+    seen = xr.DataArray([detectable_correlation(n) for n in numbers], {"settings": numbers})
+    with panels([{"": seen}], size=(5, 3), margin=(0, 0.4)) as (fig, [[(ax, values)]]):
+        looks = {"80 % power": dict(look_of(0), marker="")}
+        line(ax, values, "settings", name="80 % power", **looks["80 % power"])
+        for i, (name, n) in enumerate(sizes.items(), 1):
+            if n > 3:  # else none is found
+                looks[name] = look_of(i) | dict(linestyle="")
+                ax.plot([n], [detectable_correlation(n)], gid=f"{SAID}{name}", **looks[name])
+        ax.set(xlabel="settings", ylabel="correlation", ylim=(0, 1.02))
         legend(fig, looks, 3)
     return fig
 

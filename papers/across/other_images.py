@@ -28,7 +28,7 @@ class OtherImages(Pool):
         return {
             (dataset, *key): run
             for dataset in self.other_datasets
-            for key, run in self.by_setting(dataset).items()
+            for key, run in self.in_pool(dataset).items()
         }
 
     def samples(self) -> list[tuple[str, str, int | None]]:

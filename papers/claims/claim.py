@@ -20,6 +20,7 @@ from invlib.metrics.jackknife import interval, left_one_out
 from invlib.names import SELF_TERMS, choices
 from invlib.results.schema import STACKING
 from invlib.results.validation import conform
+from papers.claims.correlation import detectable_correlation, fisher_interval
 from papers.claims.statistics import EQUIVALENT, LEVEL, interval_over_trainings, verdict
 from papers.claims.tables import REPEATS, UNTESTABLE
 
@@ -43,7 +44,9 @@ class Claim:
     number : str
         The number that `measure` returns, in words.
     measure : callable
-        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, train_seed, seed).
+        ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, train_seed, seed). A
+        correlation over settings has the coordinate ``points``, their number, less one for each
+        quantity held fixed. Its interval is that of `papers.claims.correlation.fisher_interval`.
     threshold : float
     holds : str
         The claim holds if the number is ``"above"`` or ``"below"`` the threshold, or if it is
@@ -190,7 +193,7 @@ def check_claims(
     left = np.array([_distances(claim, ds) for claim in claims])
     out = found.assign(
         {
-            "value": values.drop_vars("drawn"),
+            "value": values.drop_vars(["drawn", "points"]),
             "threshold": ("claim", [float(claim.threshold) for claim in claims]),
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
             "distance_low": ("claim", left[:, 0]),
@@ -212,16 +215,17 @@ def numbers(
 ) -> tuple[xr.DataArray, xr.DataArray | None]:
     """Return the numbers of `claims`, (claim, estimator, self_term, train_seed, seed).
 
-    The coordinate ``drawn`` says which claims depend on the draw of images. The second array has
-    the numbers with each image left out, and the dim left_out; it is None if no claim has these. A
-    number that `ds` cannot give is NaN.
+    The coordinate ``drawn`` says which claims depend on the draw of images; ``points`` are those of
+    a correlation over settings, else NaN. The second array has the numbers with each image left
+    out, and the dim left_out; it is None if no claim has these. A number that `ds` cannot give is
+    NaN.
     """
     claims, terms = list(claims), list(self_terms)
     grid = {"claim": [claim.id for claim in claims], "estimator": ds["estimator"].values}
     grid |= {"self_term": terms}
     grid |= {dim: ds[dim].values if dim in ds.dims else [0] for dim in REPEATS}
     values, without = xr.DataArray(np.nan, grid, list(grid)), None
-    drawn = dict.fromkeys(grid["claim"], False)
+    drawn, points = dict.fromkeys(grid["claim"], False), dict.fromkeys(grid["claim"], math.nan)
     for claim in claims:
         if claim.lacking(ds):
             continue
@@ -234,11 +238,14 @@ def numbers(
             at = (claim.id, slice(None), term)
             number = _number(claim, ds, term)
             drawn[claim.id] |= "seed" in number.dims
+            points[claim.id] = float(number.coords.get("points", math.nan))
             values.loc[at] = number.broadcast_like(values.loc[at]).transpose(..., *REPEATS).values
             if each is not None:
                 number = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
                 without.loc[at] = number.transpose(..., *REPEATS, "left_out").values
-    return values.assign_coords(drawn=("claim", list(drawn.values()))), without
+    known = {"drawn": drawn, "points": points}
+    known = {name: ("claim", list(of_claim.values())) for name, of_claim in known.items()}
+    return values.assign_coords(known), without
 
 
 def judge(
@@ -252,34 +259,41 @@ def judge(
         ``verdict``: *reproduced*, *not reproduced* or *undecided*, as
         `papers.claims.statistics.verdict` says, or *not testable here* where the number is NaN. A
         single training decides nothing. ``value_mean``, ``value_low``, ``value_high`` and
-        ``detectable`` are those of `papers.claims.statistics.interval_over_trainings`.
+        ``detectable`` are those of `papers.claims.statistics.interval_over_trainings`, or of a
+        correlation over settings.
         ``images_low`` and ``images_high`` are the interval over images alone, for these trainings.
         The dims are those of `values` without train_seed and seed.
     """
     found = [
         _judged(claim, *parts) for claim, parts in zip(claims, _each(values, without), strict=True)
     ]
-    return xr.concat(found, values["claim"].drop_vars("drawn"))
+    return xr.concat(found, xr.Variable("claim", values["claim"].values))
 
 
 def _each(
     values: xr.DataArray, without: xr.DataArray | None
-) -> Iterator[tuple[xr.DataArray, xr.DataArray | None]]:
-    """Yield, for each claim, its numbers and those with an image left out, if it has any.
+) -> Iterator[tuple[xr.DataArray, xr.DataArray | None, float]]:
+    """Yield, for each claim, its numbers, those with an image left out, if any, and its points.
 
     A number that does not depend on the draw has no dim seed.
     """
+    points = values.coords.get("points", xr.full_like(values["drawn"], math.nan, float)).values
     for i, drawn in enumerate(values["drawn"].values):
         one = values.isel(claim=i, drop=True)
         each = None if without is None else without.isel(claim=i, drop=True)
         if each is None or not bool(each.notnull().any()):
             each = None
-        yield (one, each) if drawn else (one.isel(seed=0, drop=True), None)
+        yield (one, each, points[i]) if drawn else (one.isel(seed=0, drop=True), None, points[i])
 
 
-def _judged(claim: Claim, values: xr.DataArray, without: xr.DataArray | None) -> xr.Dataset:
+def _judged(
+    claim: Claim, values: xr.DataArray, without: xr.DataArray | None, points: float
+) -> xr.Dataset:
     level = EQUIVALENT if claim.holds == "within" else LEVEL
-    found = interval_over_trainings(values, without, level=level)
+    if math.isnan(points):
+        found = interval_over_trainings(values, without, level=level)
+    else:
+        found = _of_correlation(claim, values.mean("train_seed"), points, level)
     said = verdict(found["low"], found["high"], float(claim.threshold), holds=claim.holds)
     images = found["mean"] * np.nan, found["mean"] * np.nan
     if without is not None:
@@ -296,6 +310,15 @@ def _judged(claim: Claim, values: xr.DataArray, without: xr.DataArray | None) ->
             "detectable": found["detectable"],
         }
     )
+
+
+def _of_correlation(claim: Claim, r: xr.DataArray, points: float, level: float) -> xr.Dataset:
+    """Return the interval of a correlation over settings, and what is seen beyond the threshold."""
+    ends = r.expand_dims(end=2, axis=-1).copy(data=fisher_interval(r, points, level=level))
+    at = -claim.threshold if claim.holds == "below" else claim.threshold
+    seen = detectable_correlation(points, threshold=at, level=level) - at
+    low, high = (ends.isel(end=i) for i in (0, 1))
+    return xr.Dataset(dict(mean=r, low=low, high=high, detectable=r * 0 + seen))
 
 
 def _distances(claim: Claim, ds: xr.Dataset) -> tuple[float, float]:

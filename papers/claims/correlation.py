@@ -4,8 +4,11 @@ The network after epoch 31 is nearly the one after epoch 30. So the epochs of a 
 independent draws. Pearson's p-value treats them as independent and is far too small. Therefore
 every correlation here has a second p-value, which uses the *effective* number of points.
 
+Trainings with other settings are independent. There, `fisher_interval` gives the interval of a
+correlation, and `detectable_correlation` says which one would be seen.
+
 `correlate` and `correlation_up_to` take DataArrays. All other functions take arrays whose last axis
-is time.
+is time, or the settings.
 """
 
 from __future__ import annotations
@@ -13,14 +16,19 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 from scipy.special import betainc, stdtrit
+from scipy.stats import chi2, nct, norm
 
 __all__ = [
     "correlate",
     "correlation_up_to",
     "critical_correlation",
+    "detectable_correlation",
     "effective_size",
+    "fisher_interval",
     "p_value",
+    "partial",
     "pearson",
 ]
 
@@ -111,6 +119,64 @@ def pearson(x: ArrayLike, y: ArrayLike) -> np.ndarray:
     array([0.982,   nan])
     """
     return _pearson(*_centred(x, y))
+
+
+def partial(x: ArrayLike, y: ArrayLike, given: ArrayLike) -> np.ndarray:
+    """Return the correlation of x and y along the last axis with `given` held fixed.
+
+    It is Pearson's r of what is left of x and y after a line in `given`.
+
+    Examples
+    --------
+    >>> float(partial([1, 2, 3, 4], [1, 3, 2, 4], [0, 1, 1, 0]).round(3))
+    0.8
+    """
+    r, a, b = pearson(x, y), pearson(x, given), pearson(y, given)
+    return _ratio(r - a * b, np.sqrt((1 - a**2) * (1 - b**2)))
+
+
+def fisher_interval(r: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> np.ndarray:
+    r"""Return both ends of the interval of a correlation of `n` independent points; last axis.
+
+    .. math:: \tanh\left(\operatorname{artanh} r \pm \frac{z}{\sqrt{n - 3}}\right)
+
+    (Fisher 1921). A partial correlation counts a point less for each quantity held fixed. NaN for
+    three points or fewer.
+
+    Examples
+    --------
+    >>> fisher_interval(0.6, 15).round(3), fisher_interval(1.0, 3)
+    (array([0.126, 0.852]), array([nan, nan]))
+    """
+    n = np.asarray(n, float)
+    half = norm.ppf(0.5 + level / 2) / np.sqrt(np.where(n > 3, n - 3, np.nan))
+    centre = np.arctanh(np.clip(r, -1 + ROUNDING, 1 - ROUNDING))
+    return np.stack([np.tanh(centre - half), np.tanh(centre + half)], axis=-1)
+
+
+def detectable_correlation(
+    n: float, *, threshold: float = 0.0, power: float = 0.8, level: float = 0.95
+) -> float:
+    """Return the true correlation whose `fisher_interval` lies above `threshold` at this power.
+
+    Exact for points of a normal distribution: given x, the statistic has a noncentral t
+    distribution. NaN for three points or fewer.
+
+    Examples
+    --------
+    >>> round(detectable_correlation(15), 2), round(detectable_correlation(30), 2)
+    (0.65, 0.49)
+    """
+    if not n > 3:
+        return float("nan")
+    at = np.tanh(np.arctanh(threshold) + norm.ppf(0.5 + level / 2) / np.sqrt(n - 3))
+    statistic = at * np.sqrt((n - 2) / (1 - at**2))
+    spread = np.sqrt(chi2.ppf((np.arange(200) + 0.5) / 200, n - 1))  # of x: the mean over draws
+
+    def missing(rho: float) -> float:
+        return power - nct.sf(statistic, n - 2, rho / np.sqrt(1 - rho**2) * spread).mean()
+
+    return float(brentq(missing, threshold, 1 - 1e-9))
 
 
 def effective_size(x: ArrayLike, y: ArrayLike) -> np.ndarray:

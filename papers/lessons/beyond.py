@@ -4,9 +4,11 @@ import numpy as np
 import xarray as xr
 
 from invlib.metrics.invariance import cka_divergence, compression, forgetting, invariance_flow
+from papers.claims.correlation import pearson
 from papers.claims.data import paper_of
 from papers.lessons.merlin2023 import SETTLED, by_layer
 from papers.lessons.words import Item, Numbers, Trial, each, listed, mean, moves, number, top
+from papers.merlin2023.claims.robustness_across_settings import by_setting
 
 __all__ = ["ITEMS"]
 
@@ -179,6 +181,33 @@ def _severities(ds: xr.Dataset) -> str:
     )
 
 
+def _most_robust(ds: xr.Dataset) -> str:
+    means = by_setting(ds.sel(estimator="debiased"))
+    if not bool(means["effective"].notnull().any()):
+        return "These settings are too few for a line from clean to corrupted accuracy."
+    best, above = top(means["effective"])
+    spread = means["spread"].sel(setting=best)
+    rank = int((means["spread"] > spread).sum()) + 1
+    return (
+        f"{best}: {number(above)} above the line, on the logit scale. Its spread of forgetting is "
+        f"{number(spread)}, rank {rank} of {means.sizes['setting']}."
+    )
+
+
+def _leaves_most(ds: xr.Dataset) -> str:
+    means = by_setting(ds.sel(estimator="debiased"))[["spread", "corrupted"]]
+    names = means["setting"].values.tolist()
+
+    def r(part: xr.Dataset) -> float:
+        return float(pearson(part["spread"], part["corrupted"]))
+
+    if len(names) < 4 or not np.isfinite(before := r(means)):
+        return f"Of {len(names)} settings, too few are left for a correlation that says anything."
+    after = {name: r(means.drop_sel(setting=name)) for name in names}
+    moved = max(after, key=lambda name: abs(after[name] - before))
+    return f"{moved}: without it the correlation {moves(before, after[moved])}."
+
+
 def _hardest(ds: xr.Dataset) -> str:
     last = ds.isel(setting=0, epoch=-1)
     right = mean(last["attacked_accuracy"], "attack")
@@ -322,6 +351,7 @@ ITEMS: dict[str, tuple[Item, ...]] = {
     "adversarial_robustness": (_hardest, _further),
     "other_images": (Trial(_compressed, _known_set), _severities),
     "where_did_scratch_start": (_apart, _two_scratches),
+    "robustness_across_settings": (_most_robust, _leaves_most),
     "claims_ledger": (_turned, _undecided),
     "how_inverted": (_which_recipe, _start_at_images),
     "known_invariances": (_walk_on, _kind_to_adam),

@@ -28,6 +28,27 @@ def check_trainings(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def fields_of(setting: str) -> dict[str, str | float]:
+    """Return the fields of a `TrainingRun` that a checked setting names.
+
+    Examples
+    --------
+    >>> fields_of("adam:0.0001:none")
+    {'optimizer': 'adam', 'lr': 0.0001, 'augmentation': 'none'}
+    """
+    optimizer, lr, *augmentation = setting.split(":")
+    fields = dict(optimizer=optimizer, lr=float(lr))
+    return fields | (dict(augmentation=augmentation[0]) if augmentation else {})
+
+
+SettingNames = Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)]
+
+
+def are_short(n: int | None, epochs: int) -> bool:
+    """Return whether trainings take only seconds each, so that a notebook does them itself."""
+    return n is not None and n * epochs <= 5_000
+
+
 class Robustness(Dynamics):
     """Section 4.4 and appendix E.1: does the spread of forgetting predict robustness?
 
@@ -42,7 +63,7 @@ class Robustness(Dynamics):
     name = "robustness"
     uses = ("dynamics",)
 
-    trainings: Annotated[tuple[Name, ...], *Several, AfterValidator(check_trainings)] = Field(
+    trainings: SettingNames = Field(
         ("sgd:0.05", "sgd:0.01", "adam:0.0005"),
         description="optimiser:learning rate[:augmentation]",
     )
@@ -51,23 +72,16 @@ class Robustness(Dynamics):
 
     @property
     def own_trainings(self) -> bool:
-        """Whether the notebook does the trainings itself, because each takes only seconds."""
-        return self.trainings_n is not None and self.trainings_n * self.trainings_epochs <= 5_000
+        """Whether the notebook does the trainings itself."""
+        return are_short(self.trainings_n, self.trainings_epochs)
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the fine-tunings to the first data set, by their names in `trainings`."""
-        runs = {}
-        for name in self.trainings:
-            optimizer, lr, *augmentation = name.split(":")
-            runs[name] = self.finetuning_run(
-                self.datasets[0],
-                n_train=self.trainings_n or self.finetuning_n,
-                epochs=self.trainings_epochs,
-                optimizer=optimizer,
-                lr=float(lr),
-                augmentation=augmentation[0] if augmentation else self.augmentation,
-            )
-        return runs
+        size = dict(n_train=self.trainings_n or self.finetuning_n, epochs=self.trainings_epochs)
+        return {
+            name: self.finetuning_run(self.datasets[0], **size, **fields_of(name))
+            for name in self.trainings
+        }
 
     def to_invert(self) -> list[Inverted]:
         """Return those of the one start, because forgetting needs no others."""

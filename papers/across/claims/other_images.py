@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import xarray as xr
 
 from invlib.metrics.invariance import compression, invariance_flow
-from papers.claims.correlation import pearson
+from papers.claims.correlation import partial, pearson
 from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
 
 __all__ = ["compression_beyond", "robustness_relation"]
@@ -35,15 +34,8 @@ def relation(x: xr.DataArray, y: xr.DataArray, given: xr.DataArray | None = None
     values = [each for each in (x, y, given) if each is not None]
     values = xr.broadcast(*(each.reset_coords(drop=True) for each in values))
     points = [each.stack(point=over) for each in values]
-
-    def r(i: int, j: int) -> xr.DataArray:
-        pair = points[i], points[j]
-        return xr.apply_ufunc(pearson, *pair, input_core_dims=[["point"], ["point"]])
-
-    if given is None:
-        return r(0, 1)
-    a, b = r(0, 2), r(1, 2)
-    return (r(0, 1) - a * b) / np.sqrt((1 - a**2) * (1 - b**2))
+    measure = pearson if given is None else partial
+    return xr.apply_ufunc(measure, *points, input_core_dims=[["point"]] * len(points))
 
 
 def over_trainings(number: Callable[[xr.Dataset], xr.DataArray], ds: xr.Dataset) -> xr.DataArray:

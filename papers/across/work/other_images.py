@@ -2,18 +2,17 @@
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from invlib import forgetting, invariance_flow, load_images
 from invlib.metrics.invariance import compression
-from invlib.training.evaluation import evaluate
 from papers.across.claims.other_images import spread_relation
 from papers.across.other_images import OtherImages
 from papers.across.work.base import each_training, level_in_words, stacked
 from papers.corruptions.corrupted_sets import corrupted_sets
 from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
+from papers.merlin2023.work.dynamics import accuracies
 from papers.work import written
 
 _KEPT = [f"stir_{name}" for name in ("ft_pt", "pt_pt", "control_pt", "control_ft")]
@@ -31,14 +30,8 @@ def dataset(section: OtherImages) -> xr.Dataset:
             sets[name] = corrupted_sets(load_images(name, "test"), n=n, severities=range(6))
         ds = compare_finetuned(section, pretrained, trained, inverted=("pt",), examples=0)
         ds = ds[_KEPT]
-        model, accuracy = trained.model().to(pretrained.device), {}
-        for severity, corrupted in sets[name].items():
-            pixels, labels = corrupted.images.images, corrupted.images.labels
-            arrays = (torch.tensor(array, device=model.device) for array in (pixels, labels))
-            accuracy[severity] = evaluate(model, *arrays)["accuracy"]
-        grid = {"severity": list(accuracy)}
-        parts[key] = ds.assign(corrupted_accuracy=("severity", list(accuracy.values())))
-        parts[key] = parts[key].assign_coords(grid)
+        accuracy = accuracies(trained.model().to(pretrained.device), sets[name])
+        parts[key] = ds.assign(corrupted_accuracy=accuracy)
     return stacked(parts, section.dims, shared=("setting", "train_seed"))
 
 

@@ -1,5 +1,6 @@
 """Compute section 4.4 of paper A: compare every epoch of a fine-tuning with its start."""
 
+import numpy as np
 import torch
 import xarray as xr
 from tqdm.auto import tqdm
@@ -44,16 +45,18 @@ def trajectory(
     epochs = section.epochs(trained.run.epochs)
     for epoch in tqdm(epochs, desc="epochs", leave=False, disable=None):
         ds = compare_finetuned(section, pretrained, trained, epoch, inverted=inverted, examples=0)
-        accuracy = _accuracies(trained.model(epoch).to(pretrained.device), sets)
+        accuracy = accuracies(trained.model(epoch).to(pretrained.device), sets)
         parts[epoch] = diagonals(ds).drop_dims("iteration").assign(corrupted_accuracy=accuracy)
     return stack(parts, "epoch", shared=True)
 
 
-def _accuracies(model: StagedModel, sets: dict[int, CorruptedSet]) -> xr.DataArray:
-    """Return accuracy by severity; 0 are the clean images."""
+def accuracies(
+    model: StagedModel, sets: dict[int, CorruptedSet], chosen: np.ndarray | slice = slice(None)
+) -> xr.DataArray:
+    """Return accuracy on the `chosen` images by severity; 0 are the clean images."""
     by_severity = {}
     for severity, corrupted in sets.items():
-        pixels, labels = corrupted.images.images, corrupted.images.labels
+        pixels, labels = corrupted.images.images[chosen], corrupted.images.labels[chosen]
         arrays = (torch.tensor(array, device=model.device) for array in (pixels, labels))
         by_severity[severity] = evaluate(model, *arrays)["accuracy"]
     return xr.DataArray([*by_severity.values()], {"severity": [*by_severity]}, ["severity"])

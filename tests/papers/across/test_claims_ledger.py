@@ -31,6 +31,7 @@ from tests.papers.merlin2023 import test_dynamics as dynamics
 from tests.papers.merlin2023 import test_finetuning_task as task
 from tests.papers.merlin2023 import test_pretraining_dataset as pretraining
 from tests.papers.merlin2023 import test_robustness as robustness
+from tests.papers.merlin2023 import test_robustness_across_settings as across
 
 ALL = [claim for claims in CLAIMS.values() for claim in claims]
 PAPER_A = [claim for claim in ALL if claim.paper == "A"]  # whose results are made up here
@@ -55,6 +56,7 @@ def as_the_paper() -> dict[str, xr.Dataset]:
         "compression_expansion": stacked({"cifar10": of_flow}),
         "dynamics": stacked({"cifar10": dynamics.results()}),
         "robustness": robustness.trainings(**trainings).assign_coords(dataset="cifar10"),
+        "robustness_across_settings": across.as_the_paper(),
         "accuracy": stacked(
             {name: accuracy.table(name) for name in paper_of("accuracy").datasets["accuracy"]}
         ),
@@ -98,12 +100,12 @@ def test_a_ledger_for_each_data_set_and_recipe(saved):
     }
     assert {section: len(ledgers) for section, (ledgers, _) in found.items()} == {
         "finetuning_task": 1, "pretraining_dataset": 2, "compression_expansion": 2, "dynamics": 1,
-        "robustness": 1, "accuracy": 4,
+        "robustness": 1, "robustness_across_settings": 1, "accuracy": 4,
     }  # fmt: skip
     assert {section: rest for section, (_, rest) in found.items()} == {
         "finetuning_task": ["cifar100", "eurosat", "oxford_pets"], "pretraining_dataset": [],
         "compression_expansion": ["cifar100"], "dynamics": ["cifar100"], "robustness": [],
-        "accuracy": [],
+        "robustness_across_settings": [], "accuracy": [],
     }  # fmt: skip
     by_recipe = {str(one["recipe"].values): one for one in found["compression_expansion"][0]}
     claim = by_recipe["ngd:50"].verdict.sel(claim="A-4.3-compression-classification")

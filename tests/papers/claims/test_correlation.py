@@ -9,8 +9,11 @@ from papers.claims.correlation import (
     correlate,
     correlation_up_to,
     critical_correlation,
+    detectable_correlation,
     effective_size,
+    fisher_interval,
     p_value,
+    partial,
     pearson,
 )
 from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
@@ -30,6 +33,36 @@ def test_p_values_invert_and_reach_below_what_1_minus_r_squared_resolves():
     for tests in (1, 352):
         assert p_value(critical_correlation(40, tests=tests), 40) * tests == pytest.approx(0.05)
     np.testing.assert_array_equal(p_value([1.0, 0.5, np.nan], [2, 1.3, 5]), [1, 1, np.nan])
+
+
+def test_a_partial_correlation_is_that_of_what_is_left():
+    given, own, other = np.random.default_rng(0).normal(size=(3, 4, 30))
+    x, y = given + own, 2 * given + 0.5 * own + other
+
+    def left(series: np.ndarray) -> np.ndarray:
+        pairs = zip(series, given, strict=True)
+        return np.array([s - np.polyval(np.polyfit(g, s, 1), g) for s, g in pairs])
+
+    np.testing.assert_allclose(partial(x, y, given), pearson(left(x), left(y)))
+    assert np.isnan(partial(given, y, given)).all()  # nothing is left of x
+
+
+def test_the_interval_is_scipys():
+    x, y = np.random.default_rng(0).normal(size=(2, 15))
+    y += x
+    ends = stats.pearsonr(x, y).confidence_interval(0.9)
+    np.testing.assert_allclose(fisher_interval(pearson(x, y), 15, level=0.9), ends)
+    low, high = fisher_interval([1.0, -1.0], 15).T
+    assert (low > [0.99, -1.001]).all() and (high < [1.001, -0.99]).all()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3])
+def test_a_detectable_correlation_is_detected_four_times_in_five(threshold):
+    rho, rng = detectable_correlation(15, threshold=threshold), np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 20_000, 15))
+    low = fisher_interval(pearson(x, rho * x + np.sqrt(1 - rho**2) * noise), 15)[:, 0]
+    assert (low > threshold).mean() == pytest.approx(0.8, abs=0.01)
+    assert np.isnan(detectable_correlation(3))
 
 
 def test_the_paper_reports_p_values_of_fewer_than_100_epochs():
