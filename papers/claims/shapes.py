@@ -78,18 +78,18 @@ def onset(curve: xr.DataArray) -> xr.DataArray:
 def crossing(curve: xr.DataArray, value: float) -> xr.DataArray:
     """Return where a curve rises above `value` for good, between layers by straight lines.
 
-    It is the first layer if the curve is never below, and NaN if it ends below.
+    It is the first layer if the curve is never below, and the last if it ends below.
 
     Examples
     --------
     >>> curves = [[0.0, 0.3, 0.1, 0.3], [0.3, 0.2, 0.1, 0.0]]
     >>> crossing(xr.DataArray(curves, {"seed": [0, 1], "layer": range(4)}), 0.2).values
-    array([2.5, nan])
+    array([2.5, 3. ])
     """
     layers = curve["layer"].astype(float)
     below = layers.where(curve <= value).max("layer")  # the last one
     before, after = (curve.where(layers == below + by).max("layer") for by in (0, 1))
-    found = below + (value - before) / (after - before)
+    found = (below + (value - before) / (after - before)).fillna(layers.values[-1])
     known = curve.notnull().all("layer")
     return xr.where(below.isnull(), layers.values[0], found).where(known)
 
@@ -232,8 +232,12 @@ def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
 
 
 def crossing_difference(a: xr.DataArray, b: xr.DataArray, *, value: float) -> xr.DataArray:
-    """Return where `a` rises above `value` minus where `b` does (`crossing`), in layers."""
-    return crossing(a, value) - crossing(b, value)
+    """Return the layer from which `a` lies by `value` above its minimum, minus that of `b`.
+
+    Both are places between layers (`crossing`).
+    """
+    a, b = (crossing(curve - curve.min("layer"), value) for curve in (a, b))
+    return a - b
 
 
 def pearson(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:

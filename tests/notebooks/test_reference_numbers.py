@@ -19,7 +19,7 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.correlation import correlate
-from papers.claims.shapes import crossing
+from papers.claims.shapes import crossing_difference
 from papers.engine.truth_tables import error_table
 from papers.lessons.words import mean, number
 from papers.merlin2023.robustness_scan import (
@@ -237,8 +237,8 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
         middle = " there and forgetting by " if estimator == "debiased" else " and "
         yield f"{start} {middle.join(rise)}"
     margin = _margin()
-    ahead = _ahead(ds, margin)
-    yield f"It passes {margin}, the margin of the placebo, {number(ahead.mean(), 1)} layers before"
+    ahead = number(_ahead(ds, margin).mean(), 1)
+    yield f"It has risen by {margin}, the margin of the placebo, {ahead} layers before"
     first = mean(learning(ds), "task", "layer").sel(layer=0)
     assert (first < 0.002).all()
     yield "At layer 0 both are below 0.002"
@@ -258,15 +258,16 @@ def _margin() -> float:
 
 def _ahead(ds: xr.Dataset, level: float) -> xr.DataArray:
     """Return how many layers earlier reconstruction forgets so much, debiased."""
-    where = crossing(forgetting(ds).sel(estimator="debiased"), level)
-    return where.sel(task="classification") - where.sel(task="reconstruction")
+    curves = forgetting(ds).sel(estimator="debiased")
+    both = (curves.sel(task=task) for task in ("classification", "reconstruction"))
+    return crossing_difference(*both, value=level)
 
 
 def convergence(ds: xr.Dataset) -> Iterator[str]:
     level = _margin()
     ahead = _ahead(ds, level)
     assert ahead.notnull().any() and (ahead.where(ahead.notnull(), 1) > 0).all()
-    yield f"passes {level} before that of classification in every reading"
+    yield f"its forgetting has risen by {level} before that of classification in every reading"
     last = ahead.sel(recipe="lbfgs:400", snapshot=400)
     yield f"after 400 steps still {' and '.join(number(v, 1) for v in last)} layers before"
 

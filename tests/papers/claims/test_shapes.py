@@ -28,8 +28,9 @@ def test_crossing_is_where_the_curve_passes_a_value_for_good():
     assert crossing(0.1, 0.3, 0.5) == 0.5
     assert crossing(0.1, 0.3, 0.1, 0.3) == 2.5  # not where it comes back
     assert crossing(0.3, 0.4) == 0
-    assert math.isnan(crossing(0.3, 0.1)) and math.isnan(crossing(0.1, math.nan, 0.4))
-    a, b = (xr.DataArray(c, {"layer": range(3)}) for c in ([0.0, 0.1, 0.3], [0.1, 0.3, 0.4]))
+    assert crossing(0.3, 0.1) == 1  # never
+    assert math.isnan(crossing(0.1, math.nan, 0.4))
+    a, b = (xr.DataArray(c, {"layer": range(3)}) for c in ([0.0, 0.1, 0.3], [0.5, 0.9, 0.9]))
     assert round(float(shapes.crossing_difference(a, b, value=0.2)), 9) == 1
 
 

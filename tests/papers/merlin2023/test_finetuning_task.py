@@ -131,6 +131,7 @@ REFUTED = {
     "A-4.1-more-than-another-seed-forgetting-reconstruction": dict(forgetting={REC: ALIKE}),
     "A-4.1-reconstruction-learns-more": dict(learning={REC: with_layers(L[REC], {7: 0.01})}),
     "A-4.1-forgetting-rises-earlier": dict(forgetting={REC: F[CLS]}),
+    "A-4.1-forgetting-rises-earlier-by-level": dict(forgetting={REC: F[CLS]}),
     "A-4.1-learning-flat-forgetting-rises": dict(learning={REC: F[REC] + 0.1}),
     "A-4.1-forgetting-flat-learning-falls": dict(forgetting={REC: L[REC]}),
     "A-4.1-reconstruction-learning-flat": dict(learning={REC: with_layers(L[REC], {5: 0.4})}),
