@@ -23,7 +23,7 @@ class DataSetSize(OpenQuestion):
     --------
     >>> section = DataSetSize.from_parameters({"finetuning_n": 1000, "sizes": [500, 1000]})
     >>> [run.epochs for run in section.trainings().values()]
-    [24, 12, 12, 12]
+    [16, 8, 8, 8]
     """
 
     name = "data_set_size"

@@ -30,7 +30,7 @@ def test_the_shipped_profile_is_valid():
     cut = [section.name for section in sections if section.to_invert()]
     for name in cut:  # nothing is there in a fresh checkout; forcing would show the same elsewhere
         assert f"{name}: inversions" in out.stderr
-    assert len(cut) == 9
+    assert len(cut) == 10
 
 
 def test_an_option_that_snakemake_does_not_know_is_noticed(tmp_path):

@@ -130,9 +130,11 @@ def test_the_ledger_in_words(saved):
     trusted = [one.verdict.sel(estimator="debiased", self_term="measured") for one in ledgers]
     for word in ("reproduced", "not reproduced", "undecided", "not testable here"):
         assert f" {sum(int((one == word).sum()) for one in trusted)} {word}" in said
-    decided = sum(int(one.isin(["reproduced", "not reproduced"]).sum()) for one in trusted)
+    flat = {c.id for claims in CLAIMS.values() for c in claims if c.holds == "within"}
+    decided = [one.where(one.isin(["reproduced", "not reproduced"]), drop=True) for one in trusted]
+    error = sum(0.05 if id in flat else 0.025 for one in decided for id in one["claim"].values)
     (chance,) = re.findall(r"([\d.]+) of the decided", said)
-    assert float(chance) == pytest.approx(decided * 0.025, abs=0.06)
+    assert float(chance) == pytest.approx(error, rel=0.05)
     assert " 0 are undecided because" in said
     example = worked_example(ledgers)
     assert "The 3 trainings give" in example and "The verdict is reproduced." in example
