@@ -266,8 +266,9 @@ def _ahead(ds: xr.Dataset, level: float) -> xr.DataArray:
 def convergence(ds: xr.Dataset) -> Iterator[str]:
     level = _margin()
     ahead = _ahead(ds, level)
-    assert ahead.notnull().any() and (ahead.where(ahead.notnull(), 1) > 0).all()
-    yield f"its forgetting has risen by {level} before that of classification in every reading"
+    late = ahead.where(ahead["snapshot"] >= 25)
+    assert late.notnull().any() and late.min() > 0.5
+    yield f"risen by {level} before that of classification in every reading of 25 steps or more"
     last = ahead.sel(recipe="lbfgs:400", snapshot=400)
     yield f"after 400 steps still {' and '.join(number(v, 1) for v in last)} layers before"
 
