@@ -164,7 +164,7 @@ def what_is_left(found: dict[tuple[str, str], tuple[float, float, float]], setti
     if plain[2] < 0 or all(high < 0 for *_, high in beyond):
         rest = "the opposite, because a larger spread of forgetting goes with less robustness"
     elif all(low > 0 for _, low, _ in beyond):
-        rest = "the spread of forgetting tells more than clean accuracy does"
+        rest = "the spread of forgetting tells something that clean accuracy does not"
     elif plain[1] > 0:
         rest = "the spread goes with robustness, but nothing beyond clean accuracy is seen"
     else:

@@ -89,7 +89,7 @@ def test_a_planted_relation_is_found():
     assert said["spread-beyond-clean-accuracy"] == "reproduced"
     assert said["spread-effective-robustness"] == "reproduced"
     assert said["clean-goes-with-robustness"] == "reproduced"
-    assert findings(PLANTED)[-1].endswith("tells more than clean accuracy does.")
+    assert findings(PLANTED)[-1].endswith("tells something that clean accuracy does not.")
 
 
 def test_all_claims_hold_on_what_the_paper_says():
