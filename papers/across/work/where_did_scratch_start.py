@@ -207,18 +207,21 @@ def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
             heading = ", ".join([title, *words])
             parts.append(f"<h3>{html.escape(heading)}</h3>")
             parts.append(_html(_short(table), f"Two readings, {heading}"))
-            parts.append(_html(score(table), f"Score of each reading, {heading}"))
+            by_reading = score(table).T.rename_axis(
+                index="orders that the paper prints", columns=None
+            )
+            parts.append(_html(by_reading, f"Score of each reading, {heading}"))
     return HTML("".join(parts))
 
 
 def _short(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with one column of words for each reading, beside what was predicted."""
-    short = table[["the paper prints", "where"]].copy()
+    """Return the table with one column of words for each reading, which fits the page."""
+    short = {"the paper prints": table["where"] + ": " + table["the paper prints"]}
     for reading in READINGS:
-        found, number = table[f"{reading}, found"], table[f"{reading}, number"]
-        short[f"{STARTED[reading]}, predicted"] = table[f"{reading}, predicted"]
-        short[f"{STARTED[reading]}, found"] = found + number.map(lambda n: f" ({n})" if n else "")
-    return short.set_index("the paper prints")
+        predicted, found = table[f"{reading}, predicted"], table[f"{reading}, found"]
+        numbers = table[f"{reading}, number"].map(lambda number: f" ({number})" if number else "")
+        short[STARTED[reading]] = "predicted: " + predicted + "; found: " + found + numbers
+    return pd.DataFrame(short).set_index("the paper prints")
 
 
 def _html(table: pd.DataFrame, caption: str) -> str:

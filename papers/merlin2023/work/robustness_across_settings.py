@@ -118,7 +118,7 @@ def correlations(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
         for title, ds in shown.items()
         for (quantity, kind), numbers in intervals(ds).items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").round(2)
+    return pd.DataFrame.from_dict(rows, orient="index").round(2).astype(object).fillna("–")
 
 
 def findings(ds: xr.Dataset) -> list[str]:
