@@ -146,7 +146,7 @@ def fisher_interval(r: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> np.nd
     Examples
     --------
     >>> fisher_interval(0.6, 15).round(3), fisher_interval(1.0, 3)
-    (array([0.126, 0.852]), array([nan, nan]))
+    (array([0.127, 0.851]), array([nan, nan]))
     """
     n = np.asarray(n, float)
     half = norm.ppf(0.5 + level / 2) / np.sqrt(np.where(n > 3, n - 3, np.nan))
@@ -165,7 +165,7 @@ def detectable_correlation(
     Examples
     --------
     >>> round(detectable_correlation(15), 2), round(detectable_correlation(30), 2)
-    (0.65, 0.49)
+    (0.65, 0.48)
     """
     if not n > 3:
         return float("nan")
