@@ -212,7 +212,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
         command.add_argument(
             "--images", required=True, help="a folder, an .npz file, or digits, cifar10, ..."
         )
-        command.add_argument("--split", default="test", help="train, test or all (default: test)")
+        command.add_argument("--split", help="train, test or all (default: test, if any)")
         command.add_argument("-o", "--output", metavar=out, required=True)
         command.add_argument("--n", type=int, help=f"images (default: {n}, or all if fewer)")
         command.add_argument("--layers", nargs="+", help="numbers or names (default: all)")

@@ -34,6 +34,7 @@ img { max-width: 100%; height: auto; } figure { margin: 1rem 0; overflow-x: auto
 caption { text-align: left; } figcaption { color: #555; font-size: .9rem; }
 table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top;
   padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
+td { overflow-wrap: anywhere; }
 .jp-OutputArea-output, .wide, aside { overflow-x: auto; }
 pre { white-space: pre-wrap; } code { font-size: .9em; }
 """
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", default="50")
     parser.add_argument("--recipe", default="fast")
     parser.add_argument("--tokens", default="all")
-    parser.add_argument("--split", default="test")
+    parser.add_argument("--split", help="test, or all of a folder without splits")
     parser.add_argument("--output", default="report.html")
     arguments = parser.parse_args(argv)
     out = Path(arguments.output).expanduser().absolute()

@@ -135,7 +135,7 @@ def bicubic(x: Tensor, sides: tuple[int, int], *, most: float = 1.0) -> Tensor:
 
 def load_images(
     name: str,
-    split: str,
+    split: str | None,
     *,
     n: int | None = None,
     seed: int = 0,
@@ -166,8 +166,9 @@ def load_images(
     a path              to a folder like ``<root>/<name>``, or to one ``<split>.npz``
     ==================  ==========================================================================
 
-    A folder without splits is the split ``all``, and `test_share` divides it. What is skipped is
-    logged. Files are decoded once and then memory-mapped, see `invlib.data.decoded`.
+    A folder without splits is the split ``all``, and `test_share` divides it. None for `split` is
+    ``test``, or ``all`` of such a folder. What is skipped is logged. Files are decoded once and
+    then memory-mapped, see `invlib.data.decoded`.
 
     Parameters
     ----------
@@ -206,6 +207,7 @@ def load_images(
     ValueError: split='trian' is not one of 'test', 'train'; did you mean 'train'?
     """
     check_draw(n, skip)
+    some = n is not None or skip > 0
     place = Path(root).expanduser().absolute() if root else datasets_root()
     if name in EMBEDDED and (place / name).is_dir() and any((place / name).iterdir()):
         raise ValueError(
@@ -213,6 +215,7 @@ def load_images(
             f"'embedded:{name}' for the one, or the path of the folder for the other"
         )
     name = str(name).removeprefix("embedded:")
+    split = "test" if split is None and name in EMBEDDED else split
     if name in ("shapes", "shapes_by_form"):
         return _shapes(name, split, n, seed, skip)
     if name == "digits":
@@ -222,14 +225,11 @@ def load_images(
     else:
         source = find_source(name, split, place, test_share=test_share, split_seed=split_seed)
         if isinstance(source, ImageFiles):  # draw first, then decode only the drawn files
-            chosen = (
-                stratified(source.labels, n, seed, f"{name}/{split}", skip=skip)
-                if n is not None or skip
-                else None
-            )
-            return ImageSet(*decoded(source.source(chosen, upright=upright)), source.name, split)
-        images = ImageSet(*decoded(source), source.name, split)
-    return images.sample(n, seed, skip=skip) if n is not None or skip else images
+            what = f"{name}/{source.split}"
+            chosen = stratified(source.labels, n, seed, what, skip=skip) if some else None
+            source, some = source.source(chosen, upright=upright), False
+        images = ImageSet(*decoded(source), source.name, source.split)
+    return images.sample(n, seed, skip=skip) if some else images
 
 
 def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> ImageSet:

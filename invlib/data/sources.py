@@ -28,15 +28,14 @@ _BROKEN = "is not a complete .npz archive: the file is damaged"
 
 
 def find_source(
-    name: str, split: str, root: Path, *, test_share: float | None = None, split_seed: int = 0
+    name: str, split: str | None, root: Path, test_share: float | None = None, split_seed: int = 0
 ) -> Source | ImageFiles:
     """Return the files of a split, after a download if there are none.
 
-    `name` is a data set under `root`, a path to a folder with the same layout, or a path to one
-    ``.npz`` file named after its split. If the folder of the data set has files, nothing is
-    downloaded. The two are never mixed, so no test image can be among the training images.
-    ValueError for an unknown name or split, FileNotFoundError for a path to no file, or if a
-    download failed.
+    `name` is a data set under `root`, a path to a folder with the same layout, or to one ``.npz``
+    file named after its split; `split` as in `load_images`. A folder with files is never mixed with
+    a download: no test image can be among the training images. ValueError for an unknown name or
+    split, FileNotFoundError for a path to no file, or if a download failed.
     """
     path = Path(name).expanduser().absolute()
     if path.suffix == ".npz":
@@ -44,15 +43,14 @@ def find_source(
             raise FileNotFoundError(f"there is no file {path}")
         _check_name(path.parent)
         _check_complete(path)
-        choices("split", split, [path.stem])
-        return _archive(path.parent.name, split, path)
+        return _archive(path.parent.name, choices("split", split or path.stem, [path.stem]), path)
 
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
     folder = path if is_path else root / name
     _check_name(folder)
     official = None if is_path else OFFICIAL.get(name)
     inner = folder if official else folders.innermost(folder)
-    splits, reasons = folders.find_splits(inner, split)
+    splits, reasons = folders.find_splits(inner, split or "test")
     if official:
         splits = {split: path for split, path in splits.items() if split in official.splits}
         if not splits and set(folders.class_names(folder)) - {"2750"}:  # which is EuroSAT's own
@@ -62,6 +60,8 @@ def find_source(
             )
     if splits and test_share is not None:
         raise ValueError(f"test_share={test_share}: {inner} has splits: {listed(sorted(splits))}")
+    if split is None:
+        split = "test" if splits or official or test_share is not None else "all"
     if splits:
         place = splits[choices("split", split, splits)]
         if reasons:

@@ -36,8 +36,8 @@ class YourModels(MerlinSection):
     )
     finetuned: Name | None = Field(None, description="the same")
     images: Name | None = Field(None, description="a folder, an .npz file or the name of a set")
-    split: one_of("test", "train", "all") = Field(
-        "test", description="all: of a folder without splits"
+    split: one_of("test", "train", "all") | None = Field(
+        None, description="None: test, or all of a folder without splits"
     )
     tokens: one_of(*TOKENS) = Field("all", description="what a representation is")
 

@@ -61,7 +61,7 @@ def seen_by_both(ds: xr.Dataset, short: str, *, most: int = 6, count: int = 2) -
     inverted, originals = ds[f"example_inverted_{short}"], ds["example_images"]
     rows = [len(layers) + 1] * min(count, originals.sizes["example"])
     close = dict(gridspec_kw=dict(wspace=0.05, hspace=0.05))
-    with grid(rows, size=(1.15, 1.15), margin=(0, 0.9), lines=False, **close) as (fig, axes):
+    with grid(rows, size=(1.15, 1.0), margin=(0, 0.8), lines=False, **close) as (fig, axes):
         for i, row in enumerate(axes):
             picture(row[0], originals.isel(example=i))
             for ax, layer in zip(row[1:], layers, strict=True):

@@ -64,7 +64,8 @@ def dataset(section: YourModels) -> xr.Dataset:
         name: f"{model.name} ({names[name]}), {model.img_size} px, layers 0–{len(model.layers) - 1}"
         for name, model in zip(names, (pt, ft), strict=True)
     }
-    described["images"] = f"{n} of the {len(pool)} of {pool.name} ({pool.split})"
+    seen = "all, so some may have been trained on" if pool.split == "all" else pool.split
+    described["images"] = f"{n} of the {len(pool)} of {pool.name} ({seen})"
     return ds.assign_attrs(compared=json.dumps(described))
 
 
@@ -124,7 +125,7 @@ class Curve(NamedTuple):
         """Return the value at a layer in words."""
         mean, low, high = (float(values.sel(layer=layer)) for values in self)
         name = str(self.mean["layer_name"].sel(layer=layer).values)
-        return f"layer {layer} ({name}): {mean:.2f} (95 % interval {low:.2f} to {high:.2f})"
+        return f"layer {layer} ({name}): {mean:z.2f} (95 % interval {low:z.2f} to {high:z.2f})"
 
 
 def curves(ds: xr.Dataset) -> dict[str, Curve]:
@@ -215,8 +216,8 @@ def _direction(ds: xr.Dataset) -> str:
 
     mean, low, high = map(float, _curve(ds, excess, names, whole=True))
     said = (
-        f"The mean flow of invariances to earlier layers differs by {mean:+.3f} (95 % interval "
-        f"{low:+.3f} to {high:+.3f}) from that of the pretrained model with itself"
+        f"The mean flow of invariances to earlier layers differs by {mean:+z.3f} (95 % interval "
+        f"{low:+z.3f} to {high:+z.3f}) from that of the pretrained model with itself"
     )
     if low <= 0 <= high:
         return f"{said}: whether they moved to earlier or later layers is undecided."

@@ -204,3 +204,17 @@ def test_a_folder_with_the_name_of_an_embedded_set_is_not_passed_over(root, name
     assert seen(root / name, "train") == (("mine",), [1])
     embedded = load_images(f"embedded:{name}", "test", n=10)
     assert embedded.name == name and embedded.num_classes >= 10
+
+
+def test_without_a_split_it_is_the_test_one_or_all_of_a_folder_that_has_none(root):
+    put(root, "flat/a.png", "train_only/train/cat/a.png")
+    put(root, *(f"divided/{split}/cat/{k}.png" for split in ("train", "val") for k in range(2)))
+    put(root, *(f"ours/{name}/{k}.png" for name in ("ant", "bee") for k in range(10)))
+    for name, split, n in (("flat", "all", 1), ("ours", "all", 20), ("divided", "test", 2)):
+        images = load_images(name, None)
+        assert (images.split, len(images)) == (split, n)
+    assert load_images("ours", None, n=2).split == "all"
+    assert load_images("ours", None, test_share=0.5).split == "test"
+    assert load_images("digits", None, n=5).split == "test"
+    with pytest.raises(ValueError, match="split='test' is not one of 'train'"):
+        load_images("train_only", None)
