@@ -15,15 +15,13 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
-from jupyter_client import AsyncKernelManager
-from jupyter_client.kernelspec import KernelSpecManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
 
 from invlib.names import choices, nearest
 from invlib.paths import project_root
 from papers.cells import kind_of
+from papers.kernels import ThisPython
 from papers.parameters import ParameterError, load_scale
 from papers.section import Section
 from papers.sections import SECTIONS
@@ -35,14 +33,6 @@ _IN_WORDS = ("ParameterError", "FloatingPointError", "FileNotFoundError", "Conne
 
 
 _SECONDS = 10  # between two lines where they cannot be written in place
-
-
-class ThisPython(AsyncKernelManager):
-    """Starts the kernel of this Python, whatever kernels JUPYTER_PATH and the home have."""
-
-    @default("kernel_spec_manager")
-    def _kernel_spec_manager_default(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[])  # then "python3" is ipykernel's own, from here
 
 
 def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: object) -> None:

@@ -8,6 +8,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cluster
@@ -46,7 +47,8 @@ def main() -> None:
         sys.exit(f"parts={parts!r} must be a whole number >= 0")
     slurm, executor = None, cluster.executor_of(arguments.profile) if arguments.profile else "local"
     cluster.check_plugin(executor)
-    if executor == "slurm" and not {"-n", "--dry-run", "--dryrun"} & set(more):
+    dry = {"-n", "--dry-run", "--dryrun"} & set(more)
+    if executor == "slurm" and not dry:
         slurm = cluster.Slurm(ROOT)
         more += slurm.options()
     targets = [f"data/runs/{arguments.scale}/{name}.nc" for name in arguments.only.split()]
@@ -69,9 +71,21 @@ def main() -> None:
             print("an earlier run was cut off; going on from there", flush=True)
             subprocess.run([*snakemake, "--unlock", *where, *config], check=True)
 
+    if executor == "local" and not gpus and not dry:
+        start_kernels()
     sys.stdout.flush()
     targets = targets or [arguments.target]
     os.execv(sys.executable, [*snakemake, *targets, *where, *more, *config])
+
+
+def start_kernels() -> None:
+    """Start what forks kernels for the notebooks of this run, and ends with it."""
+    if sys.platform != "linux":  # elsewhere a fork of a process with such imports is not safe
+        return
+    os.environ["INVLIB_KERNELS"] = folder = tempfile.mkdtemp(prefix="invlib-kernels-")
+    most = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}  # as sections have
+    command = [sys.executable, "-m", "papers.kernels", folder]
+    subprocess.Popen(command, env=os.environ | most, stdin=subprocess.DEVNULL)
 
 
 def check(scale: str, override: str, only: list[str]) -> None:
