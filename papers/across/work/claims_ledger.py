@@ -68,19 +68,30 @@ def judged(folder: Path) -> Iterator[tuple[str, Path, list[xr.Dataset], list[str
         There is a ledger for each of its `settings`. Without results there is one ledger, in which
         no claim is testable. The data sets are those of the paper that were not run.
     """
-    for section, claims in list(CLAIMS.items()):  # all are read before the first is judged
+    for section, _ in list(CLAIMS.items()):  # all are read before the first is judged
         path, rest = folder / f"{section}.nc", list(paper_of(section).datasets[section])
         if path.is_file():
-            ds = open_results(path)
-            ledgers = [check_claims(claims, part) for _, part in settings(ds)]
-            run = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else rest
-            rest = [name for name in rest if name not in run]
+            ledgers, run = _on_results(section, path, path.stat().st_mtime_ns)
+            rest = [name for name in rest if name not in run] if run is not None else []
         else:
-            ledgers = [_not_run(claims)]
-        yield section, path, ledgers, rest
+            ledgers = [_not_run(section)]
+        yield section, path, list(ledgers), rest
 
 
-def _not_run(claims: tuple[Claim, ...]) -> xr.Dataset:
+@cache
+def _on_results(
+    section: str, path: Path, written_at: int
+) -> tuple[tuple[xr.Dataset, ...], list[str] | None]:
+    """Return the ledgers of a file as it is now, and the data sets that it says it is about."""
+    ds = open_results(path)
+    ledgers = tuple(check_claims(CLAIMS[section], part) for _, part in settings(ds))
+    run = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else None
+    return ledgers, run
+
+
+@cache
+def _not_run(section: str) -> xr.Dataset:
+    claims = CLAIMS[section]
     nothing = xr.Dataset(coords={"estimator": list(ESTIMATORS)})
     ledger = check_claims(claims, nothing)
     return ledger.assign(reason=ledger["reason"].copy(data=["not run"] * len(claims)))
