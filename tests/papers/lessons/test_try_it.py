@@ -19,7 +19,7 @@ from tests.workspace import ROOT
 TRIALS = trials("smoke")
 # no reference results yet
 OPEN = ("data_set_size", "learning_rate_schedules", "other_images")
-OPEN += ("adversarial_robustness", "architectures", "where_did_scratch_start")
+OPEN += ("architectures", "where_did_scratch_start")
 OPEN += ("robustness_across_settings",)
 
 
