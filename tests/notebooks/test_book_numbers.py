@@ -18,6 +18,8 @@ from invlib.inversion import rules
 from invlib.metrics.jackknife import WIDTH
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
+from invlib.training.augment import RECIPES
+from invlib.training.run import TrainingRun
 from papers.claims.correlation import effective_size, p_value, pearson
 from papers.claims.data import reported
 from papers.engine.contenders import CONTENDERS
@@ -148,6 +150,19 @@ def replication_notes() -> Iterator[str]:
     nearest = n[np.abs(np.log(p_value(r["cifar100"], n) / p["cifar100"])).argmin()]
     yield f"fits {fits[0]} to {fits[-1]} points; the second fits no whole number, and {nearest} "
 
+    default = {name: field.default for name, field in TrainingRun.model_fields.items()}
+    scale = yaml.safe_load((ROOT / "notebooks/scales/paper.yaml").read_text(encoding="utf-8"))
+    assert scale["finetuning_lr"] == default["lr"] and scale["batch_size"] == default["batch_size"]
+    yield f"SGD, learning rate {default['lr']}, momentum {default['momentum']} - The same - The sa"
+    decay = f"{default['weight_decay']:.4f}"
+    yield f"Weight decay - {decay} - 0.0005 in one script - {decay}, not on biases and norms"
+    assert default["epochs"] == scale["finetuning_epochs"]
+    yield (f"Cosine, {default['epochs']} epochs - {default['warmup_steps']} steps of warm-up, then "
+           "cosine - The same")  # fmt: skip
+    yield f"{default['batch_size']}; gradient norm clipped at {default['clip']:g} - The same"
+    kind = RECIPES["merlin"]
+    yield f"colour jitter {kind.jitter}, rotation by up to {kind.degrees:g}° - The same"
+
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(40_000, 101)).cumsum(axis=1) for _ in "xy")  # as on the page teaching
     found, tried = pearson(x, y), len([h for h in hypotheses() if is_main(h)])
@@ -200,8 +215,25 @@ PAGES = {
 }  # fmt: skip
 
 
+def text_of(path: str) -> str:
+    return re.sub(r"\s+", " ", (ROOT / path).read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_the_page_gives_the_numbers_that_are_computed(path):
-    text = re.sub(r"\s+", " ", (ROOT / path).read_text(encoding="utf-8"))
-    missing = [piece for piece in PAGES[path]() if piece not in text]
+    missing = [piece for piece in PAGES[path]() if piece not in text_of(path)]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("path", "others"),
+    [("book/intro.md", set()),
+     ("book/method.md", {"0.8", "0.9"})],  # the β of `fast`, and a question: is 0.8 high?
+)  # fmt: skip
+def test_no_other_decimal_is_typed(path, others):
+    text, held = text_of(path), set()
+    for piece in PAGES[path]():
+        for found in re.finditer(re.escape(piece), text):
+            held.update(range(*found.span()))
+    typed = {found for found in re.finditer(r"\d+\.\d+", text) if found.start() not in held}
+    assert {found.group() for found in typed} <= others
