@@ -28,7 +28,15 @@ from papers.claims.data import reported
 from papers.claims.shapes import crossing_difference
 from papers.engine.contenders import CONTENDERS
 from papers.engine.known_invariances import MARGIN
-from papers.engine.truth_tables import by_number, error_table, errors, last_look, relations
+from papers.engine.truth_tables import (
+    by_number,
+    contrast,
+    error_table,
+    errors,
+    last_look,
+    mean_and_half,
+    relations,
+)
 from papers.engine.work.convergence import common_distance, findings, one_curve
 from papers.engine.work.how_inverted import evaluations_needed
 from papers.lessons.words import mean, number
@@ -479,10 +487,14 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
         rows.loc["learning, first shapes"],
     )
     assert (forgot["follows"], learnt["follows"]) == ("yes", "cannot tell")
-    yield f"the rank correlation is {forgot['Spearman']} (five trainings)"
+    yield f"the rank correlation is {forgot['Spearman']} (95 % interval, five trainings)"
     yield f"With depth held fixed the correlation is {forgot['given depth']}"
     yield f"learning has {learnt['Spearman']}, and we cannot tell"
     assert ds.sizes["train_seed"] == 5
+    middle, half = mean_and_half(contrast(ds))
+    *first, end = map(str, ds["layer"].values[(middle - half).sel(measure="forgetting") > 0])
+    yield f"in layers {', '.join(first)} and {end} of {ds.sizes['layer']}, each with an interval"
+    assert not ((middle - half).sel(measure="learning") > 0).any()
 
 
 def _at(values: np.ndarray, distances: np.ndarray, distance: float) -> float:
