@@ -22,6 +22,7 @@ from invlib.metrics.invariance import forgetting, learning
 from invlib.models.loading import load_model
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
+from papers.across.adversarial_robustness import ADVERSARIAL
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.correlation import correlate
 from papers.claims.data import reported
@@ -543,10 +544,21 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
         yield f"from {was} to {now} in the {where}"
 
 
+def adversarial_robustness(ds: xr.Dataset) -> Iterator[str]:
+    last = ds.isel(epoch=-1).mean("train_seed").sel(setting=[ADVERSARIAL, ds["setting"].values[0]])
+    clean, attacked = last["test_accuracy"], last["attacked_accuracy"]
+    (against, usual), large = map(two, clean), attacked.sel(attack="l2:0.2")
+    yield f"from {against} to {two(large[0])} at `l2:0.2`"
+    yield f"without attacks goes from {usual} to {two(large[1])}"
+    yield "with {} against {}".format(*map(two, attacked.sel(attack="linf:0.001")))
+    yield f"ahead by {two(-attacked.mean('attack').diff('setting'))}"
+
+
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
+    adversarial_robustness,
 ]  # fmt: skip
 
 
