@@ -140,7 +140,9 @@ def choices(section: str, shown: Shown, *, hue: str) -> HTML:
     of the section.
     """
     title, ds = last(shown)
-    parts = {", ".join(words): _choices(section, part, hue) for words, part in settings(ds)}
+    parts = {}  # one image left out of the first data set only: that is most of what is stored
+    for words, part in settings(ds):
+        parts[", ".join(words)] = _choices(section, part, hue, leave_out=not parts)
     first = next(iter(parts.values()))
     fields = ("id", "words", "number", "condition", "unit")
     texts = [{name: getattr(claim, name) for name in fields} for claim in CLAIMS[section]]
@@ -159,10 +161,12 @@ def choices(section: str, shown: Shown, *, hue: str) -> HTML:
     )
 
 
-def _choices(section: str, ds: xr.Dataset, hue: str) -> tuple[xr.DataArray, ...]:
+def _choices(
+    section: str, ds: xr.Dataset, hue: str, *, leave_out: bool
+) -> tuple[xr.DataArray, ...]:
     """Return curves, CKA divergence, the claims' numbers and the places of their verdicts."""
     stir = ["stir_ft_ft", "stir_pt_ft", "stir_pt_pt", "stir_ft_pt"]
-    without = left_one_out(ds, [*stir, "cka_pt_pt", "cka_ft_pt"])
+    without = left_one_out(ds, [*stir, "cka_pt_pt", "cka_ft_pt"]) if leave_out else None
 
     def both(measure, **more) -> xr.DataArray:
         value = measure(ds, **more).reset_coords(drop=True).expand_dims(left_out=["none"])
@@ -186,7 +190,7 @@ def _choices(section: str, ds: xr.Dataset, hue: str) -> tuple[xr.DataArray, ...]
     claims = CLAIMS[section]
     values, each = numbers(claims, ds)
     drawn, values = values["drawn"], values.expand_dims(left_out=["none"])
-    if each is not None:
+    if each is not None and leave_out:
         values = xr.concat([values, _counted(each)], "left_out", coords="minimal")
     # the error is always that of all images
     values = values.assign_coords(drawn=drawn).rename(left_out="image")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -137,6 +138,20 @@ def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part, 
     wanted = cka_divergence(without).sel(seed=1)
     one = read["divergence"].sel(seed="1", left_out="7").transpose(*wanted.dims)
     np.testing.assert_allclose(one, wanted, atol=1e-4)
+
+
+def test_only_the_first_data_set_has_choices_with_an_image_left_out():
+    section = "pretraining_dataset"
+    ((title, whole),) = reference(section).items()
+    both = data_of(explorers.choices(section, {title: whole}, hue="pretraining"))["parts"]
+    labels = [unpacked(part["curves"])["left_out"].values.tolist() for part in both.values()]
+    assert len(labels) == 2 and len(labels[0]) > 1 and labels[1] == ["none"]
+    alone = {title: whole.isel(dataset=[1])}
+    alone = data_of(explorers.choices(section, alone, hue="pretraining"))["parts"]
+    for (name, part), array in itertools.product(alone.items(), ("verdicts", "numbers", "curves")):
+        xr.testing.assert_identical(
+            unpacked(part[array]).sel(left_out=["none"]), unpacked(both[name][array])
+        )
 
 
 def test_p_values_are_those_of_the_scan():

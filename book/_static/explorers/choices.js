@@ -31,7 +31,7 @@ explorers.add("choices", (page, data) => {
   function range(state) {
     return ranges[state.part] ??= (() => {
       const values = [];
-      for (const e of estimator) for (const t of terms) for (const s of seed) for (const h of all) for (const m of measures)
+      for (const e of estimator) for (const t of terms) for (const s of parts[state.part].curves.dims.seed) for (const h of all) for (const m of measures)
         values.push(...curve({ ...state, estimator: e, self_term: t, seed: s, left_out: "none" }, m, h).filter(Number.isFinite));
       return [Math.min(0, ...values) - 0.02, Math.max(...values) + 0.02];
     })();
@@ -39,7 +39,13 @@ explorers.add("choices", (page, data) => {
   const verdict = (state, claim) => data.verdicts[Math.round(parts[state.part].verdicts.at({ ...state, claim }))];
   const signs = { reproduced: "✓", undecided: "≈", "not reproduced": "✗" };
 
-  return (state) => {
+  // Not every data set has as many trainings, or results with one image left out.
+  const called = { seed: "training", left_out: "image left out" };
+  const lacking = (asked) => Object.keys(called).filter((key) => !parts[asked.part].curves.dims[key].includes(asked[key]));
+
+  return (asked) => {
+    const lacks = lacking(asked);
+    const state = { ...asked, ...Object.fromEntries(lacks.map((key) => [key, before[key]])) };
     const hues = all.filter((hue) => curve(state, "learning", hue).some(Number.isFinite));
     names_of_lines.replaceChildren(legend(hues));
     const base = { ...state, ...before };
@@ -70,7 +76,8 @@ explorers.add("choices", (page, data) => {
     const values = measures.map((measure) => `${measure} ` + hues.map((hue) => `${number(curve(state, measure, hue)[k])} (${hue})`).join(", "));
     const told = data.verdicts.filter((v) => counts[v]).map((v) => `${counts[v]} ${v}`).join(", ");
     page.say(`Layer ${deep}: ${values.join("; ")}. Of ${data.claims.length} claims: ${told}. `,
-      make("strong", {}, moved ? `${changed.length} ${changed.length === 1 ? "verdict differs" : "verdicts differ"} from debiased, measured, all of them and all images.` : ""));
+      make("strong", {}, moved ? `${changed.length} ${changed.length === 1 ? "verdict differs" : "verdicts differ"} from debiased, measured, all of them and all images.` : ""),
+      lacks.length ? ` ${asked.part} has no such ${lacks.map((key) => called[key]).join(" and no such ")} here, so this is about all of them.` : "");
 
     page.table(["layer", ...measures.flatMap((m) => hues.map((hue) => `${m}, ${hue}`))],
       layer.map((l, i) => [l, ...measures.flatMap((m) => hues.map((hue) => number(curve(state, m, hue)[i], 3)))]));
