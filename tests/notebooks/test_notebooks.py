@@ -15,15 +15,18 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
+from papermill.execute import execute_notebook
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from invlib.data.images import load_images
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
+from tests.notebooks.kernels import Forked
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
+QUIET = {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
 HOSTILE = "<img src=x onerror=alert(1)>"
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -61,8 +64,7 @@ def papermill(
     project: Path, path: Path, *arguments: str, **variables: str
 ) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "papermill", str(path.relative_to(ROOT)), "out.ipynb"]
-    environ = environment(project) | {"JUPYTER_PREFER_ENV_PATH": "1", "TQDM_DISABLE": "1"}
-    environ |= variables
+    environ = environment(project) | QUIET | variables
     return subprocess.run(
         [*command, "--no-progress-bar", *arguments],
         cwd=project, env=environ, capture_output=True, text=True,
@@ -118,9 +120,18 @@ def test_it_defines_no_function(path):
 
 
 @each
-def test_it_runs_by_itself(path, project):
-    done = papermill(project, path, "-f", "smoke.yaml", "-y", "seeds: [1]")
-    assert done.returncode == 0, done.stderr[-4000:]
+def test_it_runs_by_itself(path, project, monkeypatch):
+    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Forked)
+    for name, value in (environment(project) | QUIET).items():
+        monkeypatch.setenv(name, value)
+    parameters = json.loads((project / "smoke.yaml").read_text()) | {"seeds": [1]}
+    notebook, out = str(path.relative_to(ROOT)), str(project / "out.ipynb")
+    monkeypatch.chdir(project)
+    execute_notebook(notebook, out, parameters, progress_bar=False)
+    ran_well(path, project)
+
+
+def ran_well(path: Path, project: Path) -> None:
     assert (project / "data" / "runs" / "smoke" / f"{path.stem}.nc").is_file()
     outputs = [o for cell in code_cells(project / "out.ipynb") for o in cell.outputs]
     said = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
@@ -129,6 +140,14 @@ def test_it_runs_by_itself(path, project):
     for output in shown:  # a page shows the first of these that there is; text it escapes itself
         for kind in ("text/html", "text/markdown", "text/latex", "image/svg+xml"):
             assert "<img src=x" not in output.get(kind, "")
+
+
+def test_so_it_does_from_a_terminal(project):
+    """The command of a reader, and a process of its own for the kernel."""
+    path = ROOT / "notebooks" / "what_is_an_inversion.ipynb"
+    done = papermill(project, path, "-f", "smoke.yaml", "-y", "seeds: [1]")
+    assert done.returncode == 0, done.stderr[-4000:]
+    ran_well(path, project)
 
 
 # What papermill makes of `-p sedes 3` and `-p seeds '[0,1]'`, and what the notebook says.
