@@ -22,7 +22,7 @@ from papermill.parameterize import parameterize_notebook
 from invlib.data.images import load_images
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
-from tests.notebooks.kernels import Forked
+from tests.forked import Kernel
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
@@ -121,7 +121,7 @@ def test_it_defines_no_function(path):
 
 @each
 def test_it_runs_by_itself(path, project, monkeypatch):
-    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Forked)
+    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
     for name, value in (environment(project) | QUIET).items():
         monkeypatch.setenv(name, value)
     parameters = json.loads((project / "smoke.yaml").read_text()) | {"seeds": [1]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 import yaml
@@ -27,6 +26,7 @@ from papers.claims.measures import claim_of
 from papers.claims.shapes import SHAPES
 from papers.merlin2023.claims import compression_expansion
 from papers.section import section_class
+from tests.forked import run_module
 from tests.workspace import ROOT, environment
 
 CLAIM = {
@@ -341,10 +341,7 @@ def copy(tmp_path):
 
 
 def command(folder, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "papers", *words],
-        cwd=folder, env=environment(folder), capture_output=True, text=True,
-    )  # fmt: skip
+    return run_module(["papers", *words], cwd=folder, env=environment(folder))
 
 
 def test_a_broken_file_stops_the_ledger_and_no_other_command(copy):
