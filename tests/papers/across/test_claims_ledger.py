@@ -79,6 +79,16 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def all_judged(saved):
+    return list(judged(saved))
+
+
+@pytest.fixture(scope="module")
+def nothing_run():
+    return list(judged(Path("nowhere")))
+
+
 def test_every_claim_has_a_name_of_its_own():
     assert len({claim.id for claim in ALL}) == len(ALL) >= 40
     assert tuple(CLAIMS) == ClaimsLedger.uses
@@ -94,9 +104,9 @@ def test_a_claim_says_what_its_number_is(claim):
     assert claim.needs.get("variables") or claim.needs.get("matrices")
 
 
-def test_a_ledger_for_each_data_set_and_recipe(saved):
+def test_a_ledger_for_each_data_set_and_recipe(all_judged):
     found = {
-        section: (ledgers, rest) for section, path, ledgers, rest in judged(saved) if path.is_file()
+        section: (ledgers, rest) for section, path, ledgers, rest in all_judged if path.is_file()
     }
     assert {section: len(ledgers) for section, (ledgers, _) in found.items()} == {
         "finetuning_task": 1, "pretraining_dataset": 2, "compression_expansion": 2, "dynamics": 1,
@@ -124,8 +134,8 @@ def test_a_ledger_for_each_data_set_and_recipe(saved):
         assert rows.loc["accuracy", "not testable here"] == 10  # of EuroSAT and Pets one row each
 
 
-def test_the_ledger_in_words(saved):
-    ledgers = [one for _, _, many, _ in judged(saved) for one in many]
+def test_the_ledger_in_words(all_judged):
+    ledgers = [one for _, _, many, _ in all_judged for one in many]
     said = verdicts_in_words(ledgers)
     trusted = [one.verdict.sel(estimator="debiased", self_term="measured") for one in ledgers]
     for word in ("reproduced", "not reproduced", "undecided", "not testable here"):
@@ -141,9 +151,9 @@ def test_the_ledger_in_words(saved):
     assert worked_example([]).startswith("No result")
 
 
-def test_nothing_was_run(tmp_path):
-    for section, path, ledgers, rest in judged(tmp_path):
-        assert path == tmp_path / f"{section}.nc" and rest == list(
+def test_nothing_was_run(nothing_run):
+    for section, path, ledgers, rest in nothing_run:
+        assert path == Path("nowhere") / f"{section}.nc" and rest == list(
             paper_of(section).datasets[section]
         )
         (one,) = ledgers
@@ -200,14 +210,14 @@ def test_the_table_of_claims_is_read_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_open_question_without_results_is_not_answered():
-    ledgers = {name: ledgers for name, _, ledgers, _ in judged(Path("nowhere"))}
+def test_an_open_question_without_results_is_not_answered(nothing_run):
+    ledgers = {name: ledgers for name, _, ledgers, _ in nothing_run}
     text = open_questions(ledgers)
     assert text.count("none: not run yet") == 6 and "data_set_size.html" in text
 
 
-def test_an_open_question_says_what_its_expectations_came_to():
-    ledgers = {name: ledgers for name, _, ledgers, _ in judged(Path("nowhere"))}
+def test_an_open_question_says_what_its_expectations_came_to(nothing_run):
+    ledgers = {name: [one.copy(deep=True) for one in ledgers] for name, _, ledgers, _ in nothing_run}
     (one,) = ledgers["data_set_size"]
     one["verdict"][:] = "reproduced"
     one["verdict"][0] = "undecided"
