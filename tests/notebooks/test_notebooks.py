@@ -9,20 +9,21 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 import yaml
-from papermill.execute import execute_notebook
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from invlib.data.images import load_images
+from papers.kernels import FOLDER
 from papers.parameters import ParameterError
+from papers.run import run_notebook
 from papers.sections import SECTIONS
-from tests.forked import Kernel
 from tests.workspace import ROOT, copy_project, environment
 
 NOTEBOOKS = sorted(Path(ROOT, "notebooks").glob("*.ipynb"))
@@ -119,15 +120,30 @@ def test_it_defines_no_function(path):
             assert not isinstance(node, kinds), f"an algorithm in a notebook:\n{cell.source}"
 
 
+@pytest.fixture(scope="module")
+def kernels(project, tmp_path_factory):
+    """The environment of the project, with the process that forks kernels as for `make`."""
+    if sys.platform != "linux":  # there make has none, either
+        yield environment(project) | QUIET
+        return
+    folder = str(tmp_path_factory.mktemp("kernels"))
+    environ = environment(project) | QUIET
+    command = [sys.executable, "-m", "papers.kernels", folder]
+    with subprocess.Popen(command, cwd=project, env=environ) as server:
+        while server.poll() is None and not os.listdir(folder):
+            time.sleep(0.05)
+        yield environ | {FOLDER: folder}
+        assert server.poll() is None  # it did not fail, which would only be slow
+        server.terminate()
+
+
 @each
-def test_it_runs_by_itself(path, project, monkeypatch):
-    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
-    for name, value in (environment(project) | QUIET).items():
+def test_it_runs_by_itself(path, project, kernels, monkeypatch):
+    for name, value in kernels.items():
         monkeypatch.setenv(name, value)
     parameters = json.loads((project / "smoke.yaml").read_text()) | {"seeds": [1]}
-    notebook, out = str(path.relative_to(ROOT)), str(project / "out.ipynb")
     monkeypatch.chdir(project)
-    execute_notebook(notebook, out, parameters, progress_bar=False)
+    run_notebook(path.relative_to(ROOT), project / "out.ipynb", parameters)
     ran_well(path, project)
 
 

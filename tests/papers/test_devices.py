@@ -97,9 +97,10 @@ class Pretend(TorchDispatchMode):
             several = result if isinstance(result, tuple) else (result,)
             if not all(type(t) is Tensor and t.is_meta for t in several):
                 return result
-            self.shapes[key] = isinstance(result, tuple), [
-                (t.shape, t.stride(), t.dtype) for t in several
-            ]
+            self.shapes[key] = (
+                isinstance(result, tuple),
+                [(t.shape, t.stride(), t.dtype) for t in several],
+            )
             return result
         is_tuple, parts = self.shapes[key]
         made = [torch.empty_strided(shape, stride, dtype=dtype, device=META)

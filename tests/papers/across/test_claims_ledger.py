@@ -217,7 +217,9 @@ def test_an_open_question_without_results_is_not_answered(nothing_run):
 
 
 def test_an_open_question_says_what_its_expectations_came_to(nothing_run):
-    ledgers = {name: [one.copy(deep=True) for one in ledgers] for name, _, ledgers, _ in nothing_run}
+    ledgers = {
+        name: [one.copy(deep=True) for one in ledgers] for name, _, ledgers, _ in nothing_run
+    }
     (one,) = ledgers["data_set_size"]
     one["verdict"][:] = "reproduced"
     one["verdict"][0] = "undecided"
