@@ -14,6 +14,7 @@ from IPython.display import HTML
 from invlib.metrics.invariance import forgetting, invariance_flow
 from papers.lessons.goerttler_masarczyk import accuracy_lost
 from papers.lessons.words import mean, number
+from papers.merlin2023.claims.robustness_across_settings import by_setting
 from papers.merlin2023.robustness_scan import correlation_scan
 
 __all__ = ["QUIZZES", "quiz"]
@@ -102,6 +103,20 @@ def _chance(ds: xr.Dataset) -> Asked:
     return question, dict.fromkeys(limits, words), _range(found / tried, limits)
 
 
+def _goes_with_robustness(ds: xr.Dataset) -> Asked:
+    ds = by_setting(ds.sel(estimator="debiased"))
+    names = {
+        "the spread of forgetting over layers": "spread",
+        "the mean of forgetting": "forgetting",
+        "accuracy on clean images": "clean",
+    }
+    values = {
+        words: abs(float(xr.corr(ds[name], ds["corrupted"]))) for words, name in names.items()
+    }
+    question = "Over settings, what goes most closely with accuracy on corrupted images?"
+    return _which(question, values, "The size of its correlation is")
+
+
 def _best_start(ds: xr.Dataset) -> Asked:
     values = ds["test_accuracy"].isel(dataset=0).dropna("pretraining")
     question = "Which start ends with the highest test accuracy?"
@@ -146,6 +161,7 @@ QUIZZES: dict[str, Callable[[xr.Dataset], Asked]] = {
     "compression_expansion": _baseline,
     "dynamics": _highest_epoch,
     "robustness": _chance,  # on the results of dynamics
+    "robustness_across_settings": _goes_with_robustness,
     "accuracy": _best_start,
     "learning_from_random_labels": _memory,
     "unlearning": _nearer,

@@ -24,7 +24,7 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.across.adversarial_robustness import ADVERSARIAL
 from papers.across.work.claims_ledger import CLAIMS
-from papers.claims.correlation import correlate
+from papers.claims.correlation import correlate, fisher_interval
 from papers.claims.data import reported
 from papers.claims.shapes import crossing_difference
 from papers.engine.contenders import CONTENDERS
@@ -41,6 +41,7 @@ from papers.engine.truth_tables import (
 from papers.engine.work.convergence import common_distance, findings, one_curve
 from papers.engine.work.how_inverted import evaluations_needed
 from papers.lessons.words import mean, number
+from papers.merlin2023.claims.robustness_across_settings import by_setting, correlation
 from papers.merlin2023.robustness_scan import (
     correlation_scan,
     forgetting_spread,
@@ -554,11 +555,28 @@ def adversarial_robustness(ds: xr.Dataset) -> Iterator[str]:
     yield f"ahead by {two(-attacked.mean('attack').diff('setting'))}"
 
 
+def robustness_across_settings(ds: xr.Dataset) -> Iterator[str]:
+    means = by_setting(ds.sel(estimator="debiased"))
+
+    def found(quantity: str, robustness: str) -> str:
+        r = correlation(means, quantity, robustness)
+        low, high = fisher_interval(float(r), float(r["points"]))
+        return f"{number(float(r))} [{number(low)}, {number(high)}]"
+
+    clean = number(float(correlation(means, "clean", "corrupted")))
+    yield f"alone goes with corrupted accuracy at {clean}."
+    assert f"goes with robustness at {clean}, and" in text_of("robustness")
+    assert f"Over {ds.sizes['setting']} settings" in text_of("robustness")
+    yield f"not told from chance: {found('spread', 'given clean')}"
+    yield f"{found('forgetting', 'given clean')} for the partial correlation"
+    yield f"{found('forgetting', 'effective')} for effective robustness"
+
+
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
-    adversarial_robustness,
+    adversarial_robustness, robustness_across_settings,
 ]  # fmt: skip
 
 

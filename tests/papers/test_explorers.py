@@ -149,8 +149,8 @@ def test_only_the_first_data_set_has_choices_with_an_image_left_out():
     alone = {title: whole.isel(dataset=[1])}
     alone = data_of(explorers.choices(section, alone, hue="pretraining"))["parts"]
     for (name, part), array in itertools.product(alone.items(), ("verdicts", "numbers", "curves")):
-        xr.testing.assert_identical(
-            unpacked(part[array]).sel(left_out=["none"]), unpacked(both[name][array])
+        xr.testing.assert_allclose(  # curves are stored in steps of 0.0001 or less
+            unpacked(part[array]).sel(left_out=["none"]), unpacked(both[name][array]), atol=1e-4
         )
 
 

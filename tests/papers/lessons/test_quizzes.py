@@ -49,6 +49,7 @@ SPOILT = {
         corrupted_accuracy=ds["corrupted_accuracy"] * 0
         + np.array([0, 1, 0, 0, 1, 1, 0, 1, 0])[:, None]
     ),
+    "robustness_across_settings": lambda ds: ds.assign(test_accuracy=ds["test_accuracy"] ** 40),
     "accuracy": lambda ds: ds.assign(test_accuracy=-ds["test_accuracy"]),
     "learning_from_random_labels": lambda ds: ds.assign(cka_reference=-ds["cka_reference"]),
     "unlearning": lambda ds: ds.assign(cka_reference=-ds["cka_reference"]),

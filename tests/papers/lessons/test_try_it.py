@@ -20,7 +20,6 @@ TRIALS = trials("smoke")
 # no reference results yet
 OPEN = ("data_set_size", "learning_rate_schedules", "other_images")
 OPEN += ("architectures", "where_did_scratch_start")
-OPEN += ("robustness_across_settings",)
 
 
 @pytest.fixture(scope="module")
