@@ -36,12 +36,20 @@ def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: objec
                 run = section.finetuning_run(dataset, task, seed=seed)
                 trained = train(run, root=section.training_root)
                 by_seed[seed] = compare_finetuned(section, pretrained, trained, **other)
-            by_task[task] = stack(by_seed, "train_seed", shared=True) if several else by_seed[seed]
+            by_task[task] = _stacked(by_seed) if several else by_seed[seed]
         by_dataset[dataset] = stack(by_task, "task", shared=True)
     if several:  # what was not run is NaN
         seeds = sorted({seed for name in section.datasets for seed in section.seeds_of(name)})
         by_dataset = {name: ds.reindex(train_seed=seeds) for name, ds in by_dataset.items()}
     return stack(by_dataset, "dataset")
+
+
+def _stacked(by_seed: dict[int, xr.Dataset]) -> xr.Dataset:
+    """Join comparisons of several trainings. Pictures are kept of the first alone."""
+    first, picture = next(iter(by_seed.values())), "example_inverted_ft"
+    pictures = {picture: first[picture]} if picture in first else {}
+    parts = {seed: ds.drop_vars(picture, errors="ignore") for seed, ds in by_seed.items()}
+    return stack(parts, "train_seed", shared=True).assign(pictures)
 
 
 def findings(ds: xr.Dataset) -> list[str]:
