@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import shutil
@@ -46,8 +47,8 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: ob
         kernel_manager_class=ThisPython,
         progress_bar=False,
         log_output=False,
-        # not that its sockets are unencrypted, which stay on this machine
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
+        # not that its sockets are unencrypted, which stay on this machine, and not how it ends
+        extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         **more,
     )
 
@@ -89,6 +90,9 @@ def run_section(arguments: argparse.Namespace) -> int:
             said = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
     except DeadKernelError:
         status, said = 1, [f"{cls.name}: its kernel died; most often for want of memory"]
+    except KeyboardInterrupt:
+        logging.disable()  # tasks that are left behind complain of it
+        raise
     finally:
         line.clear()
     if status == 0:

@@ -82,10 +82,16 @@ def start_kernels() -> None:
     """Start what forks kernels for the notebooks of this run, and ends with it."""
     if sys.platform != "linux":  # elsewhere a fork of a process with such imports is not safe
         return
-    os.environ["INVLIB_KERNELS"] = folder = tempfile.mkdtemp(prefix="invlib-kernels-")
+    folder = tempfile.mkdtemp(prefix="invlib-kernels-")
+    if len(os.fsencode(folder)) > 90:  # a socket has a path of 107 bytes at most
+        os.rmdir(folder)
+        return
+    os.environ["INVLIB_KERNELS"] = folder
     most = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}  # as sections have
     command = [sys.executable, "-m", "papers.kernels", folder]
-    subprocess.Popen(command, env=os.environ | most, stdin=subprocess.DEVNULL)
+    # its own session: Ctrl-C is for Snakemake, with which it ends
+    env, nothing = os.environ | most, subprocess.DEVNULL
+    subprocess.Popen(command, env=env, stdin=nothing, start_new_session=True)
 
 
 def check(scale: str, override: str, only: list[str]) -> None:
