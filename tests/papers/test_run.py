@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -175,3 +178,20 @@ def test_a_section_runs_into_a_place_of_its_own(project):
     assert set(names) <= set(SECTIONS["what_is_an_inversion"].model_fields)
     assert not [o for c in cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
     assert list((project / "data/runs/training").glob("*/done.json"))
+
+
+def test_an_interrupted_run_ends_in_one_line(project):
+    command = [sys.executable, "-m", "papers", "run", "what_is_an_inversion", "--scale", "smoke"]
+    command += ["iterations=100000", "--quiet"]
+    running = project / "data/runs/smoke-iterations-100000/running/what_is_an_inversion.ipynb"
+    pipe, env = subprocess.PIPE, environment(project)
+    with subprocess.Popen(
+        command, cwd=project, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        begun = '"execution_count": 2'  # the first cell holds the parameters
+        while process.poll() is None and not (running.is_file() and begun in running.read_text()):
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "papers: interrupted; the same command goes on from here"
