@@ -184,6 +184,20 @@ def test_choices_move_the_curves_and_the_verdicts(visit):
     assert text * chart["width"] / 320 >= 10
 
 
+def test_choices_that_a_further_data_set_lacks_are_said(visit):
+    page = visit("choices")
+    page.get_by_label("eurosat").check(force=True)
+    assert "no such" not in state(page)
+    page.get_by_role("combobox", name="Training or draw").select_option("4")
+    page.get_by_role("slider", name="Image left out").focus()
+    page.keyboard.press("ArrowRight")
+    assert "eurosat has no such training and no such image left out here" in state(page)
+    ds = by_training(results("finetuning_task").sel(dataset="eurosat", train_seed=[0, 1, 2]))
+    curve = forgetting(ds).sel(estimator="debiased", layer=12).mean("seed")
+    for value in curve.values:
+        assert near(state(page), float(value))
+
+
 def test_the_reader_finds_a_p_value(visit):
     ds = results("dynamics")
     page = visit("p_value")

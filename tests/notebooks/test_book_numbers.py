@@ -86,6 +86,7 @@ def method() -> Iterator[str]:
     yield f"by {number(far['lbfgs:50:images'])}, and started at noise by {number(far['lbfgs:50'])}."
 
     ds, made = result("cifar/finetuning_task")
+    ds = ds.sel(dataset="cifar10")
     control = ds["stir_control_pt"].mean([dim for dim in ds["stir_control_pt"].dims
                                           if dim not in ("estimator", "layer")])  # fmt: skip
     ends = {name: [number(f(control.sel(estimator=name))) for f in (np.min, np.max)]
@@ -134,9 +135,10 @@ def replication_notes() -> Iterator[str]:
         if "finetuning_n" in made:
             sizes.setdefault(made["img_size"], set()).add(made["finetuning_n"])
         scratch |= {made[name] for name in ("scratch_n",) if name in made}
-    (small,), (large,), (alone,) = sizes[64], sizes[96], scratch
+    (few, small), (large,), (alone,) = sorted(sizes[64]), sizes[96], scratch
     assert set(sizes) == {64, 96}
-    yield f"at 64 pixels fine-tunings of ViT-Tiny see {small:,} of 50,000 training images and "
+    yield f"at 64 pixels fine-tunings of ViT-Tiny see {small:,} of 50,000 training images "
+    yield f"({few:,} where many settings are compared) and "
     yield f"trainings from scratch {alone:,}; at 96 pixels fine-tunings see {large:,}."
 
     r, p = (reported("A")[f"robustness_{name}_forgetting"] for name in ("correlation", "p_value"))
@@ -197,6 +199,7 @@ def is_main(hypothesis) -> bool:
 
 def readme() -> Iterator[str]:
     ds, made = result("cifar/finetuning_task")
+    ds = ds.sel(dataset="cifar10")
     reached = ds["test_accuracy"].sel(task="classification").mean().item()
     yield (f"to classify ({number(reached)} test accuracy, on {made['finetuning_n']:,} pictures of "
            f"{made['img_size']} pixels) or to reconstruct. Debiased CKA, "

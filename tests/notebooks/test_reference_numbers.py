@@ -24,8 +24,10 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.across.adversarial_robustness import ADVERSARIAL
 from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
 from papers.claims.correlation import correlate, fisher_interval
 from papers.claims.data import reported
+from papers.claims.settings import settings
 from papers.claims.shapes import crossing_difference
 from papers.engine.contenders import CONTENDERS
 from papers.engine.known_invariances import MARGIN
@@ -308,7 +310,8 @@ def _at_224_pixels() -> Iterator[str]:
 
 
 def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
-    ds = ds.isel(dataset=0)
+    yield from _on_three_data_sets(ds)
+    ds = ds.isel(dataset=0, drop=True)
     for start, estimator in (("Debiased, it rises by", "debiased"), ("Biased, by", "biased")):
         learnt, forgot = (
             mean(measure(ds.sel(task="reconstruction")), "layer", estimator=estimator)
@@ -343,6 +346,30 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     assert max(float(one.max()) for one in missed) < 0.02
     yield "In the reference results that is less than 0.02 with the biased estimator"
     assert set(missed[0].idxmax("layer").values) <= {1, 2, 3}  # "most for learning in layers 1–3"
+
+
+def _on_three_data_sets(ds: xr.Dataset) -> Iterator[str]:
+    """Yield how the verdicts on the further data sets differ from those on the first."""
+    debiased = dict(estimator="debiased", self_term="measured")
+    first, *others = (
+        check_claims(CLAIMS["finetuning_task"], part).sel(debiased) for _, part in settings(ds)
+    )
+    other = [one["verdict"] != first["verdict"] for one in others]
+    same = [int((~one).sum()) for one in other]
+    yield f"Of the {first.sizes['claim']} verdicts on CIFAR-10, {same[0]} are the same on CIFAR-100"
+    yield f"are the same on CIFAR-100 and {same[1]} on EuroSAT"
+    for one, at in zip(others, other, strict=True):
+        assert set(one["verdict"].values[at]) == {"undecided"}
+        assert (one["verdict"].sel(claim=[f"A-4.1-u-shape-{m}" for m in ("learning", "forgetting")])
+                == "not reproduced").all()  # fmt: skip
+    cifar10, cifar100, eurosat = (
+        number(one["value_mean"].sel(claim="A-4.1-late-above-early-forgetting"))
+        for one in (first, *others)
+    )
+    yield f"forget {eurosat} more than the first ones in classification"
+    yield f"against {cifar10} and {cifar100} on the others"
+    right = ds["test_accuracy"].sel(task="classification").mean("train_seed")
+    yield "It has {2} of its images right, they have {0} and {1}".format(*map(two, right))
 
 
 def _larger_pictures() -> Iterator[str]:
