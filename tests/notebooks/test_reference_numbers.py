@@ -372,6 +372,27 @@ def _on_three_data_sets(ds: xr.Dataset) -> Iterator[str]:
     yield "It has {2} of its images right, they have {0} and {1}".format(*map(two, right))
 
 
+def compression_expansion(ds: xr.Dataset) -> Iterator[str]:
+    debiased = dict(estimator="debiased", self_term="measured")
+    by = {tuple(words): check_claims(CLAIMS["compression_expansion"], part).sel(debiased)
+          for words, part in settings(ds)}  # fmt: skip
+    same = {}
+    for rule in ("fast:50", "ngd:50"):
+        first, other = (by[name, rule]["verdict"] for name in ("cifar10", "cifar100"))
+        same[rule] = int((first == other).sum())
+        assert set(other.values[first != other]) <= {"undecided"}
+    yield f"With `fast` all {same['fast:50']} verdicts on CIFAR-100 are those on CIFAR-10"
+    assert same["fast:50"] == first.size
+    yield f"With the paper's recipe {same['ngd:50']} are, and the others are undecided"
+    block = "A-4.3-compression-reconstruction-text-beyond-pretrained"
+    said = {}
+    for name in ("eurosat", "cifar10"):
+        one = by[name, "ngd:50"].sel(claim=block)
+        mid, low, high = (number(one[f"value_{k}"]) for k in ("mean", "low", "high"))
+        said[name] = f"{mid} [{low}, {high}]"
+    yield f"{said['eurosat']} in the block of the text, where CIFAR-10 has {said['cifar10']}"
+
+
 def _larger_pictures() -> Iterator[str]:
     """Yield how the two runs with larger pictures were made."""
     middle, large = (open_results(results_root(where) / "finetuning_task.nc")
@@ -603,7 +624,7 @@ PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
-    adversarial_robustness, robustness_across_settings,
+    adversarial_robustness, robustness_across_settings, compression_expansion,
 ]  # fmt: skip
 
 
