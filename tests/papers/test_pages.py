@@ -61,7 +61,7 @@ def test_no_name_reaches_a_page_as_html(section, shown):
     """Whatever shows a data set's name: verdicts, the box of provenance, the table of settings."""
     hostile = "<img src=x onerror=alert(1)>"
     ds = shown["reference: cifar"].copy()
-    ds = ds.assign_coords(dataset=[hostile, *ds["dataset"].values[1:]])
+    ds = ds.assign_coords(dataset=[hostile + str(name) for name in ds["dataset"].values])
     parameters = json.loads(ds.attrs["parameters"]) | {"datasets": [hostile], "model": hostile}
     ds.attrs |= {"parameters": json.dumps(parameters), "command": f"papermill -y '{hostile}'"}
     runs = {f"this run: {hostile}": ds}

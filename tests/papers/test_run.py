@@ -185,13 +185,23 @@ def test_an_interrupted_run_ends_in_one_line(project):
     command += ["iterations=100000", "--quiet"]
     running = project / "data/runs/smoke-iterations-100000/running/what_is_an_inversion.ipynb"
     pipe, env = subprocess.PIPE, environment(project)
+
+    def heed() -> None:  # a background job of a shell does not heed SIGINT, nor does its child
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen(
-        command, cwd=project, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True
-    ) as process:
-        begun = '"execution_count": 2'  # the first cell holds the parameters
-        while process.poll() is None and not (running.is_file() and begun in running.read_text()):
-            time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        command, cwd=project, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True,
+        preexec_fn=heed,
+    ) as process:  # fmt: skip
+        try:
+            begun = '"execution_count": 2'  # the first cell holds the parameters
+            while process.poll() is None:
+                if running.is_file() and begun in running.read_text():
+                    break
+                time.sleep(0.1)
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert said.strip() == "papers: interrupted; the same command goes on from here"
