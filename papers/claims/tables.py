@@ -202,6 +202,8 @@ def _caption(ds: xr.Dataset) -> str:
     parts.append(f"{draws} draw{'s' if draws != 1 else ''} of images")
     if trainings > 1:
         parts.append("in brackets the interval over trainings")
+    elif ds["value_low"].notnull().any():  # a single training has no interval over trainings
+        parts.append("in brackets the 95 % interval over settings, which have a training each")
     else:
         parts.append("one training decides nothing; in brackets the 95 % interval over images")
     return ", ".join(parts)

@@ -1,6 +1,6 @@
 """Compute the page on adversarial robustness: forgetting, and accuracy under attack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -237,7 +237,7 @@ def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
         means |= {"its mean layer": found["place"]}
         for name in last["setting"].values.tolist():
             rows[title, name] = {k: float(v.sel(setting=name).mean()) for k, v in means.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").round(3)
+    return _shown(rows)
 
 
 def checks(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
@@ -250,7 +250,12 @@ def checks(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
             rows[title, setting, "usual"] = usually.mean("train_seed").to_series()
             for check in CHECKS:
                 rows[title, setting, check] = checked.sel(setting=setting, check=check).to_series()
-    return pd.DataFrame.from_dict(rows, orient="index").round(3)
+    return _shown(rows)
+
+
+def _shown(rows: Mapping[tuple, Mapping]) -> pd.DataFrame:
+    """Return rows as a table. Runs may have other attacks each."""
+    return pd.DataFrame.from_dict(rows, orient="index").round(3).astype(object).fillna("–")
 
 
 def findings(ds: xr.Dataset) -> list[str]:

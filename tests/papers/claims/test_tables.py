@@ -6,8 +6,10 @@ import pytest
 import xarray as xr
 
 from invlib.results.netcdf import open_results, save_results
+from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import Claim, check_claims
 from papers.claims.tables import claims_html, claims_table, claims_text
+from papers.sections import SECTIONS
 from tests.images_left_out import of_means
 from tests.papers.merlin2023.test_finetuning_task import (
     BY_ID,
@@ -110,3 +112,13 @@ def test_tables_show_it(tmp_path, over):
     assert said[over] in claims_html(out) and said[over][:40] in text
     read = open_results(save_results(out, tmp_path / "claims.nc"))
     assert claims_html(read) == claims_html(out)
+
+
+def test_a_correlation_over_settings_is_not_said_to_be_undecided():
+    """It has one training of each setting, and an interval all the same."""
+    name = "robustness_across_settings"
+    out = check_claims(CLAIMS[name], open_results(SECTIONS[name]().reference))
+    assert "reproduced" in out["verdict"]
+    said = claims_html(out)
+    assert "interval over settings, which have a training each" in said
+    assert "decides nothing" not in said
