@@ -123,24 +123,27 @@ def serve(folder: str, imports: Sequence[str] = _IMPORTS) -> None:
                     asking, _ = door.accept()
                 except TimeoutError:
                     continue
-                with asking:
+                with asking, contextlib.suppress(OSError, ValueError):  # who asked has gone
                     _fork(asking, door)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fork(asking: socket.socket, door: socket.socket) -> None:
+    """Fork a kernel and tell its number, or 0 if it wants what is fixed here by the imports."""
     asking.settimeout(10)
     header, outputs, *_ = socket.recv_fds(asking, 8, 2)
-    asked = json.loads(_received(asking, int.from_bytes(header, "big")))
-    fits = all(asked["env"].get(name) == os.environ.get(name) for name in _FIXED)
-    pid = os.fork() if fits else 0
-    if fits and pid == 0:
-        door.close()
-        _become_kernel(asking, outputs, asked)
-    asking.sendall(pid.to_bytes(8, "big"))
-    for output in outputs:
-        os.close(output)
+    try:
+        asked = json.loads(_received(asking, int.from_bytes(header, "big")))
+        fits = all(asked["env"].get(name) == os.environ.get(name) for name in _FIXED)
+        pid = os.fork() if fits else 0
+        if fits and pid == 0:
+            door.close()
+            _become_kernel(asking, outputs, asked)
+        asking.sendall(pid.to_bytes(8, "big"))
+    finally:
+        for output in outputs:
+            os.close(output)
 
 
 def _become_kernel(asking: socket.socket, outputs: list[int], asked: dict) -> None:

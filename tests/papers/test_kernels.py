@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,16 @@ def test_a_kernel_does_not_outlive_who_asked_for_it(server):
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert killed.returncode == -signal.SIGKILL
     until(lambda: ended(int(killed.stdout)))
+
+
+def test_who_hangs_up_does_not_end_the_server(server):
+    _, folder = server
+    for sent in (b"", b"\0" * 7 + b"\xff" + b"{", b"\0" * 7 + b"\2no"):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(folder / "kernels"))
+            asking.sendall(sent)
+    lines, _ = asyncio.run(said("import sys; print('fractions' in sys.modules)"))
+    assert lines[0] == "True"
 
 
 def test_a_kernel_outlives_the_server(server):
