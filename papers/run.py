@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from invlib.names import choices, nearest
 from invlib.paths import project_root
 from papers.cells import kind_of
-from papers.kernels import ThisPython
+from papers.jupyter_kernels import ThisPython
 from papers.parameters import ParameterError, load_scale
 from papers.section import Section
 from papers.sections import SECTIONS

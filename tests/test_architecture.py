@@ -227,7 +227,7 @@ def test_an_import_in_a_coroutine_is_one_in_a_function(copy):
 LOADERS = r"importlib(\.(import_module|reload|machinery|__import__))?|import_module|__import__"
 LOADERS += r"|runpy(\.\w+)?|pkgutil\.resolve_name|resolve_name|lazy_loader\.load"
 LOADING = {
-    "papers/kernels.py": {"import_module"},  # what notebooks import of others, and ipykernel
+    "papers/jupyter_kernels.py": {"import_module"},  # what notebooks import of others
     "papers/section.py": {"import_module"},  # the work of a section, and the pages
     "papers/engine/costs.py": {"import_module"},  # ckatorch, a test dependency that may be missing
 }

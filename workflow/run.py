@@ -88,7 +88,7 @@ def start_kernels() -> None:
         return
     os.environ["INVLIB_KERNELS"] = folder
     most = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}  # as sections have
-    command = [sys.executable, "-m", "papers.kernels", folder]
+    command = [sys.executable, "-m", "papers.jupyter_kernels", folder]
     # its own session: Ctrl-C is for Snakemake, with which it ends
     env, nothing = os.environ | most, subprocess.DEVNULL
     subprocess.Popen(command, env=env, stdin=nothing, start_new_session=True)

@@ -20,7 +20,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from invlib.data.images import load_images
-from papers.kernels import FOLDER
+from papers.jupyter_kernels import FOLDER
 from papers.parameters import ParameterError
 from papers.run import run_notebook
 from papers.sections import SECTIONS
@@ -128,7 +128,7 @@ def kernels(project, tmp_path_factory):
         return
     folder = str(tmp_path_factory.mktemp("kernels"))
     environ = environment(project) | QUIET
-    command = [sys.executable, "-m", "papers.kernels", folder]
+    command = [sys.executable, "-m", "papers.jupyter_kernels", folder]
     with subprocess.Popen(command, cwd=project, env=environ) as server:
         while server.poll() is None and not os.listdir(folder):
             time.sleep(0.05)

@@ -1,9 +1,9 @@
 """The kernel of this Python: started anew, or forked from a process that has the imports behind it.
 
 To import PyTorch, timm and Matplotlib takes a kernel some four seconds, and to make the book takes
-some thirty kernels. So the workflow starts ``python -m papers.kernels FOLDER`` once. It imports
-what notebooks import of other people's packages, and forks a kernel for everyone who asks at the
-socket in that folder. The project's own code is not among it: a kernel reads it as it is now.
+some thirty kernels. So the workflow starts ``python -m papers.jupyter_kernels FOLDER`` once. It
+imports what notebooks import of other people's packages, and forks a kernel for everyone who asks
+at the socket in that folder. The project's own code is not among it: it is read as it is now.
 """
 
 from __future__ import annotations

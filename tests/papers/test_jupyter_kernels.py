@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from papers.kernels import FOLDER, ThisPython
+from papers.jupyter_kernels import FOLDER, ThisPython
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
 
 SERVER = """
 import subprocess, sys
-code = "from papers.kernels import serve; serve(sys.argv[1], ['ipykernel.kernelapp', 'fractions'])"
-subprocess.Popen([sys.executable, "-c", "import sys; " + code, sys.argv[1]])
+code = "import sys; from papers.jupyter_kernels import serve; "
+code += "serve(sys.argv[1], ['ipykernel.kernelapp', 'fractions'])"
+subprocess.Popen([sys.executable, "-c", code, sys.argv[1]])
 input()
 """
 
@@ -85,7 +86,7 @@ def test_a_kernel_has_the_imports_and_its_own_environment_and_code(server, monke
     assert lines[0] == "True False"
     cwd, own, pid, parent = lines[1].split()
     assert (cwd, own) == (str(tmp_path), "yes")
-    assert b"papers.kernels" in Path(f"/proc/{parent}/cmdline").read_bytes()
+    assert b"papers.jupyter_kernels" in Path(f"/proc/{parent}/cmdline").read_bytes()
     assert lines[2] == "1"  # a process that a kernel starts still has its status
     until(lambda: ended(int(pid)))
     assert not asyncio.run(manager.is_alive())
@@ -104,7 +105,7 @@ def test_a_kernel_does_not_outlive_who_asked_for_it(server):
     code = "\n".join(
         [
             "import asyncio, os, signal, sys",
-            "from tests.papers.test_kernels import said",
+            "from tests.papers.test_jupyter_kernels import said",
             "lines, _ = asyncio.run(said('import os; print(os.getpid())', end=False))",
             "print(lines[0], flush=True)",
             "os.kill(os.getpid(), signal.SIGKILL)",
