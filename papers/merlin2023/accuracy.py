@@ -20,12 +20,14 @@ class Accuracy(PretrainingDataset):
     name = "accuracy"
     uses = ("pretraining_dataset",)
 
-    def runs(self) -> dict[str, TrainingRun]:
+    def by_start(self) -> dict[tuple[str, str, int], TrainingRun]:
         """Return the trainings of `PretrainingDataset`, and those of the other data sets."""
         start = self.pretraining_dataset if self.weights is None else IMAGENET
-        others = [dataset for dataset in self.datasets if dataset not in self.targets]
-        return super().runs() | {
-            f"{dataset} from {start}": self.finetuning_run(dataset) for dataset in others
+        return super().by_start() | {
+            (dataset, start, seed): self.finetuning_run(dataset, seed=seed)
+            for dataset in self.datasets
+            if dataset not in self.targets
+            for seed in self.train_seeds
         }
 
     def to_invert(self) -> list[Inverted]:

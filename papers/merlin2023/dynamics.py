@@ -4,7 +4,7 @@ from pydantic import Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-from papers.parameters import Positive
+from papers.parameters import Positive, Seeds
 from papers.section import Inverted
 
 
@@ -24,10 +24,27 @@ class Dynamics(MerlinSection):
 
     corrupted_n: Positive = Field(100, description="test images for each severity")
     every: Positive = Field(2, description="epochs from one look at the model to the next")
+    finetuning_seeds: Seeds = Field(
+        (0,), description="repeats of each fine-tuning; an interval takes several"
+    )
+
+    def repeats(self) -> dict[str, dict[int, TrainingRun]]:
+        """Return the fine-tunings by name and seed, with the weights of every epoch."""
+        return {
+            dataset: {
+                seed: self.finetuning_run(dataset, seed=seed) for seed in self.finetuning_seeds
+            }
+            for dataset in self.datasets
+        }
 
     def runs(self) -> dict[str, TrainingRun]:
-        """Return the fine-tuning to each data set, with the weights of every epoch."""
-        return {dataset: self.finetuning_run(dataset) for dataset in self.datasets}
+        """Return those of `repeats`, with the seed in their names where there are several."""
+        several = len(self.finetuning_seeds) > 1
+        return {
+            f"{name}, seed {seed}" if several else name: run
+            for name, by_seed in self.repeats().items()
+            for seed, run in by_seed.items()
+        }
 
     def epochs(self, last: int) -> list[int]:
         """Return the epochs that are looked at, of a training with so many."""

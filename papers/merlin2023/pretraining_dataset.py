@@ -5,7 +5,7 @@ from pydantic import Field
 from invlib.names import choices
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-from papers.parameters import Names, Natural, Positive
+from papers.parameters import Names, Natural, Positive, Seeds
 from papers.section import Inverted
 
 NONE = "none"  # no pretraining: a random start
@@ -39,35 +39,46 @@ class PretrainingDataset(MerlinSection):
         None, description="training images from a random start; None: all"
     )
     scratch_epochs: Natural = Field(8, description="epochs from a random start")
+    train_seeds: Seeds = Field((0,), description="repeats of every training, its start included")
 
     def starts(self, target: str) -> list[str]:
         """Return the starting points of `target`."""
         return [start for start in self.pretrainings if start != target]
 
-    def scratch_run(self, dataset: str) -> TrainingRun:
+    def scratch_run(self, dataset: str, seed: int = 0) -> TrainingRun:
         """Return the training on `dataset` from a random start."""
         if self.weights is None and dataset == self.pretraining_dataset:
             return self.pretraining_run()
-        return self.run_from_scratch(dataset, self.scratch_n, self.scratch_epochs)
+        return self.run_from_scratch(dataset, self.scratch_n, self.scratch_epochs, seed=seed)
 
-    def run_from(self, start: str, target: str) -> TrainingRun:
+    def run_from(self, start: str, target: str, seed: int = 0) -> TrainingRun:
         """Return the training on `target` from one starting point."""
         if start == NONE:
-            return self.scratch_run(target)
+            return self.scratch_run(target, seed)
         if start == IMAGENET:
             if self.weights is None:
                 here = [name for name in self.pretrainings if name != IMAGENET]
                 choices("pretrainings", start, [*here, self.pretraining_dataset, NONE])
-            return self.finetuning_run(target, weights=self.weights)
-        return self.finetuning_run(target, weights=self.scratch_run(start))
+            return self.finetuning_run(target, seed=seed, weights=self.weights)
+        start_run = self.scratch_run(start, seed)
+        return self.finetuning_run(target, seed=seed, weights=start_run)
 
-    def runs(self) -> dict[str, TrainingRun]:
-        """Return a training for each target and each of its starting points."""
+    def by_start(self) -> dict[tuple[str, str, int], TrainingRun]:
+        """Return a training for each target, each of its starting points and each seed."""
         return {
-            f"{target} from {start}": self.run_from(start, target)
+            (target, start, seed): self.run_from(start, target, seed)
             for target in self.targets
             for start in self.starts(target)
+            for seed in self.train_seeds
         }
+
+    def runs(self) -> dict[str, TrainingRun]:
+        """Return those of `by_start` by their names."""
+        return {self.called(*label): run for label, run in self.by_start().items()}
+
+    def called(self, target: str, start: str, seed: int) -> str:
+        """Return the name of a training, with its seed where there are several."""
+        return f"{target} from {start}" + (f", seed {seed}" if len(self.train_seeds) > 1 else "")
 
     def samples(self) -> list[tuple[str, str, int | None]]:
         """Return the `n` images of each target."""

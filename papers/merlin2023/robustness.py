@@ -75,11 +75,14 @@ class Robustness(Dynamics):
         """Whether the notebook does the trainings itself."""
         return are_short(self.trainings_n, self.trainings_epochs)
 
-    def runs(self) -> dict[str, TrainingRun]:
-        """Return the fine-tunings to the first data set, by their names in `trainings`."""
+    def repeats(self) -> dict[str, dict[int, TrainingRun]]:
+        """Return the fine-tunings to the first data set, by their names in `trainings` and seed."""
         size = dict(n_train=self.trainings_n or self.finetuning_n, epochs=self.trainings_epochs)
         return {
-            name: self.finetuning_run(self.datasets[0], **size, **fields_of(name))
+            name: {
+                seed: self.finetuning_run(self.datasets[0], seed=seed, **size, **fields_of(name))
+                for seed in self.finetuning_seeds
+            }
             for name in self.trainings
         }
 

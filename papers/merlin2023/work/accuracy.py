@@ -16,10 +16,11 @@ from papers.work import results_of, written
 def dataset(section: Accuracy) -> xr.Dataset:
     """Collect test accuracies, and correlate learning with forgetting over the layers."""
     compared = results_of(section, "pretraining_dataset")
-    names = [name.split(" from ") for name in section.runs()]
+    labels = list(section.by_start())
+    names = ("dataset", "pretraining", "train_seed")
     grid = {
-        "dataset": list(dict.fromkeys(target for target, _ in names)),
-        "pretraining": list(dict.fromkeys(start for _, start in names)),
+        name: list(dict.fromkeys(column))
+        for name, column in zip(names, zip(*labels, strict=True), strict=True)
     }
     ds = xr.Dataset(
         {
@@ -27,12 +28,14 @@ def dataset(section: Accuracy) -> xr.Dataset:
             for name in ("test_accuracy", "test_loss", "pretraining_accuracy")
         }
     )
-    for (target, start), run in zip(names, section.runs().values(), strict=True):
+    for label, run in section.by_start().items():
         trained = train(run, root=section.training_root)
-        cell = dict(dataset=target, pretraining=start)
+        cell = dict(zip(names, label, strict=True))
         for name in ("test_accuracy", "test_loss"):
             ds[name].loc[cell] = float(trained.log[name][-1])
         ds["pretraining_accuracy"].loc[cell] = accuracy_before(section, trained)
+    if len(section.train_seeds) == 1:
+        ds = ds.isel(train_seed=0, drop=True)
     rows = []
     for self_term in SELF_TERMS:
         curves = (measure(compared, self_term=self_term) for measure in (learning, forgetting))
@@ -42,8 +45,13 @@ def dataset(section: Accuracy) -> xr.Dataset:
 
 
 def table(ds: xr.Dataset, paper: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """Return Table 1, a row for each start and data set, with the paper's value beside ours."""
+    """Return Table 1, a row for each start and data set, with the paper's value beside ours.
+
+    Ours is the mean over trainings.
+    """
     rows = {}
+    ds = ds[["test_accuracy", "pretraining_accuracy"]]
+    ds = ds.mean("train_seed") if "train_seed" in ds.dims else ds
     for start in ds["pretraining"].values:
         for dataset in ds["dataset"].values:
             cell = ds.sel(pretraining=start, dataset=dataset)

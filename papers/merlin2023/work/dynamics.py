@@ -19,13 +19,21 @@ from papers.work import written
 
 @written("comparison")
 def dataset(section: Dynamics) -> xr.Dataset:
-    """Compare every epoch with the start. The first dims are dataset and epoch."""
-    pretrained = pretrained_model(section)
-    parts = {}
-    for dataset, run in section.runs().items():
-        trained = train(run, root=section.training_root)
-        parts[dataset] = trajectory(section, pretrained, trained)
-    return stack(parts, "dataset")
+    """Compare every epoch with the start; first dims dataset, train_seed if several, epoch."""
+    return stack(by_name(section), "dataset")
+
+
+def by_name(section: Dynamics, inverted: tuple[str, ...] = ("pt", "ft")) -> dict[str, xr.Dataset]:
+    """Return the trajectory of each of `repeats`, with a dim train_seed if there are several."""
+    pretrained, parts = pretrained_model(section), {}
+    for name, by_seed in section.repeats().items():
+        of_seed = {}
+        for seed, run in by_seed.items():
+            trained = train(run, root=section.training_root)
+            of_seed[seed] = trajectory(section, pretrained, trained, inverted)
+        several = len(of_seed) > 1
+        parts[name] = stack(of_seed, "train_seed", shared=True) if several else of_seed[seed]
+    return parts
 
 
 def trajectory(

@@ -16,23 +16,29 @@ from papers.work import written
 def dataset(section: PretrainingDataset) -> xr.Dataset:
     """Train, invert and compare each model with its own start. Only diagonals are kept.
 
-    The first dims are dataset and pretraining. `pretraining_accuracy` is the accuracy of the start
-    on its own data set, NaN if the start was not trained here.
+    The first dims are dataset, pretraining and, if several, train_seed. `pretraining_accuracy` is
+    the accuracy of the start on its own data set, NaN if the start was not trained here.
     """
-    runs = section.runs()
-    parts: dict[str, dict[str, xr.Dataset]] = {target: {} for target in section.targets}
-    for name, run in tqdm(runs.items(), desc="comparisons", leave=False, disable=None):
-        target, start = name.split(" from ")
+    by_target: dict[str, dict[str, dict[int, xr.Dataset]]] = {}
+    labels = section.by_start().items()
+    for (target, start, seed), run in tqdm(labels, "comparisons", leave=False, disable=None):
         trained = train(run, root=section.training_root)
         ds = diagonals(compare_finetuned(section, trained.model(0), trained, examples=0))
-        accuracy = accuracy_before(section, trained)
-        parts[target][start] = ds.assign(pretraining_accuracy=accuracy)
-    starts = [p for p in section.pretrainings if any(p in by_start for by_start in parts.values())]
-    return xr.concat(
-        [stack(by_start, "pretraining") for by_start in parts.values()],
-        xr.Variable("dataset", list(parts)),
-        join="outer",
-    ).sel(pretraining=starts)
+        ds = ds.assign(pretraining_accuracy=accuracy_before(section, trained))
+        by_target.setdefault(target, {}).setdefault(start, {})[seed] = ds
+    several = len(section.train_seeds) > 1
+    parts = {
+        target: stack(
+            {
+                start: stack(by_seed, "train_seed") if several else next(iter(by_seed.values()))
+                for start, by_seed in by_start.items()
+            },
+            "pretraining",
+        )
+        for target, by_start in by_target.items()
+    }
+    ds = xr.concat(list(parts.values()), xr.Variable("dataset", list(parts)), join="outer")
+    return ds.sel(pretraining=[start for start in section.pretrainings if start in ds.pretraining])
 
 
 def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:

@@ -2,20 +2,14 @@
 
 import xarray as xr
 
-from invlib import train
 from invlib.comparison.stacking import stack
 from papers.merlin2023.robustness import Robustness
-from papers.merlin2023.work.base import pretrained_model
-from papers.merlin2023.work.dynamics import trajectory
+from papers.merlin2023.work.dynamics import by_name
 from papers.work import written
 
 
 @written("comparison")
 def dataset(section: Robustness) -> xr.Dataset:
     """Return forgetting and corrupted accuracy by epoch, for every training (dim optimizer)."""
-    pretrained = pretrained_model(section)
-    parts = {}
-    for name, run in section.runs().items():
-        trained = train(run, root=section.training_root)
-        parts[name] = trajectory(section, pretrained, trained, inverted=("pt",))
+    parts = by_name(section, inverted=("pt",))
     return stack(parts, "optimizer", shared=True).assign_coords(dataset=section.datasets[0])
