@@ -13,7 +13,7 @@ from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.settings import by_training, settings
-from papers.claims.tables import claims_html
+from papers.claims.tables import claims_html, verdict_counts
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
 
@@ -66,12 +66,21 @@ def _each(shown: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, xr.Dataset]]:
 
 
 def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
-    """Return the verdicts on the claims of section `name`, a table for each run and setting."""
-    tables = [
-        f"<h3>{html.escape(title)}</h3>" + claims_html(check_claims(CLAIMS[name], part))
-        for title, part in _each(shown)
-    ]
-    return HTML("".join(tables))
+    """Return the verdicts on the claims of section `name`, a table for each run and setting.
+
+    Those of further data sets of a run are folded, with how many verdicts of each kind there are.
+    """
+    parts, first = [], set()
+    for title, part in _each(shown):
+        ledger = check_claims(CLAIMS[name], part)
+        head, table = f"<h3>{html.escape(title)}</h3>", claims_html(ledger)
+        if (run := title.partition("\n")[0]) in first:
+            head += f"<span>{html.escape(verdict_counts(ledger))}</span>"
+            parts.append(f"<details class='further'><summary>{head}</summary>{table}</details>")
+        else:
+            parts.append(head + table)
+        first.add(run)
+    return HTML("".join(parts))
 
 
 def made_with(*shown: Mapping[str, xr.Dataset]) -> HTML:

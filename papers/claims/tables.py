@@ -7,6 +7,7 @@ import json
 import math
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +23,7 @@ __all__ = [
     "claims_text",
     "interval_text",
     "open_statements",
+    "verdict_counts",
 ]
 
 UNTESTABLE = "not testable here"
@@ -128,6 +130,21 @@ def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
         table = re.sub(same, lambda m: f'<td colspan="{m[0].count("<td>")}">{m[1]}</td>', table)
     head, rest = table.split(">", 1)
     return f"{head}>\n  <caption>{html.escape(_caption(ds))}</caption>{rest}"
+
+
+def verdict_counts(ds: xr.Dataset) -> str:
+    """Return in words how many claims of a ledger have which verdict by the debiased estimator.
+
+    Examples
+    --------
+    >>> verdicts = (("claim", "estimator", "self_term"), [[["undecided"]], [["reproduced"]]])
+    >>> grid = {"estimator": ["debiased"], "self_term": ["measured"]}
+    >>> verdict_counts(xr.Dataset({"verdict": verdicts}, grid))
+    '1 reproduced, 1 undecided'
+    """
+    column = ds["verdict"].sel(estimator="debiased", self_term="measured")
+    counts = Counter(column.values.tolist())
+    return ", ".join(f"{n} {said}" for said, n in sorted(counts.items()))
 
 
 def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:

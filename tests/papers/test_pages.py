@@ -57,6 +57,16 @@ def test_verdicts_are_a_table_for_each_row_under_an_escaped_title(section, shown
     assert page.count("<h3>&lt;b&gt;mine&lt;/b&gt;\n") == count and "<b>mine" not in page
 
 
+def test_verdicts_of_further_data_sets_are_folded_under_their_counts(section, shown):
+    ds = shown["reference: cifar"].isel(dataset=[0, 1])
+    page = section.verdicts({"reference": ds}).data
+    before, folded = page.split("<details class='further'>")
+    assert "<details" not in before and folded.endswith("</table></details>")
+    ledger = check_claims(CLAIMS["finetuning_task"], ds.isel(dataset=1))
+    said = ledger["verdict"].sel(estimator="debiased", self_term="measured").values.tolist()
+    assert f"{said.count('reproduced')} reproduced" in folded.partition("</summary>")[0]
+
+
 def test_no_name_reaches_a_page_as_html(section, shown):
     """Whatever shows a data set's name: verdicts, the box of provenance, the table of settings."""
     hostile = "<img src=x onerror=alert(1)>"
