@@ -57,6 +57,7 @@ from papers.engine.truth_tables import (
 )
 from papers.engine.work.convergence import common_distance, findings, one_curve
 from papers.engine.work.how_inverted import evaluations_needed
+from papers.lessons.try_it import kept
 from papers.lessons.words import mean, number
 from papers.merlin2023.claims.robustness_across_settings import by_setting, correlation
 from papers.merlin2023.robustness_scan import (
@@ -711,6 +712,12 @@ def data_set_size(ds: xr.Dataset) -> Iterator[str]:
     )
     yield f"lies between {span(ds['stir_control_pt'].mean('seed'), ' and ')}"
     assert (at(16000, "steps", learnt) > at(250, "steps", learnt)).all()
+
+    tried = kept()["data_set_size sizes=65,1297"]["tried"]
+    (less, more), (few, many) = tried["steps"]["forgetting"], tried["sizes"]
+    yield f"forgetting rises from {number(less)} on {few} images to {number(more)} on {many:,}."
+    together = tried["epochs"]["forgetting"]  # changes the steps as well
+    assert abs((together[1] - together[0]) - (more - less)) < (more - less) / 2
 
 
 def _bracket(values: xr.DataArray) -> str:
