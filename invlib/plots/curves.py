@@ -81,7 +81,6 @@ def error_curves(
     hue: str,
     x: str = "layer",
     sharey: bool = True,
-    log: bool = False,
 ) -> Figure:
     """Draw quantities by `x`, a line for each value of `hue`: mean and standard error over `seed`.
 
@@ -94,8 +93,6 @@ def error_curves(
         ``{row title: {panel title: DataArray}}``, dims `hue`, `x` and seed.
     sharey
         The panels of a row have the same y axis.
-    log
-        The x axis is logarithmic, with a tick at each value of `x`; for values far apart.
 
     Examples
     --------
@@ -118,10 +115,6 @@ def error_curves(
                     ax.set_xticks(values[x].values[few], names, rotation=30, ha="right")
                 else:
                     counted(ax, x.replace("_", " "))
-                if log:
-                    ax.set_xscale("log")
-                    ax.set_xticks(values[x].values, [f"{one:,}" for one in values[x].values])
-                    ax.minorticks_off()
             # Each run has its own values of `hue`, so each row has a legend, below its last panel.
             below = dict(loc="upper center", bbox_to_anchor=(0.5, -0.28))
             legend(row[-1][0], looks, 4, title=called, fontsize="small", **below)

@@ -255,9 +255,7 @@ def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
             heading = ", ".join([title, *words])
             parts.append(f"<h3>{html.escape(heading)}</h3>")
             parts.append(_html(_short(table), f"Two readings, {heading}"))
-            counted = score(table).T.rename_axis(
-                index="orders that the paper prints", columns=None
-            )
+            counted = score(table).T.rename_axis(index="orders that the paper prints", columns=None)
             parts.append(_html(counted, f"Score of each reading, {heading}"))
     return HTML("".join(parts))
 
