@@ -116,14 +116,13 @@ def by_size(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     --------
     >>> coords = {"budget": ["steps"], "training_images": [250, 16000], "seed": [0]}
     >>> toy = xr.DataArray(np.ones((1, 2, 1)), coords, list(coords))
-    >>> (ax,) = by_size({"this run": {"forgetting": toy}}).axes
-    >>> [tick.get_text() for tick in ax.get_xticklabels()]
-    ['250', '16,000']
+    >>> runs = {"this run": {"forgetting": toy[:, :1]}, "reference": {"forgetting": toy}}
+    >>> [[tick.get_text() for tick in ax.get_xticklabels()] for ax in by_size(runs).axes]
+    [['250'], ['250', '16,000']]
     """
     fig = error_curves(rows, hue="budget", x="training_images", sharey=False)
-    drawn = [values for panels_of_run in rows.values() for values in panels_of_run.values()]
-    for ax, values in zip(fig.axes, drawn, strict=True):
-        sizes = values["training_images"].values
+    for ax in fig.axes:
+        sizes = np.unique(np.concatenate([curve.get_xdata() for curve in ax.lines])).astype(int)
         ax.set_xscale("log")
         ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
         ax.minorticks_off()
