@@ -6,13 +6,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from invlib.plots.curves import standard_error
+from invlib.plots.curves import error_curves, standard_error
 from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import look_of
 from invlib.plots.words import SAID
 from papers.claims.correlation import detectable_correlation
 
-__all__ = ["by_epoch", "detectable", "rates", "scatter"]
+__all__ = ["by_epoch", "by_size", "detectable", "rates", "scatter"]
 
 
 def rates(by_step: xr.DataArray) -> Figure:
@@ -104,4 +104,26 @@ def by_epoch(rows: Mapping[str, Mapping[str, Mapping[str, xr.DataArray]]]) -> Fi
                 line(ax, values, "epoch", name=name, error=standard_error(values), **look)
             counted(ax, "epoch")
         legend(fig, looks, 4)
+    return fig
+
+
+def by_size(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
+    """Draw quantities by number of training images, a line for each budget, on logarithmic axes.
+
+    `rows` are as in `error_curves`; dims budget, training_images and seed.
+
+    Examples
+    --------
+    >>> coords = {"budget": ["steps"], "training_images": [250, 16000], "seed": [0]}
+    >>> toy = xr.DataArray(np.ones((1, 2, 1)), coords, list(coords))
+    >>> runs = {"this run": {"forgetting": toy[:, :1]}, "reference": {"forgetting": toy}}
+    >>> [[tick.get_text() for tick in ax.get_xticklabels()] for ax in by_size(runs).axes]
+    [['250'], ['250', '16,000']]
+    """
+    fig = error_curves(rows, hue="budget", x="training_images", sharey=False)
+    for ax in fig.axes:
+        sizes = np.unique(np.concatenate([curve.get_xdata() for curve in ax.lines])).astype(int)
+        ax.set_xscale("log")
+        ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        ax.minorticks_off()
     return fig

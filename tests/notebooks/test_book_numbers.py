@@ -20,8 +20,11 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from invlib.training.augment import RECIPES
 from invlib.training.run import TrainingRun
+from papers.across.where_did_scratch_start import READINGS
+from papers.across.work.where_did_scratch_start import neither, orders
 from papers.claims.correlation import effective_size, p_value, pearson
 from papers.claims.data import reported
+from papers.claims.settings import settings
 from papers.engine.contenders import CONTENDERS
 from papers.engine.plan import plan
 from papers.engine.truth_tables import error_table
@@ -144,6 +147,12 @@ def replication_notes() -> Iterator[str]:
     yield f"at 64 pixels fine-tunings of ViT-Tiny see {small:,} of 50,000 training images "
     yield f"({few:,} where many settings are compared) and "
     yield f"trainings from scratch {alone:,}; at 96 pixels fine-tunings see {large:,}."
+
+    for _, one in settings(result("cifar/where_did_scratch_start")[0]):
+        table = orders(one)
+        plain, other = ((table[f"{r}, found"] == "comes out").sum() for r in READINGS)
+        yield f"of {len(table)} orders that the paper prints {other} come out from ImageNet weights"
+        yield f"from ImageNet weights, {plain} from random ones, and {len(neither(table))} from nei"
 
     r, p = (reported("A")[f"robustness_{name}_forgetting"] for name in ("correlation", "p_value"))
     for name, words in dict(

@@ -18,17 +18,32 @@ import xarray as xr
 
 from invlib.data.embedded.shapes import CLASS_NAMES
 from invlib.inversion.rules import OPTIMIZERS
-from invlib.metrics.invariance import forgetting, learning
+from invlib.metrics.invariance import (
+    cka_divergence,
+    compression,
+    forgetting,
+    invariance_flow,
+    learning,
+)
 from invlib.models.loading import load_model
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.across.adversarial_robustness import ADVERSARIAL
 from papers.across.work.claims_ledger import CLAIMS
+from papers.across.work.data_set_size import plan
+from papers.across.work.where_did_scratch_start import (
+    OUTCOMES,
+    apart,
+    distance_left,
+    neither,
+    orders,
+)
 from papers.claims.claim import check_claims
 from papers.claims.correlation import correlate, fisher_interval
 from papers.claims.data import reported
 from papers.claims.settings import settings
 from papers.claims.shapes import crossing_difference
+from papers.claims.statistics import interval_over_trainings
 from papers.engine.contenders import CONTENDERS
 from papers.engine.known_invariances import MARGIN
 from papers.engine.truth_tables import (
@@ -42,6 +57,7 @@ from papers.engine.truth_tables import (
 )
 from papers.engine.work.convergence import common_distance, findings, one_curve
 from papers.engine.work.how_inverted import evaluations_needed
+from papers.lessons.try_it import kept
 from papers.lessons.words import mean, number
 from papers.merlin2023.claims.robustness_across_settings import by_setting, correlation
 from papers.merlin2023.robustness_scan import (
@@ -49,6 +65,7 @@ from papers.merlin2023.robustness_scan import (
     forgetting_spread,
     mean_corrupted_accuracy,
 )
+from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.workspace import ROOT
 
@@ -647,11 +664,202 @@ def robustness_across_settings(ds: xr.Dataset) -> Iterator[str]:
     yield f"{found('forgetting', 'effective')} for effective robustness"
 
 
+def data_set_size(ds: xr.Dataset) -> Iterator[str]:
+    section = SECTIONS["data_set_size"].from_parameters(json.loads(ds.attrs["parameters"]))
+    steps = plan(section)["steps"]
+    assert dict(ds.sizes)["train_seed"] == 5 and (ds.sizes["left_out"], ds.sizes["seed"]) == (64, 2)
+    yield f"five trainings of each kind, on {min(section.sizes)} to {max(section.sizes):,} images"
+    yield f"In two draws {section.n} test images are inverted"
+    assert ds.attrs["device"].startswith("cuda") and set(json.loads(ds.attrs["trained_on"])) == {
+        ds.attrs["device"]
+    }  # "ran on a GPU", where trainings are in bfloat16
+
+    ledger = check_claims(CLAIMS["data_set_size"], ds)
+    as_paper = ledger["verdict"].sel(estimator="biased", self_term="one").values.tolist()
+    yield f"{as_paper.count('undecided')} of the {len(as_paper)} verdicts are undecided"
+    verdict = ledger["verdict"].sel(estimator="debiased", self_term="measured")
+    assert verdict.sel(claim="Q-2-forgetting-stays-at-equal-steps") == "not reproduced"
+
+    paper = forgetting(ds, self_term="one").sel(estimator="biased")
+    ds = ds.sel(estimator="debiased")
+    forgot = forgetting(ds).sel(layer=slice(1, None)).mean(["layer", "seed"])
+    learnt = learning(ds).sel(layer=slice(1, None)).mean(["layer", "seed"])
+    assert (paper.sel(layer=slice(1, None)).mean(["layer", "seed"]) < forgot).all()
+
+    def at(n: int, budget: str, values: xr.DataArray = forgot) -> xr.DataArray:
+        return values.sel(n_train=n, budget=budget)
+
+    def times(n: int) -> float:
+        both = steps[f"{n:,} images, equal steps"], steps[f"{n:,} images, equal epochs"]
+        return round(max(both) / min(both))
+
+    assert (times(250), times(1000), times(16000)) == (16, 4, 4)
+    yield f"by {_bracket(at(250, 'steps') - at(250, 'epochs'))} for {times(250)} times the steps on"
+    yield f"by {_bracket(at(1000, 'steps') - at(1000, 'epochs'))} for four times the steps on 1,000"
+    yield f"and by {_bracket(at(16000, 'epochs') - at(16000, 'steps'))} on 16,000."
+    for few, many, words in ((250, 16000, "by {} from 250 to 16,000 images"),
+                             (250, 1000, "{} from 250 to 1,000 images"),
+                             (4000, 16000, "From 4,000 to 16,000 it is {}, which we")):  # fmt: skip
+        yield words.format(_bracket(at(many, "steps") - at(few, "steps")))
+    growth = at(16000, "steps") - at(250, "steps")
+    assert growth.mean() > forgot.std("train_seed", ddof=1).max()  # more than trainings differ
+    ends = (two(at(n, "epochs")) for n in (250, 16000))
+    yield "grows from {} to {}, but 16,000 images come".format(*ends)
+    most, least = (steps[f"{n:,} images, equal epochs"] for n in (16000, 250))
+    yield f"16,000 images come with {most:,} steps and 250 images with {least}"
+
+    right = ds["test_accuracy"]
+    kinds = [(n, "steps") for n in section.sizes] + [
+        (n, "epochs") for n in section.sizes if n != section.finetuning_n
+    ]
+    yield f"The {number_word(len(kinds))} kinds of training have the same order"
+    by_accuracy, by_forgetting = (
+        np.argsort([float(at(*kind, values).mean()) for kind in kinds])
+        for values in (right, forgot)
+    )
+    assert (by_accuracy == by_forgetting).all()
+    yield f"as by test accuracy, from {two(right.mean('train_seed').min())} to "
+    yield f"to {two(right.mean('train_seed').max())}. We cannot tell whether"
+    pair = (250, "steps"), (1000, "epochs")
+    reached = (two(at(*kind, right)) for kind in pair)
+    yield "250 images at equal steps ({}) and 1,000 at equal epochs ({})".format(*reached)
+    yield f"forgets more by {_bracket(at(*pair[0]) - at(*pair[1]))}"
+    ratio = steps["250 images, equal steps"] / steps["1,000 images, equal epochs"]
+    assert ratio == 4  # "The first had four times the steps"
+    assert interval_over_trainings(at(*pair[0], right) - at(*pair[1], right))["low"] < 0
+
+    flow = compression(invariance_flow(ds)).mean("seed").sel(budget="epochs")
+    assert flow.mean("train_seed").idxmin("n_train") == 1000
+    change = flow.sel(n_train=16000) - flow.sel(n_train=250)
+    yield f"from 250 to 16,000 it changes by {_bracket(change)}"
+    yield f"same distance: {span(ds['inversion_loss_pt'].mean('seed')[1:])}, by block"
+    left = ds["inversion_loss_ft"].sel(ref_layer=12, budget="epochs")
+    yield "the last block falls from {} to {} with the images".format(
+        *(two(left.sel(n_train=n)) for n in (250, 16000))
+    )
+    yield f"lies between {span(ds['stir_control_pt'].mean('seed'), ' and ')}"
+    assert (at(16000, "steps", learnt) > at(250, "steps", learnt)).all()
+
+    tried = kept()["data_set_size sizes=65,1297"]["tried"]
+    (less, more), (few, many) = tried["steps"]["forgetting"], tried["sizes"]
+    yield f"forgetting rises from {number(less)} on {few} images to {number(more)} on {many:,}."
+    together = tried["epochs"]["forgetting"]  # changes the steps as well
+    assert abs((together[1] - together[0]) - (more - less)) < (more - less) / 2
+
+
+def _bracket(values: xr.DataArray) -> str:
+    """Return a mean with its interval over trainings; there are no draws in it."""
+    found = interval_over_trainings(values)
+    mid, low, high = (number(found[name]) for name in ("mean", "low", "high"))
+    return f"{mid} [{low}, {high}]"
+
+
+def where_did_scratch_start(ds: xr.Dataset) -> Iterator[str]:
+    ds = ds.load()
+    made = json.loads(ds.attrs["parameters"])
+    section = SECTIONS["where_did_scratch_start"].from_parameters(made)
+    assert ds.sizes["train_seed"] == 5 and (ds.sizes["left_out"], ds.sizes["seed"]) == (64, 1)
+    assert set(json.loads(ds.attrs["trained_on"])) == {ds.attrs["device"]}
+    assert ds.attrs["device"].startswith("cuda")
+    yield f"{made['finetuning_n']:,} of 50,000 training images for eight epochs in a fine-tuning"
+    assert made["finetuning_epochs"] == 8 and made["img_size"] == 64
+    scratch = f"{made['scratch_n']:,} for {made['scratch_epochs']} epochs from scratch"
+    yield scratch
+    yield f"and {made['n']} test images are inverted, in one draw"
+    assert made["scratch_n"] == 3 * made["finetuning_n"]
+    runs = section.trainings()
+    several, usual = (
+        run.epochs * -(-run.n_train // run.batch_size)
+        for run in (runs["cifar10", 0, start, "plain"] for start in ("none", "imagenet"))
+    )
+    yield f"times those of a fine-tuning, with {several / usual:.0f} times the steps"
+    yield f"below on CIFAR-100, with {several / usual:.0f} times the steps"
+    paper = load_scale("paper")
+    assert paper["scratch_n"] is None
+    seen = paper["scratch_epochs"] * 50_000 / (made["scratch_epochs"] * made["scratch_n"])
+    assert round(seen) == 7  # "a seventh of the pictures"
+
+    tables = {name: orders(one) for (name,), one in settings(ds)}
+    for name in tables:
+        table, found = tables[name], {}
+        for reading in ("plain", "repository"):
+            found[reading] = (table[f"{reading}, found"] == "comes out").sum()
+        yield (f"Of {len(table)} orders {found['repository']} come out from ImageNet weights and "
+               f"{found['plain']} from random ones, on both data sets")  # fmt: skip
+        differ = apart(table)
+        yield f"On {len(differ)} orders the predictions differ"
+        count = (differ["repository, found"] == "comes out").sum()
+        yield f"Of these {count} come out from ImageNet weights and none from random ones"
+        assert not (differ["plain, found"] == "comes out").any()
+        failed = neither(table)
+        yield f"{number_word(len(failed)).capitalize()} orders come out under neither reading"
+        assert set(failed.index) == {f"Q-6-{one}" for one in (
+            "imagenet-lowest-learning", "imagenet-lowest-forgetting", "cka-scratch-late",
+            "contrary")}  # fmt: skip
+        foreseen = (failed[["plain, predicted", "repository, predicted"]] == OUTCOMES[1]).all(
+            axis=1
+        )
+        yield f"{number_word(int(foreseen.sum())).capitalize()} of the four failures were predicted"
+        wrong = {
+            (order.removeprefix("Q-6-"), reading)
+            for reading in ("plain", "repository")
+            for order, row in table.iterrows()
+            if row[f"{reading}, found"] in OUTCOMES[:2]
+            and row[f"{reading}, found"] != row[f"{reading}, predicted"]
+        }
+        late = {("cka-scratch-late", "repository")}
+        assert wrong == late | ({("early-learning", "plain")} if name == "cifar10" else set())
+    assert tables["cifar100"].loc["Q-6-early-learning", "plain, found"] == "undecided"
+
+    ends = ds["test_accuracy"].sel(reading="plain").mean("train_seed")
+    below = (ends.sel(pretraining="imagenet") - ends.sel(pretraining="none")).sel(
+        dataset=["cifar10", "cifar100"]
+    )
+    yield "ends {} below ImageNet weights on CIFAR-10 and {} below on CIFAR-100".format(
+        *map(two, below)
+    )
+    reached = map(two, ends.sel(pretraining="none", dataset=["cifar10", "cifar100"]))
+    yield (f"{made['scratch_epochs']} epochs of {made['scratch_n']:,} images reach "
+           "{} on CIFAR-10 and {} on CIFAR-100".format(*reached))  # fmt: skip
+    printed = reported("A")["test_accuracy"]["none"]
+    yield f"The paper has {printed['cifar10']} and {printed['cifar100']}"
+
+    ten = ds.sel(dataset="cifar10")
+    left = distance_left(ten.sel(reading="repository")).sel(model="pt")
+    yield (f"is {two(left.sel(pretraining='none'))} of random weights and "
+           f"{two(left.sel(pretraining='imagenet'))} of ImageNet weights")  # fmt: skip
+    lost = forgetting(ten.sel(estimator="debiased", reading="repository")).mean(
+        ["seed", "train_seed"]
+    )
+    assert (lost.sel(pretraining="none") > lost.sel(pretraining="imagenet")).all()
+    moved = cka_divergence(ten.sel(estimator="debiased", reading="repository"))
+    late = moved.sel(layer=slice(7, 12)).mean(["layer", "seed", "train_seed"])
+    yield "from scratch, {} against {} on CIFAR-10".format(
+        *(two(late.sel(pretraining=start)) for start in ("none", "imagenet"))
+    )
+    changed = []
+    for _, one in settings(ds):
+        verdict = check_claims(CLAIMS["where_did_scratch_start"], one)["verdict"]
+        ours = verdict.sel(estimator="debiased", self_term="measured")
+        other = verdict.sel(estimator="biased", self_term="one")
+        differ = (ours != other).values
+        changed.append(int(differ.sum()))
+        assert (other.values[differ] == "undecided").sum() > differ.sum() / 2
+    count = len(CLAIMS["where_did_scratch_start"])
+    yield (f"{changed[0]} of the {count} verdicts are others on CIFAR-10 and {changed[1]} on "
+           "CIFAR-100, most of them undecided then")  # fmt: skip
+
+
+def number_word(count: int) -> str:
+    return {3: "three", 4: "four", 7: "seven"}[count]
+
+
 PAGES = [
     collapse_and_plasticity, feature_erosion, unlearning, learning_from_random_labels, accuracy,
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
+    data_set_size, where_did_scratch_start,
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from invlib.results.netcdf import open_results
 from invlib.training.run import TrainingRun
 from papers.parameters import load_scale
 from papers.sections import SECTIONS, runs_of
@@ -21,6 +22,7 @@ OVERRIDES = {  # and the value of a parameter that each changes
     "cpu_small.yaml": ("img_size", 64),
     "cpu_convnets.yaml": ("labels_n", 2500),
     "cpu_questions.yaml": ("finetuning_n", 2000),
+    "gpu_questions.yaml": ("scratch_epochs", 60),
 }
 
 
@@ -40,6 +42,15 @@ def test_an_override_fits_every_section_and_wins(name, override):
     changed, value = OVERRIDES[override]
     assert parameters[changed] == value and parameters["scale"] == "cifar"
     assert SECTIONS[name].from_parameters(parameters).scale == "cifar"
+
+
+@pytest.mark.parametrize("name", ["data_set_size", "where_did_scratch_start"])
+def test_the_override_of_a_reference_result_repeats_it(name):
+    parameters = load_scale("cifar", "notebooks/scales/overrides/gpu_questions.yaml")
+    section = SECTIONS[name].from_parameters(parameters)
+    made = open_results(section.reference).attrs
+    assert section == SECTIONS[name].from_parameters(json.loads(made["parameters"]))
+    assert section.command == made["command"]
 
 
 @pytest.mark.parametrize("name", SECTIONS)

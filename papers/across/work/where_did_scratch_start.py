@@ -3,7 +3,7 @@
 import html
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pandas as pd
 import xarray as xr
@@ -93,12 +93,18 @@ def _weights(run: TrainingRun) -> str:
     return f"{_weights(parent)}, then {parent.dataset} ({images} images × {parent.epochs})"
 
 
-def by_reading(rows: Iterator[tuple[str, xr.Dataset]]) -> dict[str, xr.Dataset]:
-    """Return the results of `Section.rows` under each reading, with titles that name it."""
+def by_reading(
+    rows: Iterator[tuple[str, xr.Dataset]],
+    measures: Mapping[str, Callable[[xr.Dataset], xr.DataArray]],
+) -> dict[str, dict[str, xr.DataArray]]:
+    """Return every measure of the results of `Section.rows`, the two readings side by side."""
     return {
-        f"{title}\n{STARTED[reading]}": one.sel(reading=reading)
+        title: {
+            f"{name}, {STARTED[reading]}": measure(one.sel(reading=reading))
+            for name, measure in measures.items()
+            for reading in READINGS
+        }
         for title, one in rows
-        for reading in READINGS
     }
 
 
@@ -115,6 +121,36 @@ def accuracies(shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
                 found = {STARTED[r]: level_in_words(each.sel(reading=r)) for r in READINGS}
                 rows[title, f"{start} → {target}"] = row | found
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def distances(shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Return the distance that inversion left, from every start and under each reading.
+
+    Each cell has the start, then the trained model; means of all blocks, draws and trainings.
+    """
+    rows = {}
+    for title, ds in shown.items():
+        for (target,), one in settings(ds):
+            for start in one["pretraining"].values.tolist():
+                left = distance_left(one.sel(pretraining=start))
+                if not bool(left.isnull().all()):
+                    rows[title, f"{start} → {target}"] = {
+                        STARTED[r]: " and ".join(
+                            f"{value:.2f}" for value in left.sel(reading=r).values
+                        )
+                        for r in READINGS
+                    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def distance_left(ds: xr.Dataset) -> xr.DataArray:
+    """Return the mean distance of all blocks of the start and of the trained model.
+
+    Dims are model (pt, ft) and those that are left of pretraining and reading.
+    """
+    names = xr.Variable("model", ["pt", "ft"])
+    both = xr.concat([ds["inversion_loss_pt"], ds["inversion_loss_ft"]], names)
+    return both.sel(ref_layer=slice(1, None)).mean(["ref_layer", "seed", "train_seed"])
 
 
 # --- the table and the score ----------------------------------------------------------------------
@@ -198,6 +234,18 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reading")
 
 
+def apart(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the orders of which the two readings predict different things."""
+    plain, other = (table[f"{reading}, predicted"] for reading in READINGS)
+    return table[plain != other]
+
+
+def neither(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the orders that come out under neither reading, where both are decided."""
+    plain, other = (table[f"{reading}, found"] for reading in READINGS)
+    return table[(plain == OUTCOMES[1]) & (other == OUTCOMES[1])]
+
+
 def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
     """Return `orders` and `score` of each run and data set."""
     parts = []
@@ -207,10 +255,8 @@ def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
             heading = ", ".join([title, *words])
             parts.append(f"<h3>{html.escape(heading)}</h3>")
             parts.append(_html(_short(table), f"Two readings, {heading}"))
-            by_reading = score(table).T.rename_axis(
-                index="orders that the paper prints", columns=None
-            )
-            parts.append(_html(by_reading, f"Score of each reading, {heading}"))
+            counted = score(table).T.rename_axis(index="orders that the paper prints", columns=None)
+            parts.append(_html(counted, f"Score of each reading, {heading}"))
     return HTML("".join(parts))
 
 
@@ -232,16 +278,28 @@ def _html(table: pd.DataFrame, caption: str) -> str:
 
 
 def findings(ds: xr.Dataset) -> list[str]:
-    """Return a sentence for each data set and reading: its score."""
+    """Return sentences for each data set: scores, and what the readings predict differently."""
     sentences = []
     for words, one in settings(ds):
-        for started, row in score(orders(one)).iterrows():
+        table, where = orders(one), f"*{', '.join(words)}*"
+        for started, row in score(table).iterrows():
             yes, no, undecided, untestable = (row[name] for name in OUTCOMES)
-            said = f"*{', '.join(words)}*, {started}: of the {yes + no + undecided + untestable} "
+            said = f"{where}, {started}: of the {yes + no + undecided + untestable} "
             said += f"orders that the paper prints {yes} come out and {no} do not; {undecided} are "
             said += f"undecided and {untestable} not testable here."
             if yes + no:
                 said += f" Of the {yes + no} that are decided, {row['predicted so']} were predicted"
                 said += f" so, and {row['predicted otherwise']} otherwise."
             sentences.append(said)
+        differ = apart(table)
+        if not any(differ[f"{reading}, found"].isin(OUTCOMES[:2]).any() for reading in READINGS):
+            continue
+        counts = " and ".join(
+            f"{row[OUTCOMES[0]]} of them come out from a {started}"
+            for started, row in score(differ).iterrows()
+        )
+        sentences.append(
+            f"{where}: on {len(differ)} orders the readings predict different things; {counts}. "
+            f"{len(neither(table))} orders come out under neither reading."
+        )
     return sentences

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from papers.across.data_set_size import DataSetSize
 from papers.across.work.claims_ledger import CLAIMS
-from papers.across.work.data_set_size import findings, plan
+from papers.across.work.data_set_size import findings, plan, points
 from papers.claims.settings import settings
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
@@ -39,7 +41,9 @@ def results(**changes: np.ndarray) -> xr.Dataset:
     # its diagonal is forgetting's, below it is the flow
     eye = xr.DataArray(np.eye(13), square.coords, square.dims)
     whole = eye * curves["stir_ft_pt_diagonal"] + flow
-    return comparison(curves | {"stir_ft_pt": whole, "test_accuracy": accuracy}, dataset="cifar10")
+    ds = comparison(curves | {"stir_ft_pt": whole, "test_accuracy": accuracy}, dataset="cifar10")
+    made = json.loads(ds.attrs["parameters"]) | {"finetuning_n": 4000}
+    return ds.assign_attrs(parameters=json.dumps(made))
 
 
 def judged(**changes: np.ndarray) -> dict[str, str]:
@@ -85,6 +89,26 @@ def test_the_usual_training_is_that_of_the_other_pages():
 
 
 def test_sentences_say_the_numbers():
-    steps, epochs = findings(results())
+    steps, epochs, *alone = findings(results())
     assert "forgetting 0.20 [0.20, 0.20] on 250 images" in steps
     assert "forgetting 0.05 [0.05, 0.05] on 250 images, 0.30 [0.30, 0.30] on 16,000" in epochs
+    usual = "forgetting changes by 0.10 [0.10, 0.10], learning changes by 0.10 [0.10, 0.10]"
+    assert alone[0].startswith("Steps alone. The same 250 images, 16 times the steps: forgetting")
+    assert f"The same 16,000 images, 4 times the steps: {usual}" in alone[2]
+    assert "The same steps, 16,000 images instead of 4,000: forgetting changes by 0.00" in alone[-1]
+    assert len(alone) == 6
+
+
+def test_one_size_says_that_there_is_nothing_to_compare():
+    assert findings(results().sel(n_train=[4000])) == [
+        "There is one size of the data set, so there is nothing to compare."
+    ]
+
+
+def test_each_kind_of_training_is_one_colour_and_the_usual_one_is_there_once():
+    (found,) = points(results().sel(estimator="debiased")).values()
+    names = found["setting"].values.tolist()
+    assert len(names) == 7 and names.count("the usual training") == 1
+    few = found["forgetting"].sel(setting=[f"250 images, equal {b}" for b in BUDGETS])
+    np.testing.assert_allclose(few.mean("train_seed"), [0.2, 0.05])
+    assert found["test accuracy"].dims == ("setting", "train_seed")

@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from invlib import forgetting
 from papers.across.claims.where_did_scratch_start import printed
 from papers.across.where_did_scratch_start import PLAIN, READINGS, REPOSITORY, WhereDidScratchStart
 from papers.across.work.claims_ledger import CLAIMS
 from papers.across.work.where_did_scratch_start import (
     STARTED,
     accuracies,
+    by_reading,
+    distances,
     findings,
+    neither,
     orders,
     plan,
     score,
@@ -237,6 +241,32 @@ def test_stand_ins_decide_nothing_and_show_their_numbers(toy):
 
 def test_sentences_say_the_score():
     broken = as_printed(**REFUTED["Q-6-scratch-accuracy"])
-    first, second = findings(results(broken, as_printed()).expand_dims(dataset=["cifar10"]))
+    first, second, apart = findings(results(broken, as_printed()).expand_dims(dataset=["cifar10"]))
     assert re.match(r"\*cifar10\*, random start: of the 17 orders .* 16 come out and 1 do", first)
     assert "17 come out and 0 do not" in second and "Of the 17 that are decided" in second
+    assert "on 7 orders the readings predict different things; 6 of them" in apart
+    assert "7 of them come out from a pretrained start. 0 orders come out under neither" in apart
+
+
+def test_orders_that_fail_under_both_readings_come_out_under_neither():
+    broken = as_printed(**REFUTED["Q-6-scratch-accuracy"])
+    both, one = (orders(results(broken, other)) for other in (broken, as_printed()))
+    assert neither(both).index.tolist() == ["Q-6-scratch-accuracy"] and neither(one).empty
+
+
+def test_the_distance_left_is_that_of_the_start_and_of_the_trained_model():
+    ds = results(as_printed(), as_printed()).expand_dims(dataset=["cifar10"]).copy(deep=True)
+    ds["inversion_loss_pt"] = ds["inversion_loss_pt"] * xr.where(ds["reading"] == PLAIN, 1, 2)
+    table = distances({"reference": ds})
+    assert table.index.tolist()[0] == ("reference", "imagenet → cifar10")
+    assert set(table[STARTED[PLAIN]]) == {"0.30 and 0.30"}
+    assert set(table[STARTED[REPOSITORY]]) == {"0.60 and 0.30"}
+
+
+def test_the_readings_stand_side_by_side_in_the_figure():
+    ds = results(as_printed(), as_printed(**REFUTED["Q-6-scratch-highest-forgetting"]))
+    ((title, panels),) = by_reading(iter([("run", ds)]), {"forgetting": forgetting}).items()
+    assert title == "run"
+    assert list(panels) == ["forgetting, random start", "forgetting, pretrained start"]
+    plain, other = panels.values()
+    assert plain.equals(forgetting(ds.sel(reading=PLAIN))) and not plain.equals(other)
