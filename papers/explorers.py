@@ -40,6 +40,7 @@ from papers.merlin2023.robustness_scan import (
     aggregate,
     correlation_scan,
     mean_corrupted_accuracy,
+    over_seeds,
     quantity,
 )
 
@@ -142,6 +143,7 @@ def choices(section: str, shown: Shown, *, hue: str) -> HTML:
     title, ds = last(shown)
     parts = {}  # one image left out of the first data set only: that is most of what is stored
     for words, part in settings(ds):
+        part = part.dropna(hue, how="all")  # a start that another data set has
         parts[", ".join(words)] = _choices(section, part, hue, leave_out=not parts)
     first = next(iter(parts.values()))
     fields = ("id", "words", "number", "condition", "unit")
@@ -250,13 +252,14 @@ def p_value(shown: Shown) -> HTML:
     scan["as_good"] = stronger.sum("other").where(strength.notnull())
 
     names = list(dict.fromkeys(scan["quantity"].values.tolist()))
-    values = [quantity(ds, name).mean("seed", skipna=False) for name in names]
-    values = xr.broadcast(*(value.reset_coords(drop=True) for value in values))
+    values = xr.broadcast(
+        *(over_seeds(quantity(ds, name)).reset_coords(drop=True) for name in names)
+    )
     values = dict(zip(names, values, strict=True))
     tried = hypotheses(names, layers=[k for k in ds["layer"].values.tolist() if k > 0])
     series = [aggregate(values[h.quantity], h.aggregate, first=h.first, last=h.last) for h in tried]
     series = xr.concat(series, xr.Variable("hypothesis", [str(h) for h in tried]))
-    accuracy = mean_corrupted_accuracy(ds).reset_coords(drop=True)
+    accuracy = mean_corrupted_accuracy(ds, seeds="mean").reset_coords(drop=True)
     outer = [dim for dim in ("dataset", "estimator") if dim in scan["correlation"].dims]
     order = [*outer, "epochs", "hypothesis"]
     stored = ["correlation", "p_value", "p_value_autocorrelation", "n_epochs_effective", "as_good"]

@@ -413,7 +413,7 @@ def statements() -> dict[str, tuple[Statement, ...]]:
     Examples
     --------
     >>> {letter: len(said) for letter, said in statements().items()}
-    {'A': 51, 'B': 22, 'C': 14, 'Q': 6}
+    {'A': 53, 'B': 22, 'C': 14, 'Q': 6}
     """
     return {letter: paper.statements for letter, paper in _papers().items()}
 

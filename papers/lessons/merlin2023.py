@@ -143,7 +143,7 @@ def _starts(ds: xr.Dataset) -> str:
 
 def _start_and_accuracy(ds: xr.Dataset) -> str:
     ds = ds.isel(dataset=0)
-    accuracy, learnt = ds["test_accuracy"], mean(learning(ds), "pretraining")
+    accuracy, learnt = (mean(one, "pretraining") for one in (ds["test_accuracy"], learning(ds)))
     best, least = top(accuracy)[0], top(-learnt)[0]
     return (
         f"{best} ends highest, of {each(accuracy)}. In the mean over the layers {least} learns "
@@ -235,7 +235,8 @@ def _settled(ds: xr.Dataset) -> str:
 
 def _robust(ds: xr.Dataset) -> str:
     last = ds.isel(epoch=-1)
-    spread, corrupted = mean(forgetting_spread(last), "optimizer"), mean_corrupted_accuracy(last)
+    spread = mean(forgetting_spread(last), "optimizer")
+    corrupted = mean_corrupted_accuracy(last, seeds="mean")
     (widest, by), (best, _) = top(spread), top(corrupted)
     return (
         f"The spread is largest for {widest}, {number(by)}. It is "
@@ -258,7 +259,8 @@ def _scan(_: xr.Dataset) -> str:
 
 
 def _shuffled(_: xr.Dataset) -> str:
-    both = [mean(forgetting(_dynamics()), "epoch"), mean_corrupted_accuracy(_dynamics())]
+    ds = _dynamics()
+    both = [mean(forgetting(ds), "epoch"), mean_corrupted_accuracy(ds, seeds="mean")]
     order = np.random.default_rng(0).permutation(both[0].sizes["epoch"])
     mixed = [one.isel(epoch=order).assign_coords(epoch=one["epoch"].values) for one in both]
     found = [correlate(*pair) for pair in (both, mixed)]
@@ -270,7 +272,7 @@ def _shuffled(_: xr.Dataset) -> str:
 
 
 def _accuracies(ds: xr.Dataset) -> Numbers:
-    table = ds["test_accuracy"].to_pandas()
+    table = mean(ds["test_accuracy"], "dataset", "pretraining").to_pandas()
     return {str(name): {str(k): float(v) for k, v in row.items()} for name, row in table.iterrows()}
 
 
@@ -282,7 +284,7 @@ def _rows(plain: Numbers, tried: Numbers) -> str:
 
 
 def _gap(ds: xr.Dataset) -> str:
-    accuracy = ds["test_accuracy"].isel(dataset=0)
+    accuracy = mean(ds["test_accuracy"].isel(dataset=0), "pretraining")
     best, most = top(accuracy)
     scratch = float(accuracy.sel(pretraining="none"))
     return (

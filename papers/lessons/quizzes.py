@@ -118,7 +118,7 @@ def _goes_with_robustness(ds: xr.Dataset) -> Asked:
 
 
 def _best_start(ds: xr.Dataset) -> Asked:
-    values = ds["test_accuracy"].isel(dataset=0).dropna("pretraining")
+    values = mean(ds["test_accuracy"].isel(dataset=0), "pretraining").dropna("pretraining")
     question = "Which start ends with the highest test accuracy?"
     return _which(question, _some(values), "Its accuracy is")
 

@@ -24,7 +24,7 @@ class Accuracy(PretrainingDataset):
         """Return the trainings of `PretrainingDataset`, and those of the other data sets."""
         start = self.pretraining_dataset if self.weights is None else IMAGENET
         return super().by_start() | {
-            (dataset, start, seed): self.finetuning_run(dataset, seed=seed)
+            (dataset, start, seed): self.run_from(start, dataset, seed)
             for dataset in self.datasets
             if dataset not in self.targets
             for seed in self.train_seeds

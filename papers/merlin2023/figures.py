@@ -194,12 +194,14 @@ def spread_and_accuracy(
 def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
     """Draw test accuracy by epoch, a line for each severity, clean dotted (figures 5c and 13).
 
-    A dot marks the best epoch of each severity.
+    A dot marks the best epoch of each severity. With a dim `seed`, of trainings, the line is their
+    mean and the band the range.
 
     Parameters
     ----------
     accuracies
-        ``{panel title: DataArray}``, dims epoch, severity and perhaps corruption (averaged).
+        ``{panel title: DataArray}``, dims epoch, severity and perhaps seed and corruption
+        (averaged).
 
     Examples
     --------
@@ -211,16 +213,17 @@ def accuracy_by_severity(accuracies: Mapping[str, xr.DataArray]) -> Figure:
     with panels([accuracies], size=(4.6, 3.6), margin=(1, 0), share=True) as (fig, [drawn]):
         for ax, values in drawn:
             values = values.mean("corruption") if "corruption" in values.dims else values
-            _no_more_than(values, {"epoch", "severity"})
+            _no_more_than(values, {"epoch", "severity", "seed"})
             for severity in values["severity"].values.tolist():
                 curve = values.sel(severity=severity).dropna("epoch")
                 if not curve.size:
                     continue
+                mean = curve.mean("seed") if "seed" in curve.dims else curve
                 colour = _SEVERITIES(0.3 + 0.13 * severity) if severity else "0.35"
                 looks[severity] = dict(color=colour, linestyle="-" if severity else ":")
                 name = f"severity {severity}" if severity else "clean"
                 line(ax, curve, "epoch", name=name, linewidth=1.6, **looks[severity])
-                best = curve.isel(epoch=int(curve.argmax("epoch")))
+                best = mean.isel(epoch=int(mean.argmax("epoch")))
                 ax.plot(best["epoch"], best, "o", color=colour, ms=5.5, mec="white", zorder=3)
             counted(ax, "epoch")
         drawn[0][0].set_ylabel("test accuracy")

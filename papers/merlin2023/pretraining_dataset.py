@@ -46,10 +46,11 @@ class PretrainingDataset(MerlinSection):
         return [start for start in self.pretrainings if start != target]
 
     def scratch_run(self, dataset: str, seed: int = 0) -> TrainingRun:
-        """Return the training on `dataset` from a random start."""
+        """Return the training on `dataset` from a random start; a pretraining is one as well."""
+        size = self.scratch_n, self.scratch_epochs
         if self.weights is None and dataset == self.pretraining_dataset:
-            return self.pretraining_run()
-        return self.run_from_scratch(dataset, self.scratch_n, self.scratch_epochs, seed=seed)
+            size = self.pretraining_n, self.pretraining_epochs
+        return self.run_from_scratch(dataset, *size, seed=seed)
 
     def run_from(self, start: str, target: str, seed: int = 0) -> TrainingRun:
         """Return the training on `target` from one starting point."""

@@ -23,10 +23,12 @@ __all__ = [
     "correlation_scan",
     "forgetting_spread",
     "mean_corrupted_accuracy",
+    "over_seeds",
     "quantity",
 ]
 
 SEEDS = ("mean", "each")
+REPEATS = ("seed", "train_seed")  # draws of images, and trainings
 
 
 def quantity(ds: xr.Dataset, name: str, *, self_term: str = "measured") -> xr.DataArray:
@@ -88,25 +90,27 @@ def forgetting_spread(
 ) -> xr.DataArray:
     """Return the standard deviation of forgetting over layers, the paper's main hypothesis.
 
-    The paper's layers are 2-12, these are 2 to the deepest. `seeds` is as in `correlation_scan`.
-    Other dims (epoch, optimizer, estimator, …) stay.
+    The paper's layers are 2-12, these are 2 to the deepest. `seeds` is as in `correlation_scan`:
+    by default the spread is that of the mean over draws and trainings. Other dims (epoch,
+    optimizer, estimator, …) stay.
 
     Examples
     --------
     >>> forgetting_spread(_toy()).values.round(3)
     array([0.  , 0.05, 0.05, 0.1 ])
     """
-    values = _over_seeds(forgetting(ds, self_term=self_term), seeds)
+    values = over_seeds(forgetting(ds, self_term=self_term), seeds)
     spread = aggregate(values, "std", first=2)
     ends = Hypothesis("forgetting", 2, int(values["layer"][-1]), "std")
     return spread.rename("forgetting_spread").assign_attrs(long_name=str(ends), units="1")
 
 
-def mean_corrupted_accuracy(ds: xr.Dataset) -> xr.DataArray:
+def mean_corrupted_accuracy(ds: xr.Dataset, *, seeds: str = "each") -> xr.DataArray:
     """Return the accuracy averaged over severities 1-5 and over corruptions, if they are a dim.
 
     Severity 0, the clean test set, is left out. If a value is NaN, so is the mean, because means of
-    different corruptions cannot be compared.
+    different corruptions cannot be compared. `seeds` is as in `correlation_scan`, by default each
+    training has its own.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def mean_corrupted_accuracy(ds: xr.Dataset) -> xr.DataArray:
         raise ValueError(f"severity={ds['severity'].values.tolist()} has none above 0, the clean")
     over = [dim for dim in ("severity", "corruption") if dim in accuracy.dims]
     named = {"long_name": "mean accuracy on corrupted images", "units": "1"}
-    return accuracy.mean(over, skipna=False).rename("mean_corrupted_accuracy").assign_attrs(named)
+    accuracy = over_seeds(accuracy.mean(over, skipna=False), seeds)
+    return accuracy.rename("mean_corrupted_accuracy").assign_attrs(named)
 
 
 def correlation_scan(
@@ -151,7 +156,8 @@ def correlation_scan(
         As in `learning`.
     seeds
         ``"mean"`` averages a quantity over `seed` before its layers are aggregated, as the paper
-        does. ``"each"`` keeps the dim, with a scan for each draw of images.
+        does, and over `train_seed`, if there are several trainings; accuracy is averaged over them
+        as well. ``"each"`` keeps these dims, with a scan for each draw of images and training.
     epochs
         The epochs to use, by default all. ``slice(1, None)`` leaves out epoch 0, where both models
         are the same: this single point can make a correlation.
@@ -179,9 +185,9 @@ def correlation_scan(
     """
     if epochs is not None:
         ds = ds.sel(epoch=epochs if isinstance(epochs, slice) else list(epochs))
-    accuracy = mean_corrupted_accuracy(ds)
+    accuracy = mean_corrupted_accuracy(ds, seeds=seeds)
     names = _present(ds, self_term) if quantities is None else list(quantities)
-    arrays = [_over_seeds(quantity(ds, name, self_term=self_term), seeds) for name in names]
+    arrays = [over_seeds(quantity(ds, name, self_term=self_term), seeds) for name in names]
     arrays = xr.broadcast(*(array.reset_coords(drop=True) for array in arrays))
     values = dict(zip(names, arrays, strict=True))
     layers = [layer for layer in arrays[0]["layer"].values.tolist() if layer > 0]
@@ -217,10 +223,10 @@ def _present(ds: xr.Dataset, self_term: str) -> list[str]:
     return present
 
 
-def _over_seeds(values: xr.DataArray, seeds: str) -> xr.DataArray:
-    """Average values over `seed`, or keep the dim. If a seed is NaN, so is the mean."""
-    average = choices("seeds", seeds, SEEDS) == "mean" and "seed" in values.dims
-    return values.mean("seed", skipna=False) if average else values
+def over_seeds(values: xr.DataArray, seeds: str = "mean") -> xr.DataArray:
+    """Average values over `REPEATS`, or keep these dims. If a seed is NaN, so is the mean."""
+    over = [dim for dim in REPEATS if dim in values.dims]
+    return values if choices("seeds", seeds, SEEDS) == "each" else values.mean(over, skipna=False)
 
 
 def _toy() -> xr.Dataset:

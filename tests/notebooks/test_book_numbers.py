@@ -131,11 +131,14 @@ def replication_notes() -> Iterator[str]:
     files = sorted(results_root("cifar").parent.glob("cifar*/*.nc"))
     devices = {path: open_results(path).attrs["device"] for path in files}
     gpu = {path.stem for path, device in devices.items() if device.startswith("cuda: ")}
-    assert gpu == {"pretraining_dataset", "accuracy", "where_did_scratch_start", "data_set_size"}
+    open_pages = ("data_set_size", "where_did_scratch_start")
+    assert gpu == {"pretraining_dataset", "accuracy", *open_pages}
     cores = {device.partition(", ")[2] for path, device in devices.items() if path.stem not in gpu}
     assert cores == {"1 thread", "2 threads"}
-    yield "computed on one or two processor cores. Those at 224 pixels, those of section 4.2 and of"
-    yield "some open questions come from a borrowed GPU"
+    yield "computed on one or two processor cores. Those of Section 4.2 and Table 1, of "
+    for name in open_pages:
+        yield f"of {{doc}}`/notebooks/{name}`"
+    yield "were computed on a borrowed GPU, as were those at 224 pixels"
     sizes, scratch = {}, set()
     for path in files:
         _, made = result(f"{path.parent.name}/{path.stem}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from inspect import signature
 
 import nbformat
@@ -21,6 +22,7 @@ from invlib.inversion.rules import OPTIMIZERS
 from invlib.metrics.invariance import (
     cka_divergence,
     compression,
+    diagonal,
     forgetting,
     invariance_flow,
     learning,
@@ -65,6 +67,7 @@ from papers.merlin2023.robustness_scan import (
     forgetting_spread,
     mean_corrupted_accuracy,
 )
+from papers.merlin2023.work.pretraining_dataset import by_accuracy
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.workspace import ROOT
@@ -167,19 +170,71 @@ def learning_from_random_labels(ds: xr.Dataset) -> Iterator[str]:
 
 
 def accuracy(ds: xr.Dataset) -> Iterator[str]:
-    ends = ds["test_accuracy"].sel(dataset="cifar10")
-    start, scratch, other = (
-        two(ends.sel(pretraining=name)) for name in ("imagenet", "none", "cifar100")
+    made = json.loads(ds.attrs["parameters"])
+    yield f"{made['finetuning_n']:,} training images for eight epochs; from scratch "
+    yield f"from scratch {made['scratch_n']:,} for {made['scratch_epochs']}."
+    trainings = ds["test_accuracy"].sel(pretraining="imagenet").count("train_seed")
+    assert trainings.to_series().to_dict() == {"cifar10": 5, "cifar100": 5, "eurosat": 3}
+    yield "A row has five trainings, that of EuroSAT three"
+    ends = ds["test_accuracy"].mean("train_seed")
+    ten, hundred = (ends.sel(dataset=name) for name in ("cifar10", "cifar100"))
+    start, scratch = (two(ten.sel(pretraining=name)) for name in ("imagenet", "none"))
+    yield f"they end at {start}, and training from scratch at {scratch}, on three times the images"
+    yield f"and {more_steps(made)} times the steps. On CIFAR-100 it is " + " and ".join(
+        two(hundred.sel(pretraining=name)) for name in ("imagenet", "none")
     )
-    yield f"they end at {start}, and training from scratch at {scratch}"
-    yield f"**The other CIFAR set helps little:** {other} on CIFAR-10"
-    along = ds["layer_correlation"].sel(self_term="measured")
-    debiased = along.sel(estimator="debiased").mean("seed")
-    started = debiased.sel(pretraining=["imagenet", "cifar100", "cifar10"])
-    yield f"{span(started)} over the layers, debiased"
-    photos = along.sel(dataset="cifar100", pretraining="imagenet", estimator="biased").mean("seed")
-    yield f"lowers one of these to {two(photos)} (ImageNet weights, CIFAR-100)"
-    yield f"the correlation is {two(debiased.sel(dataset='cifar10', pretraining='none'))}, debiased"
+    readings = open_results(results_root("cifar") / "where_did_scratch_start.nc")
+    for name in ("scratch_n", "scratch_epochs", "finetuning_lr", "finetuning_optimizer"):
+        assert json.loads(readings.attrs["parameters"])[name] == made[name]
+    longer = readings["test_accuracy"].sel(reading="repository", pretraining="none")
+    yield "for as many epochs: {} on CIFAR-10 and {} on CIFAR-100".format(*map(two, longer))
+    others = {"cifar10": "cifar100", "cifar100": "cifar10"}
+    pairs = [dict(dataset=name, pretraining=other) for name, other in others.items()]
+    yield "helps little:** {} on CIFAR-10, and {} on CIFAR-100".format(
+        *(two(ends.sel(pair)) for pair in pairs)
+    )
+    before = ds["pretraining_accuracy"]
+    yield "their own task ({} and {})".format(*(two(before.sel(pair).mean()) for pair in pairs))
+    paper = reported("A")["test_accuracy"]["imagenet"]["eurosat"]
+    yield f"{two(ends.sel(dataset='eurosat', pretraining='imagenet'))}, where the paper has {paper}"
+    judged = verdict("accuracy", "A-B-accuracy-imagenet", "eurosat")
+    assert (judged["verdict"] == "undecided").all()
+    for name in others:
+        lower = verdict("accuracy", "A-B-accuracy-scratch-above-imagenet", name)
+        assert (lower["verdict"] == "not reproduced").all()
+    along = ds["layer_correlation"].sel(self_term="measured").mean(("seed", "train_seed"))
+    debiased, biased = (along.sel(estimator=name) for name in ("debiased", "biased"))
+    started = ["imagenet", "cifar100", "cifar10"]
+    (once,) = {two(one) for one in debiased.sel(pretraining=started).values.ravel()} - {"nan"}
+    lowest = two(biased.sel(pretraining=started).min())
+    yield f"{once} over the layers, debiased, and {lowest} or more with the paper's estimator"
+    random = debiased.sel(pretraining="none", dataset=list(others))
+    yield "{} and {} debiased".format(*map(two, random))
+    for name in others:
+        lower = verdict("pretraining_dataset", "A-C.1-correlation-lower-from-scratch", name)
+        assert (lower["verdict"] == "reproduced").all()
+        high = verdict("pretraining_dataset", "A-C.1-correlation-from-scratch", name)
+        assert (high["verdict"].sel(estimator="debiased") == "undecided").all()
+    yield f"correlation on CIFAR-100 is {two(biased.sel(pretraining='none', dataset='cifar100'))}"
+
+
+def more_steps(made: dict) -> int:
+    """How many times the steps of a fine-tuning a training from scratch has."""
+    few, many = (-(-made[f"{kind}_n"] // made["batch_size"]) * made[f"{kind}_epochs"]
+                 for kind in ("finetuning", "scratch"))  # fmt: skip
+    return round(many / few)
+
+
+@cache
+def _ledger(section: str, dataset: str) -> xr.Dataset:
+    ds = open_results(results_root("cifar") / f"{section}.nc")
+    (part,) = (part for words, part in settings(ds) if words == [dataset])
+    return check_claims(CLAIMS[section], part)
+
+
+def verdict(section: str, claim: str, dataset: str) -> xr.Dataset:
+    """The verdicts on a claim under both estimators and both self terms."""
+    return _ledger(section, dataset).sel(claim=claim)
 
 
 def dynamics(ds: xr.Dataset) -> Iterator[str]:
@@ -231,24 +286,101 @@ def _by_spread(ds: xr.Dataset) -> xr.DataArray:
 
 
 def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
+    made, page = json.loads(ds.attrs["parameters"]), "pretraining_dataset"
+    assert (made["img_size"], len(made["train_seeds"]), ds.sizes["seed"]) == (64, 5, 1)
+    yield f"on the same {made['n']} test images; fine-tuning sees {made['finetuning_n']:,} images"
+    yield f"training from scratch {made['scratch_n']:,} for {made['scratch_epochs']};"
+
+    def number_of(claim: str, dataset: str, estimator: str) -> xr.Dataset:
+        return verdict(page, f"A-4.2-{claim}", dataset).sel(
+            estimator=estimator, self_term="measured"
+        )
+
+    both = ("cifar10", "cifar100")
+    times = [number_of("pretrained-below-scratch-forgetting", name, "debiased") for name in both]
+    yield "forgets {} times as much as that from ImageNet, and {} times with".format(
+        *(number(one["value_mean"], 1) for one in times)
+    )
+    learnt = [number_of("pretrained-below-scratch-learning", "cifar10", name)
+              for name in ("debiased", "biased")]  # fmt: skip
+    yield "debiased, from scratch it is {} times".format(number(learnt[0]["value_mean"], 1))
+    yield "estimator it is {} times, which is und".format(number(learnt[1]["value_mean"], 1))
+    assert [one["verdict"].item() for one in learnt] == ["not reproduced", "undecided"]
+    agree = {
+        "pretrained-below-scratch-forgetting": "reproduced",
+        "cka-orders-contrary": "not repro",
+    }
+    agree |= dict.fromkeys(
+        ["imagenet-lowest-late-learning", "imagenet-lowest-late-forgetting"], "not"
+    )
+    agree |= dict.fromkeys(["cka-imagenet-above-cifar", "cka-pretrained-early-near-zero"], "repro")
+    for claim, word in (agree | {"cka-scratch-much-higher": "reproduced"}).items():
+        for name in both:
+            said = set(verdict(page, f"A-4.2-{claim}", name)["verdict"].values.ravel())
+            assert len(said) == 1 and said.pop().startswith(word), (claim, name)
+
     ends, ten, hundred = ds["test_accuracy"], dict(dataset="cifar10"), dict(dataset="cifar100")
     start, other = (
         two(ends.sel(ten | dict(pretraining=name))) for name in ("imagenet", "cifar100")
     )
     yield f"ends at {start} test accuracy, and the CIFAR-100 start at {other}"
-    both = xr.concat([learning(ds), forgetting(ds)], "measure").sel(estimator="debiased")
-    late = both.mean("seed").sel(layer=slice(7, 12))
-    for target, said in ((ten, "Over layers 7–12 it learns and forgets {}–{} debiased"),
-                         (hundred, "{}–{} over layers 7–12, debiased")):  # fmt: skip
-        photos = late.sel(target | dict(pretraining="imagenet"))
-        yield said.format(number(photos.min(), 1), number(photos.max(), 1))
-        other = late.sel(target).drop_sel(pretraining=["imagenet", "none"])
-        assert other.max() < 0.04
-    learnt = both.isel(measure=0).sel(ten).sel(layer=slice(1, 6)).mean("layer")
-    ratio = learnt.sel(pretraining="none") / learnt.sel(pretraining="imagenet")
-    yield "the three seeds ({}, {} and {})".format(*(number(one, 1) for one in ratio))
-    jump = forgetting(ds).sel(hundred | dict(pretraining="imagenet", estimator="biased", layer=11))
-    yield f"jumps to {two(jump.mean('seed'))} at layer 11"
+    change = xr.concat([learning(ds), forgetting(ds)], "measure").mean(("seed", "train_seed"))
+    change = change.sel(estimator="debiased")
+    late = change.sel(layer=slice(7, 12))
+    photos = late.sel(pretraining="imagenet")
+    yield f"learns and forgets {number(photos.min(), 1)}–{number(photos.max(), 1)} debiased"
+    assert late.sel(pretraining=["cifar10", "cifar100"]).max() < 0.02
+    first = []
+    for target in (ten, hundred):
+        ahead = change.sel(target | dict(pretraining="imagenet")) > change.sel(
+            target | dict(pretraining="none")
+        )
+        for one in ahead.sel(layer=slice(1, 12)):
+            first.append(int(one["layer"][one.values.argmax()]))
+            assert one.sel(layer=slice(first[-1], 12)).all()  # from there on
+    yield "learns more from layer {} on and forgets more from layer {} on".format(*first[:2])
+    yield "With CIFAR-100 as the target it is layer {} and layer {}.".format(*first[2:])
+    high = "A-4.2-scratch-highest-learning"
+    paper = verdict(page, high, "cifar100").sel(estimator="biased", self_term="measured")
+    assert (
+        paper["verdict"] == "reproduced"
+        and (
+            verdict(page, high, "cifar10").sel(estimator="debiased")["verdict"] == "not reproduced"
+        ).all()
+    )
+
+    near, ratio, deep = (
+        number_of(f"cka-{name}", "cifar10", "debiased")["value_mean"]
+        for name in ("pretrained-early-near-zero", "scratch-much-higher", "pretrained-late-small")
+    )
+    yield f"it is {two(near)} at most from a pretrained start, and {number(ratio, 0)} times that"
+    yield f"the ratio is {number(deep, 1)}."
+
+    sizes = open_results(results_root("cifar") / "data_set_size.nc")
+    same = ("img_size", "model", "weights", "recipe", "iterations", "n", "finetuning_lr")
+    assert all(json.loads(sizes.attrs["parameters"])[name] == made[name] for name in same)
+    own = ds["stir_pt_pt_diagonal"].sel(ten | dict(pretraining="imagenet", seed=0, train_seed=0))
+    np.testing.assert_allclose(diagonal(sizes, "stir_pt_pt").sel(seed=0), own, atol=1e-5)  # images
+    tables = [by_accuracy(ds.sel(ten), sizes, estimator=e) for e in ("debiased", "biased")]
+    at = tables[0].index.get_loc("from scratch, 12,000 images")
+    few, scratch, many = tables[0].iloc[at - 1 : at + 2].map(lambda text: text.split()[0]).values
+    yield f"from scratch ({scratch[0]}) stands between two fine-tunings"
+    yield f"on few images ({few[0]} and {many[0]}). Over layers 1–6 it forgets {scratch[3]}, they"
+    yield f"they {few[3]} and {many[3]}. Over layers 7–12 all three forget alike, "
+    yield f"forget alike, {scratch[4]}, {few[4]} and {many[4]}."
+    few, scratch, many = (
+        tables[1].iloc[at - 1 : at + 2].map(lambda text: float(text.split()[0])).values
+    )
+    assert (scratch[3:] > np.maximum(few, many)[3:] * 1.4).all()
+    yield f"uses AdamW, three times the images and {more_steps(made)} times the steps"
+    assert made["scratch_n"] == 3 * made["finetuning_n"]
+    assert made["pretraining_optimizer"] == "adamw" and made["finetuning_optimizer"] == "sgd"
+    yield "They reach {} and {} on 12,000 images".format(
+        *(two(ends.sel(target | dict(pretraining="none"))) for target in (ten, hundred))
+    )
+    left = ds["inversion_loss_pt"].sel(ten | dict(ref_layer=12)).mean(("seed", "train_seed"))
+    left = [two(left.sel(pretraining=name)) for name in ("imagenet", "none")]
+    yield "leaves {} of the distance from ImageNet weights and {} from random ones".format(*left)
 
 
 def how_inverted(ds: xr.Dataset) -> Iterator[str]:

@@ -25,7 +25,7 @@ from papers.claims.claim import numbers as computed
 from papers.claims.settings import by_training
 from papers.merlin2023.robustness_scan import correlation_scan, forgetting_spread
 
-LARGEST = 500_000  # bytes of one explorer's data
+LARGEST = 650_000  # bytes of one explorer's data
 
 
 def reference(name: str) -> dict[str, xr.Dataset]:
@@ -93,6 +93,13 @@ def first_training(ds: xr.Dataset) -> xr.Dataset:
     return ds.isel(train_seed=0, drop=True) if "train_seed" in ds.dims else ds
 
 
+def three_draws(ds: xr.Dataset) -> xr.Dataset:
+    """A single training with three draws: the first, or trainings of one draw taken for draws."""
+    if ds.sizes["seed"] > 1:
+        return first_training(ds)
+    return ds.isel(seed=0, drop=True).rename(train_seed="seed").isel(seed=slice(3))
+
+
 @pytest.mark.parametrize("trainings", [1, 3])
 @pytest.mark.parametrize(
     "section, hue, part",
@@ -100,7 +107,8 @@ def first_training(ds: xr.Dataset) -> xr.Dataset:
 )
 def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part, trainings):
     ((title, whole),) = reference(section).items()
-    whole = first_training(whole.sel(dataset=[part]))
+    whole = three_draws(whole.sel(dataset=[part]))
+    whole = whole.dropna(hue, how="all")  # a start that is its own target has no curve
     shown = {title: whole if trainings == 1 else repeated(whole)}
     ds = shown[title].sel(dataset=part)
     data = data_of(explorers.choices(section, shown, hue=hue))

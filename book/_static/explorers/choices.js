@@ -6,7 +6,7 @@ explorers.add("choices", (page, data) => {
     [name, Object.fromEntries(Object.entries(arrays).map(([key, array]) => [key, unpack(array)]))]));
   const names = Object.keys(parts), { curves, numbers } = parts[names[0]];
   const { self_term: terms, estimator, seed, left_out: images, layer } = curves.dims;
-  const all = curves.dims[data.hue];
+  const all = [...new Set(names.flatMap((name) => parts[name].curves.dims[data.hue]))];
   const before = { estimator: estimator[estimator.length - 1], self_term: terms[0], seed: "all", left_out: "none" };
 
   page.choice("part", "Data set", names);
@@ -24,6 +24,7 @@ explorers.add("choices", (page, data) => {
 
   const measures = ["learning", "forgetting", "CKA divergence"];
   function curve(state, measure, hue) {
+    if (!parts[state.part].curves.dims[data.hue].includes(hue)) return layer.map(() => NaN);
     const at = { ...state, measure, [data.hue]: hue };
     return measure === "CKA divergence" ? parts[state.part].divergence.along("layer", at) : parts[state.part].curves.along("layer", at);
   }

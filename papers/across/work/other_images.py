@@ -10,7 +10,7 @@ from papers.across.claims.other_images import spread_relation
 from papers.across.other_images import OtherImages
 from papers.across.work.base import each_training, level_in_words, stacked
 from papers.corruptions.corrupted_sets import corrupted_sets
-from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
+from papers.merlin2023.robustness_scan import aggregate, mean_corrupted_accuracy
 from papers.merlin2023.work.base import compare_finetuned, pretrained_model
 from papers.merlin2023.work.dynamics import accuracies
 from papers.work import written
@@ -37,7 +37,9 @@ def dataset(section: OtherImages) -> xr.Dataset:
 
 def points(ds: xr.Dataset) -> xr.Dataset:
     """Return spread of forgetting, clean and corrupted accuracy of every training."""
-    spread = forgetting_spread(ds.sel(estimator="debiased"))
+    spread = aggregate(
+        forgetting(ds.sel(estimator="debiased")).mean("seed", skipna=False), "std", first=2
+    )
     clean = ds["corrupted_accuracy"].sel(severity=0, drop=True)
     both = dict(spread=spread, clean=clean, corrupted=mean_corrupted_accuracy(ds))
     return xr.Dataset({name: values.reset_coords(drop=True) for name, values in both.items()})

@@ -7,6 +7,8 @@ import xarray as xr
 from invlib import forgetting, learning, train
 from invlib.names import SELF_TERMS
 from papers.claims.shapes import pearson
+from papers.claims.statistics import interval_over_trainings
+from papers.claims.tables import REPEATS
 from papers.merlin2023.accuracy import Accuracy
 from papers.merlin2023.work.pretraining_dataset import accuracy_before
 from papers.work import results_of, written
@@ -47,19 +49,29 @@ def dataset(section: Accuracy) -> xr.Dataset:
 def table(ds: xr.Dataset, paper: dict[str, dict[str, float]]) -> pd.DataFrame:
     """Return Table 1, a row for each start and data set, with the paper's value beside ours.
 
-    Ours is the mean over trainings.
+    Ours is the mean over trainings; ``"±"`` is half of its 95 % interval, NaN for a single one.
     """
     rows = {}
-    ds = ds[["test_accuracy", "pretraining_accuracy"]]
-    ds = ds.mean("train_seed") if "train_seed" in ds.dims else ds
+    ds = ds if "train_seed" in ds.dims else ds.expand_dims(train_seed=1)
     for start in ds["pretraining"].values:
         for dataset in ds["dataset"].values:
             cell = ds.sel(pretraining=start, dataset=dataset)
-            if cell["test_accuracy"].isnull():
+            trained = cell["test_accuracy"].dropna("train_seed")
+            if not trained.size:
                 continue
+            interval = interval_over_trainings(trained)
             rows[f"{start} → {dataset}"] = {
-                "accuracy": float(cell["test_accuracy"]),
+                "accuracy": float(interval["mean"]),
+                "±": float(interval["high"] - interval["mean"]),
+                "trainings": trained.size,
                 "the paper's": paper.get(str(start), {}).get(str(dataset)),
-                "of the start": float(cell["pretraining_accuracy"]),
+                "of the start": float(cell["pretraining_accuracy"].mean()),
             }
-    return pd.DataFrame.from_dict(rows, orient="index").astype(float)
+    numbers = pd.DataFrame.from_dict(rows, orient="index").astype(float)
+    return numbers.astype({"trainings": int})
+
+
+def correlations(ds: xr.Dataset) -> pd.DataFrame:
+    """Return the correlation over layers by data set and start, the mean over trainings."""
+    means = ds["layer_correlation"].mean([d for d in REPEATS if d in ds["layer_correlation"].dims])
+    return means.to_series().dropna().unstack(["estimator", "self_term"])

@@ -1,13 +1,17 @@
 """Compute section 4.2 of paper A: train from every start, compare each model with its start."""
 
+import json
+
+import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from invlib import train
+from invlib import forgetting, learning, train
 from invlib.comparison.stacking import stack
 from invlib.metrics.invariance import diagonals
 from invlib.training.checkpoints import Trained
-from papers.merlin2023.pretraining_dataset import PretrainingDataset
+from papers.claims.statistics import interval_over_trainings
+from papers.merlin2023.pretraining_dataset import NONE, PretrainingDataset
 from papers.merlin2023.work.base import compare_finetuned
 from papers.work import written
 
@@ -46,3 +50,46 @@ def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:
     if trained.run.parent is None:
         return float("nan")
     return float(train(trained.run.parent, root=section.training_root).log.test_accuracy[-1])
+
+
+EARLY, LATE = (1, 6), (7, 12)  # the layers that the paper sets apart
+
+
+def by_accuracy(
+    scratch: xr.Dataset, sizes: xr.Dataset, *, estimator: str = "debiased"
+) -> pd.DataFrame:
+    """Return a training from scratch among fine-tunings on fewer or more images, by test accuracy.
+
+    A cell is the mean over trainings and half of its 95 % interval over trainings: all are compared
+    on the same images, of which the interval says nothing.
+
+    Parameters
+    ----------
+    scratch
+        Results of this section for one data set.
+    sizes
+        Those of ``data_set_size`` on the same data set: fine-tunings of the pretrained model.
+    """
+    made = json.loads(scratch.attrs["parameters"])
+    sizes = sizes.sel(seed=[seed for seed in sizes["seed"].values if seed in scratch["seed"]])
+    parts = {f"from scratch, {made['scratch_n']:,} images": scratch.sel(pretraining=NONE)}
+    for n in sizes["n_train"].values.tolist():
+        for budget in sizes["budget"].values.tolist():
+            same = n == made["finetuning_n"]  # the usual fine-tuning belongs to both budgets
+            name = f"pretrained, {n:,} images" + ("" if same else f", equal {budget}")
+            parts[name] = sizes.sel(n_train=n, budget=budget)
+    rows, accuracy = {}, {}
+    for name, ds in parts.items():
+        accuracy[name] = float(ds["test_accuracy"].mean())
+        rows[name] = {"test accuracy": _with_interval(ds["test_accuracy"])}
+        for measure in (learning, forgetting):
+            values = measure(ds).sel(estimator=estimator).mean("seed")
+            for first, last in (EARLY, LATE):
+                level = values.sel(layer=slice(first, last)).mean("layer")
+                rows[name][f"{measure.__name__}, layers {first}–{last}"] = _with_interval(level)
+    return pd.DataFrame.from_dict(rows, orient="index").loc[sorted(rows, key=accuracy.get)]
+
+
+def _with_interval(values: xr.DataArray) -> str:
+    found = interval_over_trainings(values)
+    return f"{float(found['mean']):.2f} ± {float(found['high'] - found['mean']):.2f}"

@@ -9,6 +9,11 @@ import xarray as xr
 from invlib.data.downloads import OFFICIAL
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.data import paper_of, reported
+from papers.claims.settings import settings
+from papers.merlin2023.accuracy import Accuracy
+from papers.merlin2023.work.accuracy import correlations
+from papers.merlin2023.work.accuracy import table as table_1
+from papers.parameters import load_scale
 from tests.synthetic import UNTESTABLE, everywhere, reasons, stamped, verdicts
 
 SHOWN = paper_of("accuracy").datasets["accuracy"]
@@ -93,3 +98,46 @@ def test_every_data_set_of_the_paper_is_called_as_the_library_calls_it():
     """A value under another name would never be compared with anything."""
     named = {dataset for claim in TABLE for dataset in claim.paper_value}
     assert named == set(SHOWN) <= set(OFFICIAL)
+
+
+# --- several trainings ----------------------------------------------------------------------------
+
+
+def test_each_training_has_its_accuracy_and_its_correlation(tmp_path, monkeypatch):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path / scale)
+    few = {"seeds": [0], "train_seeds": [0, 1], "datasets": ["digits", "shapes"]}
+    section = Accuracy.from_parameters(load_scale("smoke") | few)
+    assert list(section.runs())[-2:] == [
+        "shapes from shapes, seed 0",
+        "shapes from shapes, seed 1",
+    ]
+    first, second = list(section.runs().values())[-2:]
+    assert (first.parent.seed, second.parent.seed) == (0, 1)
+    ds = section.dataset()
+    assert ds["test_accuracy"].dims == ("dataset", "pretraining", "train_seed")
+    assert "train_seed" in ds["layer_correlation"].dims
+    made = table_1(ds, {})
+    assert made.index.tolist() == ["shapes → digits", "shapes → shapes", "none → digits"]
+    assert (made["trainings"] == 2).all() and made["±"].notnull().all()
+    ours = ds["test_accuracy"].sel(dataset="digits", pretraining="none")
+    assert made.loc["none → digits", "accuracy"] == pytest.approx(float(ours.mean()))
+    found = correlations(ds)
+    assert set(found.index) == {("digits", "none"), ("digits", "shapes")}
+    assert {len(part["train_seed"]) for _, part in settings(ds)} == {2}
+
+
+def test_the_table_has_the_mean_and_interval_of_the_trainings_that_there_are():
+    accuracy = xr.DataArray(
+        [[[0.5, 0.6, 0.7]], [[0.9, 0.8, np.nan]]],
+        {"dataset": ["cifar10", "eurosat"], "pretraining": ["imagenet"], "train_seed": range(3)},
+    )
+    ds = xr.Dataset({"test_accuracy": accuracy, "pretraining_accuracy": accuracy * np.nan})
+    made = table_1(ds, REPORTED)
+    assert made["accuracy"].tolist() == pytest.approx([0.6, 0.85])
+    assert made["trainings"].tolist() == [3, 2]
+    assert made["±"].tolist() == pytest.approx([4.303 * 0.1 / 3**0.5, 12.706 * 0.05], rel=1e-3)
+    assert made["the paper's"].tolist() == [
+        REPORTED["imagenet"][name] for name in ("cifar10", "eurosat")
+    ]
+    one = table_1(ds.isel(train_seed=0, drop=True), REPORTED)
+    assert one["accuracy"].tolist() == [0.5, 0.9] and one["±"].isnull().all()

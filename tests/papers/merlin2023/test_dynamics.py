@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
 
+from invlib.metrics.invariance import forgetting
+from invlib.plots.curves import epoch_curves
+from invlib.results.netcdf import open_results
+from papers import explorers, lessons
 from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.claim import check_claims
+from papers.claims.correlation import correlation_up_to
+from papers.merlin2023.dynamics import Dynamics
+from papers.merlin2023.figures import (
+    accuracy_by_severity,
+    correlation_curves,
+    scan_overview,
+    spread_and_accuracy,
+)
+from papers.merlin2023.robustness_scan import (
+    correlation_scan,
+    forgetting_spread,
+    mean_corrupted_accuracy,
+)
+from papers.parameters import load_scale
+from papers.sections import SECTIONS
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, diagonals, everywhere, reasons, verdicts
+
+mpl.use("agg")
 
 DYNAMICS = CLAIMS["dynamics"]
 EPOCHS = np.arange(41)
@@ -258,6 +281,60 @@ def test_constant_series_correlate_with_nothing():
 
 
 # --- several trainings ----------------------------------------------------------------------------
+
+
+def tiny(name: str, **more: object) -> Dynamics:
+    few = {"seeds": [0], "n": 6, "finetuning_seeds": [0, 1], "trainings": ["sgd:0.05"]}
+    return SECTIONS[name].from_parameters(load_scale("smoke") | few | more)
+
+
+def test_every_training_is_repeated_from_the_same_start():
+    along = tiny("dynamics", datasets=["digits", "shapes"])
+    assert list(along.runs()) == [
+        f"{name}, seed {seed}" for name in ("digits", "shapes") for seed in (0, 1)
+    ]
+    assert [run.seed for run in along.runs().values()] == [0, 1, 0, 1]
+    assert {run.parent for run in along.runs().values()} == {along.pretraining_run()}
+    across = tiny("robustness", trainings=["sgd:0.05", "adam:0.01"])
+    assert list(across.runs())[1:3] == ["sgd:0.05, seed 1", "adam:0.01, seed 0"]
+    assert across.repeats()["adam:0.01"][1].optimizer == "adam"
+    assert list(tiny("dynamics", finetuning_seeds=[1]).runs()) == ["digits"]
+
+
+def test_results_of_several_trainings_are_judged_drawn_scanned_and_asked_about(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path / scale)
+    section = tiny("dynamics", finetuning_epochs=3, every=2)
+    ds = section.dataset()
+    xr.testing.assert_identical(ds, open_results(section.output))
+    grid = {"dataset": 1, "train_seed": 2, "epoch": 3}
+    assert dict(ds["test_accuracy"].sizes) == grid
+    assert "train_seed" not in ds["stir_pt_pt_diagonal"].dims  # one start
+    values = check_claims(DYNAMICS, ds.isel(dataset=0))["value"]
+    assert values.sizes["train_seed"] == 2
+
+    shown = {"this run": ds}
+    ((_, row),) = section.rows(shown, estimator="debiased")
+    assert row["corrupted_accuracy"].sizes["seed"] == 2
+    epoch_curves({"this run": {"forgetting": forgetting(row)}})
+    accuracy_by_severity({"this run": row["corrupted_accuracy"]})
+    scan = correlation_scan(row)
+    scan_overview({"this run": scan})
+    mean = ds.sel(estimator="debiased").isel(dataset=0).mean(("seed", "train_seed"))
+    xr.testing.assert_allclose(scan["correlation"], correlation_scan(mean)["correlation"])
+    each = correlation_up_to(forgetting_spread(row, seeds="each"), mean_corrupted_accuracy(row))
+    assert each["correlation"].sizes["seed"] == 2
+    correlation_curves({"this run": {"from epoch 0": each["correlation"]}})
+    read = explorers.p_value(shown).data
+    assert "Find your own p-value" in read
+    for name in ("dynamics", "robustness"):
+        assert "data-right='true'" in lessons.quiz(name, shown).data
+
+    across = tiny("robustness", trainings_epochs=1).dataset()
+    assert across["corrupted_accuracy"].dims[:2] == ("optimizer", "train_seed")
+    one = across.sel(estimator="biased")
+    spread_and_accuracy(forgetting_spread(one), mean_corrupted_accuracy(one, seeds="mean"))
 
 
 def only_pretrained_inverted(ds: xr.Dataset) -> xr.Dataset:

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.merlin2023.pretraining_dataset import PretrainingDataset
+from papers.merlin2023.work.pretraining_dataset import by_accuracy
+from papers.merlin2023.work.trainings import stacked
+from papers.parameters import load_scale
 from tests.synthetic import (
     LAYERS,
     UNTESTABLE,
@@ -241,3 +246,74 @@ def test_the_papers_values_are_of_its_appendix():
     assert list(said.values()) == [0.97, 0.97, 0.86, 0.88, 0.98, 0.99, 0.83, 0.84]
     texts = json.loads(check_claims(COMPARED, results()).attrs["claims"])
     assert {text["section"] for text in texts} == {"4.2", "C.1"}
+
+
+# --- several trainings ----------------------------------------------------------------------------
+
+
+def twice(**more: object) -> PretrainingDataset:
+    small = {"seeds": [0], "train_seeds": [0, 1]}
+    return PretrainingDataset.from_parameters(load_scale("smoke") | small | more)
+
+
+def test_every_training_is_repeated_and_its_start_with_it():
+    runs = twice(pretrainings=["shapes", "street_digits", "none"]).runs()
+    assert list(runs) == [
+        f"digits from {start}, seed {seed}"
+        for start in ("shapes", "street_digits", "none")
+        for seed in (0, 1)
+    ]
+    assert {run.seed for name, run in runs.items() if name.endswith("1")} == {1}
+    for start in ("shapes", "street_digits"):
+        parents = [runs[f"digits from {start}, seed {seed}"].parent for seed in (0, 1)]
+        assert [parent.seed for parent in parents] == [0, 1]
+        assert {parent.dataset for parent in parents} == {start}
+    assert runs["digits from shapes, seed 0"].parent == twice().pretraining_run()
+    photos = twice(weights="timm", pretrainings=["imagenet", "none"]).runs()
+    assert {photos[f"digits from imagenet, seed {seed}"].weights for seed in (0, 1)} == {"timm"}
+    assert list(twice(train_seeds=[3]).runs()) == ["digits from shapes", "digits from none"]
+
+
+def test_results_of_several_trainings_are_judged_and_drawn_by_training(tmp_path, monkeypatch):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path / scale)
+    section = twice()
+    ds = section.dataset()
+    xr.testing.assert_identical(ds, open_results(section.output))
+    grid = {"dataset": 1, "pretraining": 2, "train_seed": 2}
+    assert dict(ds["test_accuracy"].sizes) == grid
+    start = ds["stir_pt_pt_diagonal"].isel(dataset=0)
+    for name in ("shapes", "none"):  # random weights, and a pretraining, of its own each
+        first, second = start.sel(pretraining=name).transpose("train_seed", ...)
+        assert abs(first - second).max() > 0
+    before = ds["pretraining_accuracy"].isel(dataset=0)
+    assert before.sel(pretraining="shapes").notnull().all()
+    assert before.sel(pretraining="none").isnull().all()
+    ((_, row),) = section.rows({"this run": ds}, estimator="debiased")
+    assert row.sizes["seed"] == 2 and "train_seed" not in row.dims
+    judged = check_claims(COMPARED, ds.isel(dataset=0))
+    known = judged.sel(claim="A-C.1-correlation-from-scratch")
+    assert known["value"].sizes["train_seed"] == 2
+
+
+def test_a_training_from_scratch_stands_among_fine_tunings_by_accuracy():
+    def curves(accuracy: float, lost: float) -> xr.Dataset:
+        made = by_layer({"none": np.full(13, lost)}, "pretraining").isel(pretraining=0, drop=True)
+        ds = xr.Dataset(diagonals(learning=made / 2, forgetting=made, divergence=made))
+        spread = xr.DataArray([-0.01, 0, 0.01], {"train_seed": range(3)})
+        return ds.assign(test_accuracy=accuracy + spread)
+
+    scratch = curves(0.5, 0.4).expand_dims(pretraining=["none"])
+    scratch.attrs["parameters"] = json.dumps({"scratch_n": 3000, "finetuning_n": 1000})
+    parts = {
+        (n, b): curves(0.4 + n / 5000, n / 5000) for n in (100, 1000) for b in ("steps", "all")
+    }
+    sizes = stacked(parts, ["n_train", "budget"])
+    table = by_accuracy(scratch, sizes)
+    assert table.index.tolist() == [
+        "pretrained, 100 images, equal steps", "pretrained, 100 images, equal all",
+        "from scratch, 3,000 images", "pretrained, 1,000 images",
+    ]  # fmt: skip
+    assert table["forgetting, layers 1–6"].tolist() == [
+        "0.02 ± 0.00", "0.02 ± 0.00", "0.40 ± 0.00", "0.20 ± 0.00"
+    ]  # fmt: skip
+    assert table["test accuracy"].iloc[-1] == "0.60 ± 0.02"  # t, two degrees of freedom
