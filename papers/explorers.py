@@ -58,6 +58,7 @@ VERDICTS = (
 )
 SIGNS = {"reproduced": "✓", "undecided": "≈", "not reproduced": "✗"}
 ITSELF = "nothing: pretrained → itself"
+IMAGES = 32  # of which a reader can leave one out: 64 and five trainings take 700 kB
 
 
 def packed(array: xr.DataArray, *, exact: bool = False) -> dict[str, object]:
@@ -136,9 +137,9 @@ def flow(shown: Shown) -> HTML:
 def choices(section: str, shown: Shown, *, hue: str) -> HTML:
     """Return curves and verdicts of `section` for every choice that a reader has.
 
-    These are estimator, self term, one image left out, and a training of several, or a draw of the
-    images of a single training. `hue` is the dim that has a line for each label. Claims are those
-    of the section.
+    These are estimator, self term, one of the first `IMAGES` left out, and a training of several,
+    or a draw of the images of a single training. `hue` is the dim that has a line for each label.
+    Claims are those of the section.
     """
     title, ds = last(shown)
     parts = {}  # one image left out of the first data set only: that is most of what is stored
@@ -228,7 +229,8 @@ def _with_mean(values: xr.DataArray) -> xr.DataArray:
 
 
 def _counted(values: xr.DataArray) -> xr.DataArray:
-    """Return values with the images that are left out counted from 1, as text."""
+    """Return values of the first images that are left out, counted from 1, as text."""
+    values = values.isel(left_out=slice(IMAGES))
     labels = [str(i + 1) for i in range(values.sizes["left_out"])]
     return values.assign_coords(left_out=labels)
 

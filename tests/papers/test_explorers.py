@@ -25,7 +25,7 @@ from papers.claims.claim import numbers as computed
 from papers.claims.settings import by_training
 from papers.merlin2023.robustness_scan import correlation_scan, forgetting_spread
 
-LARGEST = 650_000  # bytes of one explorer's data
+LARGEST = 500_000  # bytes of one explorer's data
 
 
 def reference(name: str) -> dict[str, xr.Dataset]:
