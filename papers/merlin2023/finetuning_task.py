@@ -4,7 +4,7 @@ from pydantic import Field
 
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
-from papers.parameters import Seeds
+from papers.parameters import Name, Seeds
 from papers.section import Inverted
 
 
@@ -29,6 +29,9 @@ class FinetuningTask(MerlinSection):
     seeds_elsewhere: Seeds | None = Field(
         None, description="the same on all data sets but the first; None: as many"
     )
+    all_images_of: tuple[Name, ...] = Field(
+        (), description="data sets that have fewer training images than `finetuning_n`: all of them"
+    )
 
     def seeds_of(self, dataset: str) -> tuple[int, ...]:
         """Return the seeds of the fine-tunings to a data set."""
@@ -42,6 +45,13 @@ class FinetuningTask(MerlinSection):
     def to_invert(self) -> list[Inverted]:
         """Return those of the pretrained model on each data set, and of each fine-tuned one."""
         return self.inverted_at(self._finetunings().values())
+
+    def finetuning_run(
+        self, dataset: str, task: str = "classification", **other: object
+    ) -> TrainingRun:
+        """Return the run that fine-tunes to one task on one data set, see `MerlinSection`."""
+        usual = {"n_train": None} if dataset in self.all_images_of else {}
+        return super().finetuning_run(dataset, task, **usual | other)
 
     def _finetunings(self) -> dict[str, TrainingRun]:
         return {
