@@ -1,10 +1,13 @@
 """What computing any section needs: checks, the device, writing and reading results."""
 
+from __future__ import annotations
+
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
+from typing import TYPE_CHECKING
 
 import torch
 import xarray as xr
@@ -19,7 +22,10 @@ from invlib.training.run import TrainingRun
 from papers.parameters import ParameterError
 from papers.section import Section, section_class
 
-__all__ = ["best_device", "check", "results_of", "written"]
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+
+__all__ = ["best_device", "check", "html_of", "markdown_of", "results_of", "written"]
 
 Compute = Callable[[Section], xr.Dataset]
 
@@ -86,6 +92,20 @@ def results_of(section: Section, name: str) -> xr.Dataset:
     for problem in _other_results(other):
         raise ParameterError(f"{section.name} needs {problem}")
     return open_results(other.output) if other.output.is_file() else other.dataset()
+
+
+def html_of(text: str) -> HTML:
+    """Return HTML for a notebook to show."""
+    from IPython.display import HTML  # a borrowed GPU computes without notebooks
+
+    return HTML(text)
+
+
+def markdown_of(text: str) -> Markdown:
+    """Return Markdown for a notebook to show."""
+    from IPython.display import Markdown  # as above
+
+    return Markdown(text)
 
 
 # ── Checks before any work ───────────────────────────────────────────────────────────────────────
