@@ -75,13 +75,18 @@ def unpack(folder: Path, root: Path) -> None:
 
 
 def _tars(source: Path, target: Path) -> None:
-    number, size = 0, TAR
+    """Write files of image folders into tars of about `TAR` bytes."""
+    groups, size = [], TAR
     for file in sorted(file for file in source.rglob("*") if file.is_file()):
         if size >= TAR:
-            number, size = number + 1, 0
-        with tarfile.open(target / f"files-{number:03}.tar", "a") as tar:
-            tar.add(file, file.relative_to(source))
+            groups.append([])
+            size = 0
+        groups[-1].append(file)
         size += file.stat().st_size
+    for number, files in enumerate(groups):
+        with tarfile.open(target / f"files-{number:03}.tar", "w") as tar:
+            for file in files:
+                tar.add(file, file.relative_to(source))
 
 
 def _mosaics(images: np.ndarray, stem: Path) -> None:
