@@ -19,7 +19,7 @@ from invlib.names import choices
 from invlib.training.run import TrainingRun
 from papers.engine.plan import inversion_flop, training_flop
 from papers.parameters import ParameterError, load_scale
-from papers.section import Inverted, Section, section_class
+from papers.section import Section, section_class
 
 __all__ = ["ASSEMBLY", "Job", "Queue", "jobs_of", "load_sections", "plan_lines"]
 
@@ -33,7 +33,7 @@ class Job(NamedTuple):
 
     kind: str  # of KINDS
     section: str
-    what: Any  # a TrainingRun, an Inverted, the name of a piece, None
+    what: Any  # a TrainingRun; the arguments of `Section.invert`; the name of a piece; None
     needs: frozenset[str]  # the keys of jobs that come before
     seconds: float  # of the whole GPU; of an assembly, those that it lasts
 
@@ -77,12 +77,16 @@ def jobs_of(section: Section) -> dict[str, Job]:
     runs, pieces, starts = section.runs().values(), section.pieces(), {}
     for run in runs:
         training(run)
-    for one in section.to_invert():
+    wanted = section.to_invert()
+    for part, one in enumerate(wanted, 1):
         if one.epoch and pieces:
             continue  # its piece inverts it
-        key = f"{_model(one)} {one.run.dataset} {one.seed} {_digest(section, *_INVERSION)}"
+        key = f"{one.run.id} {one.epoch} {one.seed} {_digest(section, *_INVERSION)}"
         steps = section.n * section.iterations
-        key = add("inversion", key, one, [training(one.run)], costs.inversion(one.run, steps))
+        key = add(
+            "inversion", key, (part, len(wanted)), [training(one.run)],
+            costs.inversion(one.run, steps),
+        )  # fmt: skip
         if not one.epoch:
             starts.setdefault(one.run.dataset, []).append(key)
     for name, piece in pieces.items():
@@ -98,15 +102,6 @@ def jobs_of(section: Section) -> dict[str, Job]:
 
 
 _INVERSION = ("scale", "n", "iterations", "recipe", "step")
-
-
-def _model(one: Inverted) -> str:
-    """Return what says which weights are inverted: a start is the same for all that start there."""
-    run = one.run
-    if one.epoch:
-        return f"{run.id} {one.epoch}"
-    start = run.parent.id if run.parent else run.weights or run.id
-    return f"{start} {run.model} {run.img_size}"
 
 
 def _digest(section: Section, *names: str) -> str:

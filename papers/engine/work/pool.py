@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from importlib import import_module
 from pathlib import Path
 
 import psutil
@@ -149,8 +148,7 @@ def _do(job: Job) -> str | None:
         if job.kind == "training":
             train(job.what, root=section.training_root, progress=False)
         elif job.kind == "inversion":
-            package = type(section).__module__.rpartition(".")[0]
-            import_module(f"{package}.work.base").fill_cache(section, [job.what])
+            section.invert(*job.what)
         elif job.kind == "piece":
             section.work.piece(section, job.what)
         else:

@@ -62,6 +62,12 @@ def test_what_sections_share_is_one_job():
     assert len(Queue([large, twin]).jobs) < len(jobs_of(large)) + len(jobs_of(twin))
 
 
+def test_no_section_waits_for_a_job_of_another_alone():
+    queue = Queue(load_sections(FILE))
+    for keys in queue.keys.values():
+        assert all(queue.jobs[key].needs <= keys for key in keys)
+
+
 def test_a_piece_waits_for_its_training_and_the_inverted_start():
     (section,) = load_sections(FILE, ["learning_rate_schedules"])
     jobs = jobs_of(section)
