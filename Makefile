@@ -109,7 +109,7 @@ gpu-bundle: $(STAMP) ## pack what a GPU without a network needs into GPU=gpu-bun
 	@$(BIN)/python -m papers gpu bundle "$(GPU)" $(ARGS)
 
 gpu-merge: $(STAMP) ## take what came back in GPU=folder into data/results/gpu
-	@$(BIN)/python -m papers gpu merge "$(GPU)"
+	@$(BIN)/python -m papers gpu merge "$(GPU)" $(ARGS)
 
 parameters: $(STAMP) ## write parameters cells and the page on parameters from the sections' fields
 	@$(BIN)/python -m papers parameters

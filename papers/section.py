@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Shown = Mapping[str, xr.Dataset]
 
-__all__ = ["REFERENCE_SCALE", "Inverted", "Section", "section_class"]
+__all__ = ["REFERENCE_SCALE", "Inverted", "Piece", "Section", "section_class"]
 
 # The committed results of this scale are shown beside a reader's own run.
 REFERENCE_SCALE = "cifar"
@@ -58,6 +58,18 @@ class Inverted(NamedTuple):
     run: TrainingRun
     epoch: int
     seed: int
+
+
+class Piece(NamedTuple):
+    """What one of `Section.pieces` takes: a training, comparisons, inverted images x steps.
+
+    If it is not `kept` itself, its inversions are, and the section compares once more.
+    """
+
+    run: TrainingRun
+    comparisons: int
+    image_steps: int
+    kept: bool = True
 
 
 class Section(BaseModel):
@@ -131,6 +143,13 @@ class Section(BaseModel):
     def to_invert(self) -> list[Inverted]:
         """Return the inversions of this section that can be jobs of their own. Imports no torch."""
         return []
+
+    def pieces(self) -> dict[str, Piece]:
+        """Return the pieces of the results by name; `work.piece` computes one. Imports no torch.
+
+        They may be kept, see `papers.work.kept`. Then `dataset` only puts them together.
+        """
+        return {}
 
     def invert(self, part: int, parts: int) -> None:
         """Put one of `parts` shares of `to_invert` into the cache; `part` counts from 1."""

@@ -1,10 +1,17 @@
 """What computing any section needs: checks, the device, writing and reading results."""
 
+from __future__ import annotations
+
+import hashlib
 import json
+import os
+import pickle
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import xarray as xr
@@ -12,6 +19,7 @@ import xarray as xr
 from invlib import load_images, load_model
 from invlib.data.decoded import ImageFiles
 from invlib.data.sources import EMBEDDED, find_source
+from invlib.files import atomic
 from invlib.paths import datasets_root, training_folder
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.provenance import parameters_text, provenance
@@ -19,7 +27,10 @@ from invlib.training.run import TrainingRun
 from papers.parameters import ParameterError
 from papers.section import Section, section_class
 
-__all__ = ["best_device", "check", "results_of", "written"]
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+
+__all__ = ["best_device", "check", "html_of", "kept", "markdown_of", "results_of", "written"]
 
 Compute = Callable[[Section], xr.Dataset]
 
@@ -65,9 +76,45 @@ def written(
             save_results(ds, section.output)
             return open_results(section.output)
 
+        dataset.kind = kind
         return dataset
 
     return decorate
+
+
+def kept(compute: Callable[[Section, str], xr.Dataset]) -> Callable[[Section, str], xr.Dataset]:
+    """Decorate a function that computes one of a section's `pieces`, so that it may be kept.
+
+    It is if ``INVLIB_PIECES`` is set, as by ``python -m papers gpu sections``, for the same device,
+    parameters and code.
+    """
+
+    @wraps(compute)
+    def piece(section: Section, name: str) -> xr.Dataset:
+        if not os.environ.get("INVLIB_PIECES"):
+            return compute(section, name)
+        said = f"{_code()} {best_device()} {name} {parameters_text(section)}"
+        key = hashlib.sha256(said.encode()).hexdigest()[:24]
+        path = section.output.parent / "pieces" / f"{section.name}-{key}.pickle"
+        if path.is_file():
+            return pickle.loads(path.read_bytes())
+        ds = compute(section, name).load()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as unfinished:
+            unfinished.write_bytes(pickle.dumps(ds))
+        return ds
+
+    return piece
+
+
+@cache
+def _code() -> str:
+    """Return a digest of the code of both packages."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for file in sorted([*here.rglob("*.py"), *(here.parent / "invlib").rglob("*.py")]):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def results_of(section: Section, name: str) -> xr.Dataset:
@@ -86,6 +133,20 @@ def results_of(section: Section, name: str) -> xr.Dataset:
     for problem in _other_results(other):
         raise ParameterError(f"{section.name} needs {problem}")
     return open_results(other.output) if other.output.is_file() else other.dataset()
+
+
+def html_of(text: str) -> HTML:
+    """Return HTML for a notebook to show."""
+    from IPython.display import HTML  # a borrowed GPU computes without notebooks
+
+    return HTML(text)
+
+
+def markdown_of(text: str) -> Markdown:
+    """Return Markdown for a notebook to show."""
+    from IPython.display import Markdown  # as above
+
+    return Markdown(text)
 
 
 # ── Checks before any work ───────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from invlib.names import SCHEDULES, choices
 from invlib.training.run import TrainingRun
 from papers.across.base import OpenQuestion
 from papers.parameters import Name, Positive, Several
+from papers.section import Piece
 
 
 def _rates(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -75,3 +76,11 @@ class LearningRateSchedules(OpenQuestion):
     def epochs(self, last: int) -> list[int]:
         """Return the epochs that are looked at, of a training with so many."""
         return [*range(0, last, self.schedules_every), last]
+
+    def pieces(self) -> dict[str, Piece]:
+        """Return the epochs of each training. Only the last is inverted."""
+        steps = len(self.seeds) * self.n * self.iterations
+        return {
+            self.called(key): Piece(run, len(self.epochs(run.epochs)) + 1, steps)
+            for key, run in self.trainings().items()
+        }

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Natural, Positive, Recipes, Several, split
+from papers.section import Piece
 
 Weight = Annotated[float, Field(gt=-1, lt=1)]
 
@@ -83,3 +84,26 @@ class Convergence(MerlinSection):
         return self.pretraining_by_name() | {
             f"{dataset}: {task}": self.finetuning_run(dataset, task) for task in self.tasks
         }
+
+    def recipes(self) -> dict[str, float | None]:
+        """Return the recipes, the adversarial ones with their weight behind a space."""
+        rule, _, init = split(self.convergence[0])
+        driven = f"{rule}:{self.convergence_against_steps}" + f":{init}" * (init != "noise")
+        return dict.fromkeys(self.convergence) | {
+            f"{driven} {weight:+g}": weight for weight in self.convergence_against
+        }
+
+    def pieces(self) -> dict[str, Piece]:
+        """Return the comparisons by recipe, task and seed, whose inversions are kept."""
+        found, dataset = {}, self.datasets[0]
+        for recipe in self.recipes() if self.cache else ():
+            seeds = self.convergence_seeds[: None if recipe == self.convergence[0] else 1]
+            steps = split(recipe.split(" ")[0])[1]
+            looks = len([look for look in self.convergence_snapshots if look <= steps])
+            for task in self.tasks:
+                for seed in seeds:
+                    run = self.finetuning_run(dataset, task)
+                    found[f"{recipe}, {task}, {seed}"] = Piece(
+                        run, looks, 2 * steps * self.convergence_n, kept=False
+                    )
+        return found

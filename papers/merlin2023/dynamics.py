@@ -5,7 +5,7 @@ from pydantic import Field
 from invlib.training.run import TrainingRun
 from papers.merlin2023.base import MerlinSection
 from papers.parameters import Positive, Seeds
-from papers.section import Inverted
+from papers.section import Inverted, Piece
 
 
 class Dynamics(MerlinSection):
@@ -39,12 +39,15 @@ class Dynamics(MerlinSection):
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return those of `repeats`, with the seed in their names where there are several."""
-        several = len(self.finetuning_seeds) > 1
         return {
-            f"{name}, seed {seed}" if several else name: run
+            self.called(name, seed): run
             for name, by_seed in self.repeats().items()
             for seed, run in by_seed.items()
         }
+
+    def called(self, name: str, seed: int) -> str:
+        """Return the name of a training, with its seed where there are several."""
+        return f"{name}, seed {seed}" if len(self.finetuning_seeds) > 1 else name
 
     def epochs(self, last: int) -> list[int]:
         """Return the epochs that are looked at, of a training with so many."""
@@ -57,3 +60,12 @@ class Dynamics(MerlinSection):
     def to_invert(self) -> list[Inverted]:
         """Return those of the start, and of each epoch that is looked at."""
         return self.inverted_at(self.runs().values(), self.epochs)
+
+    def pieces(self) -> dict[str, Piece]:
+        """Return the trajectory of each training."""
+        steps = len(self.seeds) * self.n * self.iterations
+        found = {}
+        for name, run in self.runs().items():
+            looks = len(self.epochs(run.epochs))
+            found[name] = Piece(run, looks, looks * steps)
+        return found

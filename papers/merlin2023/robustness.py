@@ -8,7 +8,7 @@ from invlib.names import AUGMENTATIONS, OPTIMIZERS
 from invlib.training.run import TrainingRun
 from papers.merlin2023.dynamics import Dynamics
 from papers.parameters import Name, Positive, Several
-from papers.section import Inverted
+from papers.section import Inverted, Piece
 
 
 def check_trainings(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -89,3 +89,7 @@ class Robustness(Dynamics):
     def to_invert(self) -> list[Inverted]:
         """Return those of the one start, because forgetting needs no others."""
         return [] if self.own_trainings else self.inverted_at(self.runs().values(), lambda _: [])
+
+    def pieces(self) -> dict[str, Piece]:
+        """Return the trajectory of each training; forgetting needs no inversion of it."""
+        return {name: piece._replace(image_steps=0) for name, piece in super().pieces().items()}

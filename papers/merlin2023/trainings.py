@@ -20,8 +20,13 @@ class Trainings(MerlinSection):
 
     def runs(self) -> dict[str, TrainingRun]:
         """Return the pretraining, where there is one, and the fine-tunings."""
-        tuned = {", ".join(map(str, key)): run for key, run in self.trainings().items()}
+        tuned = {self.called(key): run for key, run in self.trainings().items()}
         return self.pretraining_by_name() | tuned
+
+    @staticmethod
+    def called(key: tuple[str | int, ...]) -> str:
+        """Return the name of a training."""
+        return ", ".join(map(str, key))
 
     def to_invert(self) -> list[Inverted]:
         """Return those of the starts and of each fine-tuned model."""

@@ -1,10 +1,12 @@
 """What computing the open questions needs: comparisons stacked by their labels, and sentences."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import xarray as xr
-from IPython.display import Markdown
 
 from invlib.metrics import invariance
 from invlib.models.staged import StagedModel
@@ -14,6 +16,10 @@ from papers.claims.statistics import level_in_words
 from papers.merlin2023.work.base import compare_finetuned, fill_cache
 from papers.merlin2023.work.trainings import by_epoch, each_training, kept_diagonals, stacked
 from papers.section import Section
+from papers.work import markdown_of
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 __all__ = [
     "answered", "by_epoch", "by_place", "each_training", "fill_cache", "last_epoch",
@@ -61,4 +67,4 @@ def answered(section: Section, shown: Mapping[str, xr.Dataset]) -> Markdown:
         lines += [f"**{title}**", "", *(f"- {said}" for said in found), ""]
     if len(shown) == 1:
         lines.append("*The reference run has not been made yet.* So there is no answer here yet.")
-    return Markdown("\n".join(lines))
+    return markdown_of("\n".join(lines))

@@ -4,14 +4,13 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from invlib import cka_divergence, forgetting, learning
+from invlib import cka_divergence, forgetting, learning, train
 from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
 from invlib.training.train import build_optimizer, build_scheduler
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.work.base import (
     by_epoch,
-    each_training,
     last_epoch,
     level_in_words,
     over_trainings,
@@ -19,7 +18,7 @@ from papers.across.work.base import (
 )
 from papers.claims.shapes import early_peak_of
 from papers.merlin2023.work.base import pretrained_model
-from papers.work import written
+from papers.work import kept, written
 
 LATE = 3  # the last layers, whose early peak is looked for
 
@@ -30,16 +29,20 @@ def dataset(section: LearningRateSchedules) -> xr.Dataset:
 
     Learning has no epoch: it is that of the last one.
     """
-    pretrained, parts = pretrained_model(section), {}
-    for key, trained in each_training(section):
-        epochs = section.epochs(trained.run.epochs)
-        ds = by_epoch(section, pretrained, trained, epochs)
-        last = last_epoch(section, pretrained, trained)
-        parts[key] = ds.merge(
-            last[[name for name in last if name not in ds]], compat="no_conflicts", join="exact"
-        )
+    parts = {key: piece(section, section.called(key)) for key in section.trainings()}
     ds = stacked(parts, section.dims, shared=section.dims)
     return ds.assign_coords(dataset=section.schedules_dataset)
+
+
+@kept
+def piece(section: LearningRateSchedules, name: str) -> xr.Dataset:
+    """Return forgetting by epoch, and learning of the last, of one of the section's `pieces`."""
+    run, pretrained = section.pieces()[name].run, pretrained_model(section)
+    trained = train(run, root=section.training_root)
+    ds = by_epoch(section, pretrained, trained, section.epochs(run.epochs))
+    last = last_epoch(section, pretrained, trained)
+    new = last[[name for name in last if name not in ds]]
+    return ds.merge(new, compat="no_conflicts", join="exact")
 
 
 def rates(run: TrainingRun, images: int) -> list[float]:

@@ -1,13 +1,15 @@
 """Compute the page on what "from scratch" started from: comparisons under both readings, scores."""
 
+from __future__ import annotations
+
 import html
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import xarray as xr
-from IPython.display import HTML
 from tqdm.auto import tqdm
 
 from invlib import train
@@ -24,7 +26,10 @@ from papers.claims.settings import settings
 from papers.claims.tables import UNTESTABLE, interval_text
 from papers.merlin2023.pretraining_dataset import NONE
 from papers.merlin2023.work.base import compare_finetuned
-from papers.work import written
+from papers.work import html_of, written
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 STARTED = {"plain": "random start", "repository": "pretrained start"}
 OUTCOMES = ("comes out", "does not come out", "undecided", UNTESTABLE)
@@ -83,7 +88,7 @@ def plan(section: WhereDidScratchStart) -> HTML:
             row["images"], row["epochs"] = run.n_train or "all", run.epochs
             row[STARTED[reading]] = f"{_weights(run)}; {run.optimizer}, {run.lr:g}"
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("training")
-    return HTML(_html(table, "Trainings of this run"))
+    return html_of(_html(table, "Trainings of this run"))
 
 
 def _weights(run: TrainingRun) -> str:
@@ -257,7 +262,7 @@ def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
             parts.append(_html(_short(table), f"Two readings, {heading}"))
             counted = score(table).T.rename_axis(index="orders that the paper prints", columns=None)
             parts.append(_html(counted, f"Score of each reading, {heading}"))
-    return HTML("".join(parts))
+    return html_of("".join(parts))
 
 
 def _short(table: pd.DataFrame) -> pd.DataFrame:

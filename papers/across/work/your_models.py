@@ -1,14 +1,15 @@
 """Compare two models of one's own, and say in five sentences what the comparison shows."""
 
+from __future__ import annotations
+
 import html
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
-from IPython.display import HTML
 
 from invlib import (
     cka_divergence,
@@ -27,7 +28,10 @@ from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from papers.across.your_models import YourModels
 from papers.merlin2023.work.base import pretrained_model
-from papers.work import best_device, written
+from papers.work import best_device, html_of, written
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
 
 # Below it, inversion is too far from its target for a difference of scores to mean much.
 SELF_TERM = 0.9
@@ -111,7 +115,7 @@ def compared(section: YourModels, ds: xr.Dataset) -> HTML:
     rows = "".join(
         f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in (own | how).items()
     )
-    return HTML(f"<table>{rows}</table>")
+    return html_of(f"<table>{rows}</table>")
 
 
 class Curve(NamedTuple):

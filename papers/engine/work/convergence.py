@@ -37,7 +37,7 @@ def dataset(section: Convergence) -> xr.Dataset:
         for task in section.tasks
     }
     parts = {}
-    for recipe, against in _recipes(section).items():
+    for recipe, against in section.recipes().items():
         alone = bool(parts)
         by_task = {
             task: _compared(section, recipe, pretrained, model, pool, alone=alone, against=against)
@@ -51,13 +51,15 @@ def dataset(section: Convergence) -> xr.Dataset:
     return ds.merge(baseline, join="exact", compat="no_conflicts")
 
 
-def _recipes(section: Convergence) -> dict[str, float | None]:
-    """Return the recipes, the adversarial ones with their weight behind a space."""
-    rule, _, init = split(section.convergence[0])
-    driven = f"{rule}:{section.convergence_against_steps}" + f":{init}" * (init != "noise")
-    return dict.fromkeys(section.convergence) | {
-        f"{driven} {weight:+g}": weight for weight in section.convergence_against
-    }
+def piece(section: Convergence, name: str) -> xr.Dataset:
+    """Compare by one recipe, task and seed, so that the inversions are in the cache."""
+    recipe, task, seed = name.split(", ")
+    run, device = section.pieces()[name].run, best_device()
+    pretrained = pretrained_model(section).to(device)
+    model = train(run, root=section.training_root).model().to(device)
+    one = section.model_copy(update=dict(convergence_seeds=[int(seed)]))
+    pool, against = load_images(run.dataset, "test"), section.recipes()[recipe]
+    return _compared(one, recipe, pretrained, model, pool, alone=True, against=against)
 
 
 def _split(recipe: str) -> tuple[str, int, str]:

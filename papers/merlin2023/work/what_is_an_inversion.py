@@ -1,14 +1,19 @@
 """Compute the introduction: invert images at every layer, and show them to an untrained model."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import xarray as xr
-from IPython.display import Markdown
 
 from invlib import compare, load_images, load_model
 from papers.merlin2023.what_is_an_inversion import WhatIsAnInversion
 from papers.merlin2023.work.base import pretrained_model
-from papers.work import best_device, written
+from papers.work import best_device, markdown_of, written
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 
 @written("comparison", seeds=lambda section: section.seeds[:1])
@@ -51,4 +56,4 @@ def resembling(shown: Mapping[str, xr.Dataset]) -> Markdown:
             f"- **{title}**: the pixels of X and X′ have a correlation of {first:.2f} at layer 0, "
             f"and of {last:.2f} at the last layer, where {left}."
         )
-    return Markdown("\n".join(lines))
+    return markdown_of("\n".join(lines))

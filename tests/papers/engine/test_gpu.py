@@ -1,5 +1,6 @@
 """A borrowed GPU: the dry run on a processor, what a bundle holds, what is merged and refused."""
 
+import json
 import os
 import subprocess
 
@@ -11,8 +12,10 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results, save_results
 from papers.__main__ import main
 from papers.engine import gpu
+from papers.engine.pool import load_sections
 from papers.engine.work import gpu as work
-from papers.engine.work import gpu_parcel
+from papers.engine.work import gpu_images, gpu_parcel
+from tests.workspace import ROOT
 
 COMMIT = "c" * 40
 FULL, TOY = yaml.safe_load(work.SIZES.read_text()).values()
@@ -130,7 +133,9 @@ def test_results_of_a_gpu_are_merged_without_pictures(back, tmp_path):
         ("checks", dict(device="cpu: x, 1 thread"), "computed on cpu: x, 1 thread"),
         ("checks", dict(git_dirty=1), "of no clean commit"),
         ("checks", dict(git_commit="unknown"), "of no clean commit: unknown"),
-        ("robustness", {}, "no step is called so"),
+        ("robustnes", {}, "no step or section is called so"),
+        ("robustness", {}, "its kind is benchmark, must be comparison"),
+        ("architectures", {}, "its kind is benchmark, must be lens"),
         ("draws", {}, "its kind is benchmark, must be comparison"),
     ],
 )
@@ -142,6 +147,37 @@ def test_anything_else_is_refused_by_name(back, tmp_path, monkeypatch, capsys, n
     out = capsys.readouterr().out
     assert f"{name}.nc: refused: {reason}" in out and "precisions.nc: merged" in out
     assert [path.name for path in (tmp_path / "gpu").iterdir()] == ["precisions.nc"]
+
+
+def of_section(back, target, **parameters):
+    """Write the results of a section as if they came from a GPU, with some other parameters."""
+    ds = open_results(back / "finetuning_task.nc")
+    made = json.loads(ds.attrs["parameters"]) | parameters
+    changed(back / "finetuning_task.nc", target, **GPU, parameters=json.dumps(made))
+
+
+def test_sections_become_reference_results_only_when_asked(back, tmp_path, monkeypatch, capsys):
+    of_section(back, tmp_path / "back/finetuning_task.nc", scale="cifar")
+    of_section(back, tmp_path / "back/placebo.nc", scale="gpu")
+    monkeypatch.setattr(gpu, "results_root", lambda scale: tmp_path / "results" / scale)
+    assert main(["gpu", "merge", str(tmp_path / "back")]) == 0
+    assert {file.name for file in (tmp_path / "results").rglob("*.nc")} == {
+        "finetuning_task.nc", "placebo.nc",
+    }  # fmt: skip
+    assert not (tmp_path / "results/cifar").exists()
+    assert main(["gpu", "merge", "--reference", str(tmp_path / "back")]) == 0
+    assert [file.name for file in (tmp_path / "results/cifar").iterdir()] == ["finetuning_task.nc"]
+    assert "example" in open_results(tmp_path / "results/cifar/finetuning_task.nc").dims
+    assert "example" not in open_results(tmp_path / "results/gpu/placebo.nc").dims
+    capsys.readouterr()
+
+
+def test_results_of_another_kind_are_not_replaced(back, tmp_path):
+    changed(back / "checks.nc", tmp_path / "results/dynamics.nc", **GPU)
+    changed(back / "dynamics.nc", tmp_path / "back/dynamics.nc", **GPU)
+    became = gpu_parcel.merge(tmp_path / "back", tmp_path / "results")
+    assert became["dynamics.nc"] == "refused: its kind is comparison, and results has benchmark"
+    assert open_results(tmp_path / "results/dynamics.nc").attrs["kind"] == "benchmark"
 
 
 def test_every_step_has_its_kind():
@@ -214,6 +250,29 @@ def test_a_bundle_runs_there_and_says_its_commit(project, tmp_path):
     assert here == f"{folder}/code" and path == f"{folder}/code:{folder}/site"
     assert words == f"-m papers gpu run --out {folder}/results --toy"
     assert len(commit) == 40 and commit == gpu_parcel._git("rev-parse", "HEAD").decode().strip()
+
+
+def test_a_bundle_of_sections_is_spread_over_folders(project, tmp_path, monkeypatch):
+    listed = tmp_path / "mine.yaml"
+    (section,) = load_sections(ROOT / gpu.LIST, ["finetuning_task"])
+    listed.write_text("written by hand")
+    monkeypatch.setattr(gpu_parcel, "MOST", 0.006)
+    folder = tmp_path / "to the gpu"
+    sizes = gpu_parcel.bundle_sections(folder, "3.12", [], [section], listed)
+    assert [place.name for place in sizes] == ["1", "2"]
+    assert all(0 < size <= 0.006 for size in sizes.values())
+    assert (folder / "1/data" / gpu_parcel.WEIGHTS).read_bytes() == b"weights"
+    assert (folder / "1/mine.yaml").read_text() == "written by hand"
+    script = (folder / "1/run.sh").read_text()
+    assert 'gpu unpack "$here/.." || exit' in script
+    assert 'gpu sections finetuning_task --list "$here/mine.yaml" --out' in script
+    gpu_images.unpack(folder, tmp_path / "there")
+    before, after = (
+        np.load(root / "cifar10/train.npz") for root in (tmp_path / "data", tmp_path / "there")
+    )
+    np.testing.assert_array_equal(before["images"], after["images"])
+    with pytest.raises(FileExistsError, match="not empty"):
+        gpu_parcel.bundle_sections(folder, "3.12", [], [section], listed)
 
 
 def test_wheels_are_the_locked_ones_for_the_python_there(project, tmp_path, monkeypatch):
