@@ -33,7 +33,7 @@ from invlib.paths import project_root
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
 from papers.claims.data import paper_of
-from papers.claims.settings import SETTINGS, by_training, settings
+from papers.claims.settings import SETTINGS, by_training, named, settings
 from papers.claims.tables import COLUMNS, COMPACT, UNTESTABLE, interval_text
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
@@ -113,6 +113,8 @@ def flow(shown: Shown) -> HTML:
     """Return the flow matrices (eq. 5) by task, recipe and estimator, with both their terms."""
     title, ds = last(shown)
     ds = by_training(ds)
+    if "dataset" in ds.dims:
+        ds = ds.assign_coords(dataset=[named(label) for label in ds["dataset"].values])
     parts = [
         (ds["stir_ft_pt"], invariance_flow(ds)),
         (ds["stir_pt_pt"].expand_dims(task=[ITSELF]), invariance_flow(ds, target="pt")),
@@ -416,7 +418,7 @@ def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
     The item links its `page`, which shows the figure.
     """
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
-    setting = ", ".join(str(ds[dim].values) for dim in SETTINGS if dim in ds.coords)
+    setting = ", ".join(named(ds[dim].values) for dim in SETTINGS if dim in ds.coords)
     cards = []
     for id in ds["claim"].values.tolist():
         one, text = ds.sel(claim=id), texts[id]

@@ -7,10 +7,13 @@ import xarray as xr
 
 from invlib.names import ESTIMATORS
 
-__all__ = ["SETTINGS", "by_training", "settings"]
+__all__ = ["SETTINGS", "by_training", "named", "settings"]
 
 # Dims of an experiment that statements do not mention.
 SETTINGS = ("dataset", "recipe")
+
+# What a data set of our results stands in for in a figure of the papers.
+STAND_INS = {"caltech101": "Oxford-IIIT Pet"}
 
 
 def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
@@ -35,7 +38,19 @@ def settings(ds: xr.Dataset) -> Iterator[tuple[list[str], xr.Dataset]]:
     dims = [dim for dim in SETTINGS if dim in ds.dims]
     for labels in itertools.product(*(ds[dim].values.tolist() for dim in dims)):
         part = ds.sel(dict(zip(dims, labels, strict=True)))
-        yield [str(label) for label in labels], _that_were_run(part)
+        yield [named(label) for label in labels], _that_were_run(part)
+
+
+def named(label: object) -> str:
+    """Return a data set or recipe as text, with what it stands in for.
+
+    Examples
+    --------
+    >>> named("caltech101"), named("cifar10")
+    ('caltech101 (stands in for Oxford-IIIT Pet)', 'cifar10')
+    """
+    stand_in = STAND_INS.get(str(label))
+    return f"{label} (stands in for {stand_in})" if stand_in else str(label)
 
 
 def _that_were_run(ds: xr.Dataset) -> xr.Dataset:

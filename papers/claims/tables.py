@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from papers.claims.data import statements
+from papers.claims.settings import named
 
 __all__ = [
     "UNTESTABLE",
@@ -206,7 +207,7 @@ def _caption(ds: xr.Dataset) -> str:
     scale = json.loads(ds.attrs.get("parameters", "{}")).get("scale")
     parts = [f"scale {scale}"] if scale else []
     if "dataset" in ds.coords:
-        parts.append(f"data set {ds['dataset'].values}")
+        parts.append(f"data set {named(ds['dataset'].values)}")
     if "recipe" in ds.coords:
         parts.append(f"inverted by {ds['recipe'].values}")
     trainings, draws = (

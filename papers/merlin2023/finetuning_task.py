@@ -30,7 +30,7 @@ class FinetuningTask(MerlinSection):
         None, description="the same on all data sets but the first; None: as many"
     )
     all_images_of: tuple[Name, ...] = Field(
-        (), description="data sets that have fewer training images than `finetuning_n`: all of them"
+        (), description="data sets that give all their training images"
     )
 
     def seeds_of(self, dataset: str) -> tuple[int, ...]:

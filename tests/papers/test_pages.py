@@ -11,7 +11,7 @@ import yaml
 from invlib.results.netcdf import open_results, save_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
-from papers.claims.settings import settings
+from papers.claims.settings import named, settings
 from papers.claims.tables import claims_html
 from papers.pages import _duration, provenance_html
 from papers.parameters import load_scale
@@ -39,7 +39,7 @@ def test_the_reference_stands_beside_a_run(section, shown):
 def test_a_row_for_every_run_and_data_set(section, shown):
     rows = list(section.rows(shown, estimator="debiased"))
     titles = [title for title, _ in rows]
-    datasets = shown["reference: cifar"]["dataset"].values.tolist()
+    datasets = [named(label) for label in shown["reference: cifar"]["dataset"].values]
     assert titles == [f"{run}\n{dataset}" for run in shown for dataset in datasets]
     assert all(ds["estimator"].item() == "debiased" for _, ds in rows)
 
