@@ -32,9 +32,10 @@ from invlib.names import SELF_TERMS
 from invlib.paths import project_root
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
+from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import paper_of
 from papers.claims.settings import SETTINGS, by_training, named, settings
-from papers.claims.tables import COLUMNS, COMPACT, UNTESTABLE, interval_text
+from papers.claims.tables import UNTESTABLE, interval_text
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
     aggregate,
@@ -149,8 +150,12 @@ def choices(section: str, shown: Shown, *, hue: str) -> HTML:
         part = part.dropna(hue, how="all")  # a start that another data set has
         parts[", ".join(words)] = _choices(section, part, hue, leave_out=not parts)
     first = next(iter(parts.values()))
-    fields = ("id", "words", "number", "condition", "unit")
-    texts = [{name: getattr(claim, name) for name in fields} for claim in CLAIMS[section]]
+    fields, names = ("id", "words", "number", "unit"), ds["estimator"].values.tolist()
+    texts = [
+        {name: getattr(claim, name) for name in fields}
+        | {"condition": {e: {s: claim.condition_in(e, s) for s in SELF_TERMS} for e in names}}
+        for claim in CLAIMS[section]
+    ]
     data = {"title": title, "hue": hue, "claims": texts, "verdicts": VERDICTS, "parts": {}}
     for words, (curves, divergence, values, codes) in parts.items():
         arrays = {"curves": curves, "divergence": divergence, "verdicts": codes}

@@ -91,7 +91,9 @@ _CLAIMS = {
     "distance_low": Field("claim", "float", "smallest relative distance left", 0, nan="any"),
     "distance_high": Field("claim", "float", "largest relative distance left", 0, nan="any"),
     "paper_value": Field("claim", "float", "value the paper reports", nan="any"),
-    "threshold": Field("claim", "float", "threshold of the claim", nan="any"),
+    "threshold": Field(
+        "claim estimator? self_term?", "float", "threshold of the claim", nan="any"
+    ),
     "reason": Field("claim", "str", "why it cannot be tested here"),
 }
 

@@ -11,22 +11,23 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from invlib.metrics.jackknife import interval, left_one_out
 from invlib.names import SELF_TERMS, choices
 from invlib.results.schema import STACKING
 from invlib.results.validation import conform
+from papers.claims.columns import ByColumn, each_number, in_column, in_words
 from papers.claims.correlation import detectable_correlation, fisher_interval
 from papers.claims.statistics import EQUIVALENT, LEVEL, interval_over_trainings, verdict
 from papers.claims.tables import REPEATS, UNTESTABLE
 
-__all__ = ["Claim", "check_claims", "judge", "numbers"]
+__all__ = ["Claim", "check_claims", "judge", "numbers", "over_columns"]
 
-SIGNS = {"above": ">", "below": "<", "within": "within ±"}
+SIGNS = {"above": "> ", "below": "< ", "within": "within ±"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +48,8 @@ class Claim:
         ``measure(ds, self_term) -> DataArray`` over a subset of (estimator, train_seed, seed). A
         correlation over settings has the coordinate ``points``, their number, less one for each
         quantity held fixed. Its interval is that of `papers.claims.correlation.fisher_interval`.
-    threshold : float
+    threshold : float or mapping
+        A number, or one for each column of the ledger (`papers.claims.columns`).
     holds : str
         The claim holds if the number is ``"above"`` or ``"below"`` the threshold, or if it is
         nearer to 0 than the threshold, ``"within"`` it.
@@ -75,7 +77,7 @@ class Claim:
     words: str
     number: str
     measure: Callable[[xr.Dataset, str], xr.DataArray]
-    threshold: float
+    threshold: ByColumn
     holds: str = "above"
     primary: bool = False
     unit: str = "1"
@@ -84,26 +86,51 @@ class Claim:
     obstacle: Callable[[xr.Dataset], str] | None = None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
+        if not all(map(math.isfinite, each_number(self.threshold))):
             raise ValueError(f"claim {self.id}: threshold={self.threshold!r} is not finite")
         choices("holds", self.holds, SIGNS)
 
     @property
     def condition(self) -> str:
-        """The condition as text: ``"> 0.5"``, or ``"within ±0.05"``."""
-        space = "" if self.holds == "within" else " "
-        return f"{SIGNS[self.holds]}{space}{self.threshold:g}"
+        """The condition as text: ``"> 0.5"``, or ``"within ±0.014 (biased: 0.004)"``."""
+        return SIGNS[self.holds] + in_words(self.threshold)
 
-    def met(self, number: pd.Series) -> pd.Series:
-        """Return where a number alone, without an interval, meets the condition."""
+    def condition_in(self, estimator: str, self_term: str) -> str:
+        """Return the condition of one column as text."""
+        return f"{SIGNS[self.holds]}{in_column(self.threshold, estimator, self_term):g}"
+
+    def met(self, number: float, estimator: str, self_term: str) -> bool | None:
+        """Return whether a number alone, without an interval, meets the condition of a column.
+
+        None if the number is NaN, or if there is no threshold for this estimator.
+        """
+        threshold = in_column(self.threshold, estimator, self_term)
+        if math.isnan(number) or math.isnan(threshold):
+            return None
         if self.holds == "within":
-            return abs(number) < self.threshold
-        return number > self.threshold if self.holds == "above" else number < self.threshold
+            return abs(number) < threshold
+        return number > threshold if self.holds == "above" else number < threshold
 
     def lacking(self, ds: xr.Dataset) -> str:
         """Return why `ds` cannot decide this claim; empty if it can."""
         reasons = (_lacking(ds, what, wanted) for what, wanted in self.needs.items())
         return next(filter(None, reasons), "") or (self.obstacle(ds) if self.obstacle else "")
+
+
+def over_columns(
+    number: ByColumn, estimator: xr.DataArray, self_term: xr.DataArray | str
+) -> xr.DataArray:
+    """Return a number for these estimators and self terms, with their dims.
+
+    Examples
+    --------
+    >>> names = xr.DataArray(["debiased", "biased"], dims="estimator")
+    >>> over_columns({"debiased": 0.014, "biased": 0.004}, names, "measured").values
+    array([0.014, 0.004])
+    """
+    return xr.apply_ufunc(
+        partial(in_column, number), estimator, self_term, vectorize=True, output_dtypes=[float]
+    )
 
 
 def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
@@ -185,16 +212,19 @@ def check_claims(
 
     values, without = numbers(claims, ds, self_terms=terms)
     found = judge(claims, values, without)
+    thresholds = [_thresholds(claim, values) for claim in claims]
     reasons = [claim.lacking(ds) for claim in claims]
     for i, reason in enumerate(reasons):
-        if not reason and (found["verdict"][i] == UNTESTABLE).any():
+        if not reason and found["value_mean"][i].isnull().any():
             reasons[i] = "the number is undefined: a run is missing, or a curve is constant"
+        elif not reason and thresholds[i].isnull().any():
+            reasons[i] = "the threshold is known for biased and debiased CKA only"
     dataset = str(ds["dataset"].values) if "dataset" in ds.coords else ""
     left = np.array([_distances(claim, ds) for claim in claims])
     out = found.assign(
         {
             "value": values.drop_vars(["drawn", "points"]),
-            "threshold": ("claim", [float(claim.threshold) for claim in claims]),
+            "threshold": xr.concat(thresholds, xr.Variable("claim", ids)),
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
             "distance_low": ("claim", left[:, 0]),
             "distance_high": ("claim", left[:, 1]),
@@ -294,14 +324,16 @@ def _judged(
         found = interval_over_trainings(values, without, level=level)
     else:
         found = _of_correlation(claim, values.mean("train_seed"), points, level)
-    said = verdict(found["low"], found["high"], float(claim.threshold), holds=claim.holds)
+    threshold = _thresholds(claim, values)
+    said = verdict(found["low"], found["high"], threshold, holds=claim.holds)
+    known = found["mean"].notnull() & threshold.notnull()
     images = found["mean"] * np.nan, found["mean"] * np.nan
     if without is not None:
         mean = values.mean("train_seed", skipna=False).dropna("seed", how="all")
         images = interval(mean, without.mean("train_seed", skipna=False).sel(seed=mean["seed"]))
     return xr.Dataset(
         {
-            "verdict": xr.where(found["mean"].notnull(), said, UNTESTABLE),
+            "verdict": xr.where(known, said, UNTESTABLE),
             "value_mean": found["mean"],
             "value_low": found["low"],
             "value_high": found["high"],
@@ -312,11 +344,20 @@ def _judged(
     )
 
 
+def _thresholds(claim: Claim, values: xr.DataArray) -> xr.DataArray:
+    """Return the threshold of a claim in the columns of `values`, (estimator, self_term)."""
+    return over_columns(claim.threshold, values["estimator"], values["self_term"])
+
+
 def _of_correlation(claim: Claim, r: xr.DataArray, points: float, level: float) -> xr.Dataset:
     """Return the interval of a correlation over settings, and what is seen beyond the threshold."""
     ends = r.expand_dims(end=2, axis=-1).copy(data=fisher_interval(r, points, level=level))
-    at = -claim.threshold if claim.holds == "below" else claim.threshold
-    seen = detectable_correlation(points, threshold=at, level=level) - at
+    at = _thresholds(claim, r)
+    at = -at if claim.holds == "below" else at
+    seen = xr.apply_ufunc(
+        lambda one: detectable_correlation(points, threshold=one, level=level) - one,
+        at, vectorize=True,
+    )  # fmt: skip
     low, high = (ends.isel(end=i) for i in (0, 1))
     return xr.Dataset(dict(mean=r, low=low, high=high, detectable=r * 0 + seen))
 

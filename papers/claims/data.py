@@ -18,11 +18,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from invlib.fields import Name, explain, one_of
 from invlib.names import choices, nearest
 from invlib.paths import project_root
+from papers.claims.columns import ByColumn, checked, each_number, in_words
 
 __all__ = [
     "ClaimData", "Paper", "Statement", "covered", "paper_of", "read_papers", "reported",
@@ -82,6 +92,19 @@ def _is_number(value: Any) -> bool:
     return bool(numbers) and all(type(number) in (int, float) for number in numbers)
 
 
+def _by_column(value: Any, number: ValidatorFunctionWrapHandler) -> Any:
+    """Return a number, or those of the ledger's columns; each of them must be a valid `number`."""
+    if not isinstance(value, dict):
+        return number(value)
+    for one in each_number(checked(value)):
+        number(one)
+    return value
+
+
+_Threshold = Annotated[float, WrapValidator(_by_column)]
+_Margin = Annotated[float, Field(gt=0), WrapValidator(_by_column)]
+
+
 class ClaimData(_Entry):
     """A claim as its file has it, with the names in braces replaced.
 
@@ -94,9 +117,9 @@ class ClaimData(_Entry):
     measure, arguments
         A function of `papers.claims.shapes` or of the section's own measures, and its arguments
         (``with`` in the file).
-    above, below, within : float
+    above, below, within : float or mapping
         The threshold, of which there is one: the claim holds if the number is above it, below it,
-        or nearer to 0.
+        or nearer to 0. It may differ between the columns of the ledger (`papers.claims.columns`).
     primary : bool
         Whether it was marked beforehand as one of the claims that matter most.
     because : str
@@ -116,9 +139,9 @@ class ClaimData(_Entry):
     )
     measure: Name
     arguments: Annotated[dict[str, Any], Field(alias="with")] = {}
-    above: float | None = None
-    below: float | None = None
-    within: Annotated[float, Field(gt=0)] | None = None
+    above: _Threshold | None = None
+    below: _Threshold | None = None
+    within: _Margin | None = None
     primary: bool = False
     because: Name
     paper: Annotated[float | dict[str, float], BeforeValidator(_combined)] = math.nan
@@ -130,7 +153,7 @@ class ClaimData(_Entry):
             raise ValueError("one of above, below and within, with a number")
         return self
 
-    def _thresholds(self) -> list[tuple[str, float]]:
+    def _thresholds(self) -> list[tuple[str, ByColumn]]:
         each = [(how, getattr(self, how)) for how in ("above", "below", "within")]
         return [(how, number) for how, number in each if number is not None]
 
@@ -140,8 +163,8 @@ class ClaimData(_Entry):
         return self._thresholds()[0][0]
 
     @property
-    def threshold(self) -> float:
-        """The number that decides."""
+    def threshold(self) -> ByColumn:
+        """The number that decides, or that of each column."""
         return self._thresholds()[0][1]
 
 
@@ -218,7 +241,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 class _Fill(string.Formatter):
-    """Write values into text: layers as ``"4–6"``, numbers without trailing zeros."""
+    """Write values into text: layers as ``"4–6"``, numbers without trailing zeros.
+
+    A number that differs between the columns of the ledger is written with those of all columns.
+    """
 
     def get_field(self, name: str, args: Any, values: Mapping[str, Any]) -> tuple[Any, str]:
         fact, *attributes = re.sub(r"\[[^]]*\]", "", name).split(".")
@@ -233,6 +259,8 @@ class _Fill(string.Formatter):
     def format_field(self, value: Any, spec: str) -> str:
         if isinstance(value, list):
             return f"{value[0]}–{value[-1]}"
+        if isinstance(value, dict):
+            return in_words(checked(value))
         return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -16,7 +16,8 @@ import xarray as xr
 
 from invlib.names import nearest
 from invlib.results.schema import COORDS, KINDS
-from papers.claims.claim import Claim
+from papers.claims.claim import Claim, over_columns
+from papers.claims.columns import checked
 from papers.claims.curves import curve_measure, curve_needs, starts_missing
 from papers.claims.data import ClaimData, Paper, paper_of
 from papers.claims.shapes import SHAPES
@@ -63,8 +64,8 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
             )
         _check(name, (own | SHAPES)[name], arguments)
         for key, value in arguments.items():
-            if key == "value" and type(value) not in (int, float):
-                raise ValueError(f"{key}={value!r}: allowed is a number")
+            if key == "value":
+                _check_value(value)
             if key == "layers" or (name in SHAPES and key not in ("curves", "beside", "value")):
                 _check_layers(key, value, paper.facts["layers"])
         if name in own:
@@ -82,7 +83,10 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
     depends = "self_term" in inspect.signature(measure).parameters
 
     def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
-        return measure(ds, **arguments, **({"self_term": self_term} if depends else {}))
+        given = arguments | ({"self_term": self_term} if depends else {})
+        if isinstance(given.get("value"), Mapping):  # it differs between the ledger's columns
+            given["value"] = over_columns(given["value"], ds["estimator"], self_term)
+        return measure(ds, **given)
 
     return Claim(
         id=data.id,
@@ -123,6 +127,14 @@ def _check(name: str, measure: Callable, arguments: Mapping[str, object]) -> Non
         signature.bind(*positional, **keywords)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _check_value(value: object) -> None:
+    """Raise ValueError unless it is a number, or one for each column of the ledger."""
+    try:
+        checked(value)
+    except ValueError as error:
+        raise ValueError(f"value={value!r}: {error}") from None
 
 
 def _check_layers(name: str, layers: object, known: object) -> None:

@@ -75,7 +75,7 @@ def onset(curve: xr.DataArray) -> xr.DataArray:
     return lowest.where(rises, curve["layer"].values[-1])
 
 
-def crossing(curve: xr.DataArray, value: float) -> xr.DataArray:
+def crossing(curve: xr.DataArray, value: xr.DataArray | float) -> xr.DataArray:
     """Return where a curve rises above `value` for good, between layers by straight lines.
 
     It is the first layer if the curve is never below, and the last if it ends below.
@@ -90,7 +90,7 @@ def crossing(curve: xr.DataArray, value: float) -> xr.DataArray:
     below = layers.where(curve <= value).max("layer")  # the last one
     before, after = (curve.where(layers == below + by).max("layer") for by in (0, 1))
     found = (below + (value - before) / (after - before)).fillna(layers.values[-1])
-    known = curve.notnull().all("layer")
+    known = (curve - value).notnull().all("layer")
     return xr.where(below.isnull(), layers.values[0], found).where(known)
 
 
@@ -231,7 +231,9 @@ def onset_difference(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
     return onset(a) - onset(b)
 
 
-def crossing_difference(a: xr.DataArray, b: xr.DataArray, *, value: float) -> xr.DataArray:
+def crossing_difference(
+    a: xr.DataArray, b: xr.DataArray, *, value: xr.DataArray | float
+) -> xr.DataArray:
     """Return the layer from which `a` lies by `value` above its minimum, minus that of `b`.
 
     Both are places between layers (`crossing`).

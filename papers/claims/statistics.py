@@ -106,7 +106,7 @@ def _quantile(p: float, df: xr.DataArray) -> xr.DataArray:
 
 
 def verdict(
-    low: xr.DataArray, high: xr.DataArray, threshold: float, *, holds: str = "above"
+    low: xr.DataArray, high: xr.DataArray, threshold: xr.DataArray | float, *, holds: str = "above"
 ) -> xr.DataArray:
     """Return *reproduced*, *not reproduced* or *undecided* from both ends of an interval.
 

@@ -14,6 +14,7 @@ from functools import partial
 import pandas as pd
 import xarray as xr
 
+from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import statements
 from papers.claims.settings import named
 
@@ -29,15 +30,6 @@ __all__ = [
 
 UNTESTABLE = "not testable here"
 REPEATS = ("train_seed", "seed")  # trainings, and draws of images and noise
-
-# Columns of a table with their estimator and self term. The paper computed the last one.
-COLUMNS = {
-    "debiased": ("debiased", "measured"),
-    "debiased, self term 1": ("debiased", "one"),
-    "biased": ("biased", "measured"),
-    "biased, self term 1 (as the paper)": ("biased", "one"),
-}
-COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
 
 
 def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:

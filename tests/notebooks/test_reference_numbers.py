@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from inspect import signature
 
@@ -40,7 +42,8 @@ from papers.across.work.where_did_scratch_start import (
     neither,
     orders,
 )
-from papers.claims.claim import check_claims
+from papers.claims.claim import Claim, check_claims
+from papers.claims.columns import COLUMNS, in_column
 from papers.claims.correlation import correlate, fisher_interval
 from papers.claims.data import reported
 from papers.claims.settings import named, settings
@@ -67,6 +70,7 @@ from papers.merlin2023.robustness_scan import (
     forgetting_spread,
     mean_corrupted_accuracy,
 )
+from papers.merlin2023.work.placebo import MARGINS, between_twins
 from papers.merlin2023.work.pretraining_dataset import by_accuracy
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
@@ -477,6 +481,7 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     yield "At layer 0 both are below 0.002"
     ended = ds["test_accuracy"].sel(task="classification")
     yield f"reach an accuracy of {two(ended)}, where the paper has"
+    yield from _beside_twins(ds)
     late = dict(ref_layer=slice(10, 12))
     yield f"{span(mean(ds['inversion_loss_pt'], 'ref_layer').sel(late))} of the distance is left"
     tuned = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(late)
@@ -496,6 +501,97 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     assert max(float(one.max()) for one in missed) < 0.02
     yield "In the reference results that is less than 0.02 with the biased estimator"
     assert set(missed[0].idxmax("layer").values) <= {1, 2, 3}  # "most for learning in layers 1–3"
+
+
+def _beside_twins(ds: xr.Dataset) -> Iterator[str]:
+    """Yield what is said of classification, biased, beside the margin."""
+    claims = {claim.id: claim for claim in CLAIMS["finetuning_task"]}
+    ids = [LEVEL.format(quantity=q, task="classification") for q in ("learning", "forgetting")]
+    judged = check_claims([claims[id] for id in ids], ds).sel(estimator="biased")
+    assert (judged["verdict"] == "not reproduced").all()
+    yield f"Biased, classification does not pass its margin of {_margin('biased')}"
+    learnt, forgotten = (two(one) for one in judged["value_mean"].sel(self_term="measured"))
+    yield f"it learns {learnt} and forgets {forgotten} in the mean over layers"
+    twins = between_twins(open_results(results_root("cifar") / "placebo.nc")).sel(
+        estimator="biased"
+    )
+    yield f"Biased, twins of classification differ by {two(twins.sel(claim=ids).max())} at most"
+    early = check_claims([claims["A-4.1-cka-early-near-zero"]], ds)["verdict"]
+    assert (early == "not reproduced").all()  # "by either estimator it is still larger"
+
+
+def placebo(ds: xr.Dataset) -> Iterator[str]:
+    found, columns = between_twins(ds), ("debiased", "biased")
+    twins = found.sel(estimator="biased", self_term="measured")
+    tasks = {
+        task: [LEVEL.format(quantity=q, task=task) for q in ("learning", "forgetting")]
+        for task in ("classification", "reconstruction")
+    }
+    least, most = (float(twins.sel(claim=ids).max()) for ids in tasks.values())
+    yield f"forget {least:.2f} of each other at most, twins of reconstruction up to {most:.3f}"
+    assert number(found.sel(estimator="biased", claim=tasks["classification"]).max()) == "0.02"
+
+    claims = {claim.id: claim for name in ("finetuning_task", "compression_expansion")
+              for claim in CLAIMS[name]}  # fmt: skip
+    margins = {
+        name: [in_column(claims[ids[0]].threshold, *COLUMNS[column]) for column in columns]
+        for name, ids in MARGINS.items()
+    }
+    level, cka, flow = (
+        f"{biased} where {{}}it is {debiased}"
+        for debiased, biased in (margins[f"placebo_{name}"] for name in ("level", "cka", "flow"))
+    )
+    yield f"three of the four margins ({level.format('debiased ')}, {cka.format('')}, "
+    yield f", {flow.format('')})"
+    debiased, biased = margins["placebo_trend"]
+    yield f"is larger: {biased}, where debiased it is {debiased}"
+    assert sum(biased < debiased for debiased, biased in margins.values()) == 3
+    yield _from_one_pair(ds)
+    yield from _verdicts_that_changed(claims)
+    assert json.loads(ds.attrs["parameters"])["recipe"] == "fast"
+
+
+def _from_one_pair(ds: xr.Dataset) -> str:
+    """Return how many margins come from the pair that most of them come from."""
+    (_, part), *_ = settings(ds)
+    by_pair = xr.concat(
+        [between_twins(ds.isel(train_seed=[at])) for at in range(part.sizes["train_seed"])],
+        part["train_seed"],
+    ).sel(self_term="measured")
+    counts = {}
+    for estimator in ("debiased", "biased"):
+        of = by_pair.sel(estimator=estimator)
+        pairs = [
+            int(of.sel(claim=list(ids)).max("claim").values.argmax()) for ids in MARGINS.values()
+        ]
+        counts[estimator] = max(map(pairs.count, pairs))
+    words = {2: "two", 3: "three"}
+    return (f"and {words[counts['debiased']]} of the four debiased margins come from one pair, as "
+            f"do {words[counts['biased']]} of the biased ones")  # fmt: skip
+
+
+def _verdicts_that_changed(claims: dict[str, Claim]) -> Iterator[str]:
+    """Yield which verdicts are others than those by the debiased margin."""
+    ids = [id for each in MARGINS.values() for id in each]
+    changed = Counter()
+    for name in ("finetuning_task", "compression_expansion"):
+        now = [claim for claim in CLAIMS[name] if claim.id in ids]
+        before = [
+            replace(claim, threshold=in_column(claim.threshold, *COLUMNS["debiased"]))
+            for claim in now
+        ]
+        for words, part in settings(open_results(results_root("cifar") / f"{name}.nc")):
+            was, is_now = (check_claims(each, part)["verdict"] for each in (before, now))
+            for estimator in ("debiased", "biased"):
+                differ = (was != is_now).sel(estimator=estimator)
+                changed[estimator] += int(differ.sum())
+            if name == "finetuning_task":
+                at = dict(claim="A-4.1-cka-early-near-zero", estimator="biased")
+                both = [set(one.sel(at).values) for one in (was, is_now)]
+                first = "not reproduced" if words == ["eurosat"] else "reproduced"
+                assert both == [{first}, {"not reproduced"}]
+    yield f"They changed {changed['biased']} biased verdicts and no debiased one"
+    assert changed["debiased"] == 0
 
 
 def _on_another_machine(here: xr.Dataset) -> Iterator[str]:
@@ -602,9 +698,13 @@ def _larger_pictures() -> Iterator[str]:
     assert large.sizes["seed"] == 1 and made["img_size"] == 224
 
 
-def _margin() -> float:
+LEVEL = "A-4.1-more-than-another-seed-{quantity}-{task}"
+
+
+def _margin(column: str = "debiased") -> float:
     claims = {claim.id: claim for claim in CLAIMS["finetuning_task"]}
-    return claims["A-4.1-more-than-another-seed-forgetting-reconstruction"].threshold
+    of_level = claims[LEVEL.format(quantity="forgetting", task="reconstruction")]
+    return in_column(of_level.threshold, *COLUMNS[column])
 
 
 def _ahead(ds: xr.Dataset, level: float) -> xr.DataArray:
@@ -1010,6 +1110,7 @@ PAGES = [
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
     data_set_size, where_did_scratch_start,
+    adversarial_robustness, robustness_across_settings, compression_expansion, placebo,
 ]  # fmt: skip
 
 

@@ -148,6 +148,18 @@ def test_choices_are_the_curves_and_verdicts_of_the_library(section, hue, part, 
     np.testing.assert_allclose(one, wanted, atol=1e-4)
 
 
+def test_choices_have_the_condition_of_each_column():
+    ((title, whole),) = reference("finetuning_task").items()
+    shown = {title: first_training(whole.sel(dataset=["cifar10"]))}
+    data = data_of(explorers.choices("finetuning_task", shown, hue="task"))
+    texts = {claim["id"]: claim for claim in data["claims"]}
+    for claim in CLAIMS["finetuning_task"]:
+        by_column = texts[claim.id]["condition"]
+        assert by_column["debiased"]["measured"] == claim.condition.split(" (")[0]
+        words = {text for of_one in by_column.values() for text in of_one.values()}
+        assert (len(words) > 1) == (" (" in claim.condition)
+
+
 def test_only_the_first_data_set_has_choices_with_an_image_left_out():
     section = "pretraining_dataset"
     ((title, whole),) = reference(section).items()

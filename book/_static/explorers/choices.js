@@ -67,7 +67,7 @@ explorers.add("choices", (page, data) => {
       if (now !== then) changed.push(claim.id);
       const value = parts[state.part].numbers.at({ ...state, claim: claim.id });
       const unit = claim.unit === "1" ? "" : ` ${claim.unit}`;
-      const said = Number.isNaN(value) ? "" : ` ${number(value, 3)}${unit}, holds if ${claim.condition}`;
+      const said = Number.isNaN(value) ? "" : ` ${number(value, 3)}${unit}, holds if ${claim.condition[state.estimator][state.self_term]}`;
       return make("li", { class: `verdict-${now.replaceAll(" ", "-")}${now !== then ? " changed" : ""}`, "data-claim": claim.id },
         make("strong", {}, `${signs[now] ?? "·"} ${now}`), now !== then ? ` (was: ${then})` : "", said,
         make("span", {}, claim.words));

@@ -6,7 +6,7 @@ from functools import cache
 
 import xarray as xr
 
-from papers.claims.claim import Claim
+from papers.claims.claim import Claim, over_columns
 from papers.claims.curves import OTHER, this_dataset
 from papers.claims.measures import claims_of, obstacle
 from papers.merlin2023.claims import accuracy
@@ -41,5 +41,6 @@ def beyond_threshold(
 ) -> xr.DataArray:
     """Return how far the number of a claim of paper A is on the side where that claim holds."""
     of_paper = printed()[claim]
-    beyond = of_paper.measure(under(ds, reading, elsewhere), self_term) - of_paper.threshold
+    threshold = over_columns(of_paper.threshold, ds["estimator"], self_term)
+    beyond = of_paper.measure(under(ds, reading, elsewhere), self_term) - threshold
     return beyond if of_paper.holds == "above" else -beyond

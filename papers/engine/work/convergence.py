@@ -250,8 +250,8 @@ def one_curve(ds: xr.Dataset, *, unit: str = "relative") -> pd.DataFrame:
 def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
     """Return the comparison as read in several ways: after steps, at one distance, otherwise.
 
-    Each has neither ``recipe`` nor ``snapshot``, and one estimator, called debiased: whatever takes
-    a comparison takes it.
+    Each has neither ``recipe`` nor ``snapshot``, and one estimator: whatever takes a comparison
+    takes it.
     """
     first, *others = (str(name) for name in ds["recipe"].values)
     rules = {recipe: _split(recipe) for recipe in (first, *others)}
@@ -266,16 +266,12 @@ def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
         for recipe in (first, *others)
         if rules[recipe][0] != "fast"  # its schedule ends with its steps
     }
-    out = {name: _with(part, "debiased") for name, part in out.items()}
+    out = {name: part.sel(estimator=["debiased"]) for name, part in out.items()}
     for similarity in ds["estimator"].values:
         if similarity != "debiased":
-            out[f"{first}, {at}, {similarity}"] = _with(at_distance(main, distance), similarity)
+            part = at_distance(main, distance).sel(estimator=[similarity])
+            out[f"{first}, {at}, {similarity}"] = part
     return out
-
-
-def _with(ds: xr.Dataset, similarity: str) -> xr.Dataset:
-    """Return a comparison with one similarity, in the place of debiased CKA."""
-    return ds.sel(estimator=[similarity]).assign_coords(estimator=["debiased"])
 
 
 def findings(
@@ -283,18 +279,21 @@ def findings(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return two tables, claims by readings: the number that decides, and whether it holds.
 
-    A number is NaN where the claim needs layers that were not read.
+    A number is NaN where the claim needs layers that were not read. Whether it holds is also
+    unknown where the claim's threshold is that of another similarity.
     """
     numbers: dict[str, dict[str, float]] = {}
+    holds: dict[str, dict[str, bool | None]] = {}
     for name, part in readings(ds, distance).items():
+        estimator = part["estimator"].item()
         for claim in claims:
             if not claim.lacking(part):
-                value = claim.measure(part, "measured")
-                numbers.setdefault(claim.id, {})[name] = float(value.mean(skipna=True))
-    table = pd.DataFrame.from_dict(numbers, orient="index").rename_axis("claim")
-    by_id = {claim.id: claim for claim in claims}
-    holds = table.apply(lambda row: by_id[row.name].met(row), axis=1).where(table.notna())
-    return table, holds
+                value = float(claim.measure(part, "measured").mean(skipna=True))
+                numbers.setdefault(claim.id, {})[name] = value
+                holds.setdefault(claim.id, {})[name] = claim.met(value, estimator, "measured")
+    tables = (pd.DataFrame.from_dict(numbers, orient="index", dtype=float),
+              pd.DataFrame.from_dict(holds, orient="index", dtype=object))  # fmt: skip
+    return tuple(table.rename_axis("claim") for table in tables)
 
 
 def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:

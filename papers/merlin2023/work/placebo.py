@@ -9,6 +9,7 @@ import xarray as xr
 from invlib import cka_divergence, forgetting, learning, train
 from invlib.comparison.stacking import stack
 from papers.claims.claim import Claim, numbers
+from papers.claims.columns import COLUMNS, in_column
 from papers.claims.measures import claims_of
 from papers.claims.settings import by_training, settings
 from papers.merlin2023.placebo import Placebo
@@ -33,6 +34,8 @@ MARGINS = {
         "A-4.3-no-expansion-classification-beyond-pretrained",
     ),
 }
+
+MARGIN = "the margin"  # a row of the table
 
 
 @written("comparison", seeds=lambda section: section.placebo_seeds)
@@ -79,23 +82,22 @@ def curves(
     return rows
 
 
-def between_twins(twins: xr.Dataset) -> dict[str, float]:
+def between_twins(twins: xr.Dataset) -> xr.DataArray:
     """Return for each claim with a margin the largest number, without its sign, of two twins.
 
-    Numbers are debiased, with the measured self term, and means over draws of images. NaN if these
+    Dims are claim, estimator and self_term. Numbers are means over draws of images. NaN if these
     results do not have them.
     """
     (_, part), *_ = settings(twins)
     by_id, ids = _claims(), [id for each in MARGINS.values() for id in each]
-    found, _ = numbers([by_id[id] for id in ids], part, self_terms=["measured"])
-    found = abs(found.sel(estimator="debiased", self_term="measured").mean("seed"))
-    return dict(zip(ids, found.max("train_seed").values.tolist(), strict=True))
+    found, _ = numbers([by_id[id] for id in ids], part)
+    return abs(found.mean("seed")).max("train_seed")
 
 
-def greatest_between_twins(twins: xr.Dataset) -> dict[str, float]:
-    """Return for each margin the largest of `between_twins` of its claims."""
+def greatest_between_twins(twins: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return for each margin the largest of `between_twins` of its claims, column by column."""
     found = between_twins(twins)
-    return {name: max(found[id] for id in ids) for name, ids in MARGINS.items()}
+    return {name: found.sel(claim=list(ids)).max("claim") for name, ids in MARGINS.items()}
 
 
 def _claims() -> dict[str, Claim]:
@@ -115,12 +117,20 @@ def rounded_up(value: float) -> float:
     return math.ceil(value * 1000) / 1000
 
 
-def table(shown: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """Return a row for each claim with a margin: the largest number between twins, the margin."""
-    by_id, rows = _claims(), {}
-    found = {title: between_twins(ds) for title, ds in shown.items()}
+def table(twins: xr.Dataset) -> pd.DataFrame:
+    """Return the largest numbers between twins and the margins of the ledger, in its columns.
+
+    There is a row for each claim with a margin, and after the claims of a margin one for it.
+    """
+    by_id, rows, found = _claims(), {}, between_twins(twins)
     for name, ids in MARGINS.items():
+        of, threshold = name.removeprefix("placebo_"), by_id[ids[0]].threshold
         for id in ids:
-            numbers = {f"twins, {title}": round(of[id], 4) for title, of in found.items()}
-            rows[name.removeprefix("placebo_"), id] = numbers | {"margin": by_id[id].threshold}
+            here = found.sel(claim=id)
+            rows[of, id] = {
+                column: round(float(here.sel(estimator=estimator, self_term=term)), 4)
+                for column, (estimator, term) in COLUMNS.items()
+            }
+        margin = {column: in_column(threshold, *way) for column, way in COLUMNS.items()}
+        rows[of, MARGIN] = margin
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["margin of", "claim"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -14,9 +15,12 @@ from invlib.metrics.invariance import diagonal
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import validate
 from papers.claims.claim import Claim, check_claims
+from papers.claims.columns import COLUMNS, in_column
+from papers.claims.correlation import detectable_correlation
 from papers.claims.tables import claims_table
 from tests.images_left_out import SEEDS, N, of_means
 from tests.papers.merlin2023.test_finetuning_task import (
+    ATTRS,
     BY_ID,
     CLAIMS_4_1,
     CLS,
@@ -251,6 +255,54 @@ def test_a_claim_of_no_difference_has_a_margin(holds, spread, verdict):
     one = dataclasses.replace(one, threshold=0.3, holds=holds)
     assert set(check_claims([one], ds).verdict.values.ravel()) == {verdict}
     assert one.condition == {"within": "within ±0.3", "above": "> 0.3", "below": "< 0.3"}[holds]
+
+
+@pytest.mark.parametrize("holds", ["above", "below", "within"])
+def test_a_threshold_may_differ_between_columns(holds):
+    """Each column is judged by its own, as if there were no other."""
+    names = ["debiased", "biased"]
+    numbers = xr.DataArray([0.2, 0.3, 0.4], dims="train_seed")
+    ds = xr.Dataset({"test_accuracy": numbers.expand_dims(estimator=names)}, attrs=ATTRS)
+    one = claim(lambda ds, term: ds.test_accuracy, variables=("test_accuracy",))
+    by_column = {"debiased": {"measured": 0.9, "one": 0.3}, "biased": 0.01}
+    out = check_claims([dataclasses.replace(one, threshold=by_column, holds=holds)], ds)
+    validate(out)
+    for estimator, term in COLUMNS.values():
+        threshold = in_column(by_column, estimator, term)
+        alone = check_claims([dataclasses.replace(one, threshold=threshold, holds=holds)], ds)
+        at = dict(estimator=estimator, self_term=term)
+        xr.testing.assert_equal(out.verdict.sel(at), alone.verdict.sel(at))
+        assert out.threshold.sel(at).item() == threshold
+    said = set(out.verdict.values.ravel())
+    assert said == {"reproduced", "undecided", "not reproduced"}
+    words = "0.9 (debiased, self term 1: 0.3; biased: 0.01)"
+    (text,) = json.loads(out.attrs["claims"])
+    assert text["condition"].endswith(words)
+    assert words in claims_table(out)["holds when"].item()
+
+
+def test_what_is_seen_of_a_correlation_is_that_beyond_the_threshold_of_the_column():
+    r = xr.DataArray([0.4, 0.4], {"estimator": ["debiased", "biased"]}, ["estimator"])
+    ds = xr.Dataset({"test_accuracy": r})
+    by_column = {"debiased": 0.0, "biased": 0.3}
+    one = claim(lambda ds, term: r.assign_coords(points=15), variables=("test_accuracy",))
+    out = check_claims([dataclasses.replace(one, threshold=by_column)], ds)
+    for estimator, threshold in by_column.items():
+        seen = detectable_correlation(15, threshold=threshold) - threshold
+        assert out.detectable.sel(estimator=estimator).values == pytest.approx(seen)
+
+
+def test_a_similarity_without_a_threshold_has_no_verdict():
+    """A margin that was measured for CKA says nothing of another similarity."""
+    numbers = xr.DataArray([0.2, 0.21, 0.22], dims="train_seed")
+    ds = xr.Dataset({"test_accuracy": numbers.expand_dims(estimator=["debiased", "procrustes"])})
+    one = claim(lambda ds, term: ds.test_accuracy, variables=("test_accuracy",))
+    one = dataclasses.replace(one, threshold={"debiased": 0.1, "biased": 0.1})
+    out = check_claims([one], ds)
+    said = out.verdict.isel(claim=0, self_term=0).to_series().to_dict()
+    assert said == {"debiased": "reproduced", "procrustes": "not testable here"}
+    assert out.reason.item() == "the threshold is known for biased and debiased CKA only"
+    assert one.met(0.2, "debiased", "one") is True and one.met(0.2, "procrustes", "one") is None
 
 
 def test_the_distance_left_is_that_of_the_models_inverted():

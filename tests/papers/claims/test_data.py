@@ -68,6 +68,15 @@ def test_names_in_braces_are_values_alone_and_words_in_a_text():
     }
 
 
+def test_a_threshold_may_differ_between_the_columns_of_the_ledger():
+    margin = {"debiased": {"measured": 0.021, "one": 0.018}, "biased": 0.037}
+    choices = PAPER["choices"] | {"margin": {"value": margin, "because": "of a placebo"}}
+    change = {"below": "{margin}", "number": "what is below {margin}"}
+    (claim,) = read(CLAIM | change, choices=choices)
+    assert claim.threshold == margin and claim.holds == "below"
+    assert claim.number == "what is below 0.021 (debiased, self term 1: 0.018; biased: 0.037)"
+
+
 def test_an_entry_makes_a_claim_for_each_of_its_values():
     tasks = [{"task": "classification"}, {"task": "reconstruction"}]
     claims = read(
@@ -100,6 +109,13 @@ WRONG = [
     ({"because": ...}, "claim A-4.1-small-early: 'because' is missing"),
     ({"above": 0.5}, "one of above, below and within"),
     ({"below": ...}, "one of above, below and within"),
+    ({"below": "low"}, "below='low' is text where a number is wanted"),
+    ({"below": {"debiased": 0.1}}, "below=.*: allowed is a number, or one for each of biased, de"),
+    ({"below": {"debiased": 0.1, "biased": "0.1"}}, "below=.*: allowed is a number, or one for"),
+    ({"below": {"debiased": 0.1, "biased": {"one": 0.1}}}, "stand one for each of measured, one"),
+    ({"below": {"debiased": 0.1, "biased": float("nan")}}, "below=.* finite number"),
+    ({"below": None, "within": {"debiased": 0.1, "biased": 0}}, "within=.* greater than 0"),
+    ({"number": "more than {seen}"}, "small-early: allowed is a number, or one for each of biased"),
     ({"words": "In layers {erly}."}, r"claim A-4\.1-small-early: \{erly\}.*did you mean 'early'\?"),
     ({"paper": "{seen[cifar100]}"}, "{seen.cifar100.} names no fact"),
     ({"words": "No full stop"}, "words='No full stop'"),

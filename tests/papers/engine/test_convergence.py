@@ -92,7 +92,7 @@ def test_readings_differ_in_recipe_distance_and_similarity():
         "ngd:100, at 0.3", "anytime:200, at 0.3, biased",
     ]  # fmt: skip
     for part in parts.values():
-        assert part["estimator"].values.tolist() == ["debiased"]
+        assert part.sizes["estimator"] == 1
         assert not {"recipe", "snapshot"} & set(part.dims)
     at = parts["anytime:200, at 0.3"]
     np.testing.assert_allclose(at.inversion_loss_pt.isel(seed=0), 0.3)

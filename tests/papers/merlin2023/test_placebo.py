@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from invlib.results.netcdf import open_results
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.columns import COLUMNS, in_column, in_words
+from papers.claims.data import paper_of
 from papers.merlin2023.placebo import Placebo
 from papers.merlin2023.work.placebo import (
+    MARGIN,
     MARGINS,
     curves,
     greatest_between_twins,
@@ -17,6 +23,7 @@ from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
 
 OVERRIDE = "notebooks/scales/overrides/cpu_trainings.yaml"
+BY_ID = {claim.id: claim for claims in CLAIMS.values() for claim in claims}
 
 
 def reference():
@@ -40,11 +47,29 @@ def test_the_trainings_are_those_of_section_4_1():
 
 
 def test_the_margins_of_the_claims_are_those_of_the_reference_results():
+    """In every column of the ledger, by one rule."""
     largest = greatest_between_twins(reference())
-    margins = table({})["margin"].groupby(level=0)
-    assert (margins.nunique() == 1).all()  # a margin is one number, whatever the claim
-    wanted = {name.removeprefix("placebo_"): rounded_up(value) for name, value in largest.items()}
-    assert margins.first().to_dict() == wanted
+    for name, ids in MARGINS.items():
+        for estimator, term in COLUMNS.values():
+            value = float(largest[name].sel(estimator=estimator, self_term=term))
+            margins = {in_column(BY_ID[id].threshold, estimator, term) for id in ids}
+            assert margins == {rounded_up(value)}, (name, estimator, term)
+
+
+def test_the_margins_that_were_there_before_are_the_same():
+    """Debiased, with the measured self term: committed before the comparisons with the start."""
+    before = dict(placebo_trend=0.021, placebo_level=0.073, placebo_cka=0.014, placebo_flow=0.051)
+    for name, ids in MARGINS.items():
+        assert in_column(BY_ID[ids[0]].threshold, *COLUMNS["debiased"]) == before[name]
+
+
+def test_a_level_that_a_curve_crosses_is_the_margin():
+    """It is an argument of its measure, and the claim's words have it, with all columns."""
+    level = BY_ID[MARGINS["placebo_level"][0]].threshold
+    (data,) = (one for one in paper_of("finetuning_task").claims["finetuning_task"]
+               if one.id == "A-4.1-forgetting-rises-earlier-by-level")  # fmt: skip
+    assert data.arguments["value"] == level
+    assert f"lies by {in_words(level)} above its minimum" in data.number
 
 
 def test_a_larger_difference_of_one_pair_is_a_larger_margin():
@@ -52,14 +77,19 @@ def test_a_larger_difference_of_one_pair_is_a_larger_margin():
     before = greatest_between_twins(ds)
     ds["stir_ft_pt"].loc[dict(train_seed=3)] -= 0.2
     after = greatest_between_twins(ds)
-    assert after["placebo_level"] > before["placebo_level"]
-    assert after["placebo_cka"] == before["placebo_cka"]
+    assert (after["placebo_level"] > before["placebo_level"]).all()
+    xr.testing.assert_equal(after["placebo_cka"], before["placebo_cka"])
 
 
 def test_the_table_has_every_claim_beside_its_margin():
-    shown = table({"reference": reference()})
-    assert [claim for _, claim in shown.index] == [id for ids in MARGINS.values() for id in ids]
-    assert (shown["twins, reference"] <= shown["margin"]).all()
+    shown = table(reference())
+    assert list(shown) == list(COLUMNS)
+    rows = [id for ids in MARGINS.values() for id in [*ids, MARGIN]]
+    assert [claim for _, claim in shown.index] == rows
+    for _, of_margin in shown.groupby(level=0, sort=False):
+        *claims, margin = of_margin.to_numpy()
+        assert (np.array(claims) <= margin).all() and not np.isnan(claims).any()
+        assert (margin - np.max(claims, axis=0) < 0.0011).all()  # both are rounded
 
 
 def test_curves_stand_beside_those_against_the_start():
