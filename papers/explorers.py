@@ -205,13 +205,17 @@ def _choices(
     # the error is always that of all images
     values = values.assign_coords(drawn=drawn).rename(left_out="image")
     dim = "train_seed" if values.sizes["train_seed"] > 1 else "seed"
-    chosen = [slice(None), *([label] for label in values[dim].values)]
-    verdict = [
-        judge(claims, values.sel({dim: at}), None if each is None else each.sel({dim: at}))
-        for at in chosen
-    ]
-    names = xr.Variable("seed", ["all", *map(str, values[dim].values)])
-    verdict = xr.concat([one["verdict"] for one in verdict], names).rename(image="left_out")
+    # one training, or one draw of a single one, decides nothing
+    together = judge(claims, values, each)["verdict"]
+    alone = (
+        values.notnull().any("seed") if dim == "train_seed" else values.notnull().isel(train_seed=0)
+    )
+    alone = xr.where(alone & (together != UNTESTABLE), "undecided", UNTESTABLE)
+    alone = alone.rename({dim: "seed"}).drop_vars(["drawn", "points"], errors="ignore")
+    alone = alone.assign_coords(seed=alone["seed"].values.astype(str))
+    verdict = xr.concat(
+        [together.expand_dims(seed=["all"]), alone], "seed", coords="minimal", compat="override"
+    ).rename(image="left_out")
     values = values.drop_vars(["drawn", "points"], errors="ignore").rename(image="left_out")
     codes = xr.apply_ufunc(np.vectorize(VERDICTS.index), verdict)
     untestable = VERDICTS.index(UNTESTABLE)

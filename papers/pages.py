@@ -11,7 +11,7 @@ from IPython.display import HTML
 
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
-from papers.claims.claim import check_claims
+from papers.claims.kept import kept_ledger
 from papers.claims.settings import by_training, settings
 from papers.claims.tables import claims_html, verdict_counts
 from papers.parameters import load_scale
@@ -72,7 +72,7 @@ def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
     """
     parts, first = [], set()
     for title, part in _each(shown):
-        ledger = check_claims(CLAIMS[name], part)
+        ledger = kept_ledger(CLAIMS[name], part)
         head, table = f"<h3>{html.escape(title)}</h3>", claims_html(ledger)
         if (run := title.partition("\n")[0]) in first:
             head += f"<span>{html.escape(verdict_counts(ledger))}</span>"

@@ -16,6 +16,7 @@ from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
 from papers.claims.claim import Claim, check_claims
 from papers.claims.data import OURS, paper_of, sections_with_claims, statements
+from papers.claims.kept import kept_ledger
 from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
 from papers.kinds import VERDICTS
@@ -84,7 +85,7 @@ def _on_results(
 ) -> tuple[tuple[xr.Dataset, ...], list[str] | None]:
     """Return the ledgers of a file as it is now, and the data sets that it says it is about."""
     ds = open_results(path)
-    ledgers = tuple(check_claims(CLAIMS[section], part) for _, part in settings(ds))
+    ledgers = tuple(kept_ledger(CLAIMS[section], part) for _, part in settings(ds))
     run = ds["dataset"].values.reshape(-1).tolist() if "dataset" in ds.coords else None
     return ledgers, run
 

@@ -19,9 +19,9 @@ from papers.across.claims.where_did_scratch_start import printed
 from papers.across.where_did_scratch_start import READINGS, WhereDidScratchStart
 from papers.across.work.base import level_in_words, stacked
 from papers.across.work.claims_ledger import CLAIMS, TRUSTED
-from papers.claims.claim import check_claims
 from papers.claims.curves import OTHER, this_dataset
 from papers.claims.data import ClaimData, paper_of, reported
+from papers.claims.kept import kept_ledger
 from papers.claims.settings import settings
 from papers.claims.tables import UNTESTABLE, interval_text
 from papers.merlin2023.pretraining_dataset import NONE
@@ -169,8 +169,7 @@ def orders(ds: xr.Dataset) -> pd.DataFrame:
     paper's claim is beyond its threshold, debiased and with the measured self term.
     """
     claims = CLAIMS["where_did_scratch_start"]
-    trusted = ds.sel(estimator=[TRUSTED["estimator"]])
-    ledger = check_claims(claims, trusted, self_terms=[TRUSTED["self_term"]]).sel(TRUSTED)
+    ledger = kept_ledger(claims, ds).sel(TRUSTED)
     stand_in = _numbers_of_stand_in(ds)
     rows: dict[str, dict[str, str]] = {}
     data = paper_of("where_did_scratch_start").claims["where_did_scratch_start"]
