@@ -13,7 +13,7 @@ from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.kept import kept_ledger
 from papers.claims.settings import by_training, settings
-from papers.claims.tables import claims_html, verdict_counts
+from papers.claims.tables import UNTESTABLE, claims_html, folded, verdict_counts
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
 
@@ -69,17 +69,17 @@ def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
     """Return the verdicts on the claims of section `name`, a table for each run and setting.
 
     Those of further data sets of a run are folded, with how many verdicts of each kind there are.
+    So are those of results on which no claim can be tested.
     """
-    parts, first = [], set()
+    parts, runs = [], set()
     for title, part in _each(shown):
         ledger = kept_ledger(CLAIMS[name], part)
-        head, table = f"<h3>{html.escape(title)}</h3>", claims_html(ledger)
-        if (run := title.partition("\n")[0]) in first:
-            head += f"<span>{html.escape(verdict_counts(ledger))}</span>"
-            parts.append(f"<details class='further'><summary>{head}</summary>{table}</details>")
+        run, told = title.partition("\n")[0], verdict_counts(ledger)
+        if run in runs or (ledger["verdict"] == UNTESTABLE).all():
+            parts.append(folded(title, told, claims_html(ledger)))
         else:
-            parts.append(head + table)
-        first.add(run)
+            parts.append(f"<h3>{html.escape(title)}</h3>{claims_html(ledger)}")
+        runs.add(run)
     return HTML("".join(parts))
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "claims_html",
     "claims_table",
     "claims_text",
+    "folded",
     "interval_text",
     "open_statements",
     "verdict_counts",
@@ -138,6 +139,18 @@ def verdict_counts(ds: xr.Dataset) -> str:
     column = ds["verdict"].sel(estimator="debiased", self_term="measured")
     counts = Counter(column.values.tolist())
     return ", ".join(f"{n} {said}" for said, n in sorted(counts.items()))
+
+
+def folded(title: str, told: str, body: str) -> str:
+    """Return HTML `body` folded under a heading, beside which stands what it is about.
+
+    Examples
+    --------
+    >>> folded("laptop, digits", "2 undecided", "<table></table>")
+    "<details class='further'><summary><h3>laptop, digits</h3><span>2 undecided</span></summary>..."
+    """
+    head = f"<h3>{html.escape(title)}</h3><span>{html.escape(told)}</span>"
+    return f"<details class='further'><summary>{head}</summary>{body}</details>"
 
 
 def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:

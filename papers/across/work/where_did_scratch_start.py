@@ -23,7 +23,7 @@ from papers.claims.curves import OTHER, this_dataset
 from papers.claims.data import ClaimData, paper_of, reported
 from papers.claims.kept import kept_ledger
 from papers.claims.settings import settings
-from papers.claims.tables import UNTESTABLE, interval_text
+from papers.claims.tables import UNTESTABLE, folded, interval_text
 from papers.merlin2023.pretraining_dataset import NONE
 from papers.merlin2023.work.base import compare_finetuned
 from papers.work import html_of, written
@@ -251,16 +251,21 @@ def neither(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables(shown: Mapping[str, xr.Dataset]) -> HTML:
-    """Return `orders` and `score` of each run and data set."""
+    """Return `orders` and `score` of each run and data set; those of a stand-in are folded."""
     parts = []
     for title, ds in shown.items():
         for words, one in settings(ds):
             table = orders(one)
             heading = ", ".join([title, *words])
-            parts.append(f"<h3>{html.escape(heading)}</h3>")
-            parts.append(_html(_short(table), f"Two readings, {heading}"))
             counted = score(table).T.rename_axis(index="orders that the paper prints", columns=None)
-            parts.append(_html(counted, f"Score of each reading, {heading}"))
+            body = _html(_short(table), f"Two readings, {heading}")
+            body += _html(counted, f"Score of each reading, {heading}")
+            decides = this_dataset(one) in OTHER
+            parts.append(
+                f"<h3>{html.escape(heading)}</h3>{body}"
+                if decides
+                else folded(heading, "a stand-in, which decides nothing", body)
+            )
     return html_of("".join(parts))
 
 
