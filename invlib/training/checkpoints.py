@@ -99,10 +99,10 @@ class Trained:
     # ── Writing: only `train` calls this, and holds the lock of the folder ───────────────────────
 
     def begin(self) -> None:
-        """Remove unfinished files of a killed process, and write ``run.json``."""
+        """Remove unfinished files (also of safetensors) of a killed process; write ``run.json``."""
         if (self.path / "done.json").exists():
             logger.warning("run %s was finished, but %s", self.run.id, self.problem)
-        for leftover in [*self.path.glob(".*.tmp"), self.path / "done.json"]:
+        for leftover in [*self.path.glob(".*tmp*"), self.path / "done.json"]:
             leftover.unlink(missing_ok=True)
         _write(self.path / "run.json", self.run.to_json())
 

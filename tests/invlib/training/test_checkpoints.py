@@ -64,6 +64,14 @@ def test_an_epoch_that_is_not_stored_is_an_error_that_lists_them(trained):
         Trained(TINY, trained.path / "nowhere").checkpoint()
 
 
+@pytest.mark.parametrize("name", [".log.nc.123.0a1b2c3d.tmp", ".tmpfo5d4"])
+def test_what_a_killed_process_was_writing_is_removed(cut, name):
+    """The second is a name of safetensors, which writes beside the file as well."""
+    cut.path.joinpath(name).write_bytes(b"half")
+    train(cut.run, root=cut.path.parent, device="cpu")
+    assert not cut.path.joinpath(name).exists() and cut.complete
+
+
 def test_keep_ends_drops_what_a_killed_process_left(tmp_path):
     """It was killed after the last state was written, before the epoch before was removed."""
     run = tiny(keep="ends")
