@@ -186,7 +186,7 @@ def test_choices_move_the_curves_and_the_verdicts(visit):
 
 def test_choices_that_a_further_data_set_lacks_are_said(visit):
     page = visit("choices")
-    page.get_by_label("eurosat").check(force=True)
+    page.get_by_role("combobox", name="Data set").select_option(label="eurosat")
     assert "no such" not in state(page)
     page.get_by_role("combobox", name="Training or draw").select_option("4")
     page.get_by_role("slider", name="Image left out").focus()
