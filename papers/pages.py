@@ -122,6 +122,7 @@ def provenance_html(ds: xr.Dataset, *, of: str = "") -> str:
     }
     if trained:
         rows["trainings"] = "; ".join(f"{k} on {device}" for device, k in trained.items())
+    rows |= {"note": attrs["note"]} if "note" in attrs else {}
     cells = "".join(_row(key, html.escape(str(value))) for key, value in rows.items())
     chosen = "".join(
         _row(html.escape(key), f"<code>{html.escape(json.dumps(value))}</code>")

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, wraps
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +23,7 @@ from invlib.paths import datasets_root, training_folder
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.provenance import parameters_text, provenance
 from invlib.training.run import TrainingRun
+from papers.code import code_digest
 from papers.parameters import ParameterError
 from papers.section import Section, section_class
 
@@ -93,28 +93,21 @@ def kept(compute: Callable[[Section, str], xr.Dataset]) -> Callable[[Section, st
     def piece(section: Section, name: str) -> xr.Dataset:
         if not os.environ.get("INVLIB_PIECES"):
             return compute(section, name)
-        said = f"{_code()} {best_device()} {name} {parameters_text(section)}"
+        said = f"{code_digest()} {best_device()} {name} {parameters_text(section)}"
         key = hashlib.sha256(said.encode()).hexdigest()[:24]
         path = section.output.parent / "pieces" / f"{section.name}-{key}.pickle"
         if path.is_file():
-            return pickle.loads(path.read_bytes())
+            seal, blob = (whole := path.read_bytes())[:32], whole[32:]
+            if hashlib.sha256(blob).digest() == seal:  # a damaged piece is made again
+                return pickle.loads(blob)
         ds = compute(section, name).load()
         path.parent.mkdir(parents=True, exist_ok=True)
+        blob = pickle.dumps(ds)
         with atomic(path) as unfinished:
-            unfinished.write_bytes(pickle.dumps(ds))
+            unfinished.write_bytes(hashlib.sha256(blob).digest() + blob)
         return ds
 
     return piece
-
-
-@cache
-def _code() -> str:
-    """Return a digest of the code of both packages."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for file in sorted([*here.rglob("*.py"), *(here.parent / "invlib").rglob("*.py")]):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def results_of(section: Section, name: str) -> xr.Dataset:

@@ -3,21 +3,17 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache
 
 import numpy
 import scipy
 import xarray as xr
 
-from invlib.files import content
-from invlib.paths import project_root, runs_root
+from invlib.paths import runs_root
 from invlib.results.netcdf import open_results, save_results
 from papers.claims.claim import Claim, check_claims
+from papers.code import code_digest
 
 __all__ = ["kept_ledger"]
-
-# What decides a verdict beside the results: all code, because measures may call any of it.
-SOURCES = ("invlib/**/*.py", "papers/**/*.py", "data/papers/*.yaml")
 
 
 def kept_ledger(claims: Iterable[Claim], ds: xr.Dataset) -> xr.Dataset:
@@ -41,18 +37,11 @@ def kept_ledger(claims: Iterable[Claim], ds: xr.Dataset) -> xr.Dataset:
 
 def _key(claims: list[Claim], ds: xr.Dataset) -> str:
     said = [{k: v for k, v in vars(claim).items() if not callable(v)} for claim in claims]
-    digest = hashlib.sha256(_code().encode())
+    versions = [numpy.__version__, scipy.__version__, xr.__version__]
+    digest = hashlib.sha256(" ".join([code_digest(), *versions]).encode())
     digest.update(json.dumps([said, ds.attrs], default=str, sort_keys=True).encode())
     for name, variable in sorted(ds.variables.items()):
         values = numpy.ascontiguousarray(variable.values)
         digest.update(f"{name} {variable.dims} {values.dtype} {values.shape}".encode())
         digest.update(repr(values.tolist()).encode() if values.dtype.hasobject else values)
     return digest.hexdigest()[:24]
-
-
-@cache
-def _code() -> str:
-    root = project_root()
-    files = sorted({path for pattern in SOURCES for path in root.glob(pattern)})
-    versions = [numpy.__version__, scipy.__version__, xr.__version__]
-    return " ".join([*versions, *(f"{path.relative_to(root)} {content(path)}" for path in files)])

@@ -109,12 +109,13 @@ def test_the_box_says_it_all_and_escapes_it(tmp_path):
         git_dirty=1,
         device="<b>GPU</b>",
         created="2025-01-02T03:04:05+00:00",
+        note="joined <later>",
     )
     box = provenance_html(open_results(save_results(ds, tmp_path / "a.nc")))
     for text in (
         "smoke", "2 (0, 1)", "1 min 05 s", "0123456789 with uncommitted changes",
         "&lt;b&gt;GPU&lt;/b&gt;", "2025-01-02 03:04:05 UTC", "comparison, version 1",
-        "-y &#x27;seeds: [0, 1]&#x27;",
+        "-y &#x27;seeds: [0, 1]&#x27;", "joined &lt;later&gt;",
     ):  # fmt: skip
         assert text in box, text
     assert "not stated" in provenance_html(ds.assign_attrs(parameters="{}", git_commit="unknown"))

@@ -13,7 +13,7 @@ from invlib.training.run import TrainingRun
 from papers.parameters import ParameterError, load_scale
 from papers.section import Section
 from papers.sections import SECTIONS
-from papers.work import check, results_of, written
+from papers.work import check, kept, results_of, written
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +38,23 @@ def test_results_are_read_back_from_where_they_were_written(runs):
     assert json.loads(ds.attrs["parameters"]) == Timed(scale="mine").model_dump(mode="json")
     assert json.loads(ds.attrs["seeds"]) == [0, 1]
     assert ds.attrs["device"] == "a GPU of old"  # where it was computed, says the Dataset
+
+
+def test_a_piece_is_computed_once_and_a_damaged_one_again(runs, monkeypatch):
+    computed = []
+    piece = kept(lambda section, name: computed.append(name) or measured(section))
+    piece(Timed(), "a"), piece(Timed(), "a")
+    assert computed == ["a", "a"] and not list(runs.rglob("*.pickle"))  # only if asked for
+    monkeypatch.setenv("INVLIB_PIECES", "1")
+    for name in "aab":
+        xr.testing.assert_identical(piece(Timed(), name), measured(Timed()))
+    assert computed == ["a", "a", "a", "b"]
+    for file in runs.rglob("*.pickle"):
+        blob = bytearray(file.read_bytes())
+        blob[len(blob) // 2] ^= 1
+        file.write_bytes(blob)
+    xr.testing.assert_identical(piece(Timed(), "b"), measured(Timed()))
+    assert computed[4:] == ["b"]
 
 
 def test_what_made_them_can_be_said():

@@ -49,7 +49,7 @@ def test_another_number_or_threshold_or_code_is_judged_anew(results, computed, m
     other = replace(claims[0], threshold=claims[0].threshold + 0.01)
     kept.kept_ledger([other, *claims[1:]], results)
     assert len(computed) == 3
-    monkeypatch.setattr(kept, "_code", lambda: "another commit")
+    monkeypatch.setattr(kept, "code_digest", lambda: "another commit")
     kept.kept_ledger(claims, results)
     assert len(computed) == 4
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from invlib import load_images
-from invlib.paths import datasets_root
 from papers.engine.gpu import LIST
 from papers.engine.pool import load_sections
 from papers.engine.work import gpu_images
@@ -77,18 +76,14 @@ def test_data_sets_are_those_that_sections_read():
     ]  # fmt: skip
 
 
-def test_real_images_arrive_as_they_left(tmp_path):
-    source = datasets_root() / "cifar10"
-    if not (source / "test.npz").is_file():
-        pytest.skip("there is no CIFAR-10 here")
-    small = tmp_path / "cifar10"
+def test_scanned_digits_arrive_as_they_left_and_take_less(tmp_path):
+    digits = load_images("digits", "test")
+    small = tmp_path / "scans"
     small.mkdir()
-    with np.load(source / "test.npz") as archive:
-        images, labels = archive["images"][:500], archive["labels"][:500]
-    np.savez_compressed(small / "test.npz", images=images, labels=labels)
-    pack(small, tmp_path / "bundle/1/images/cifar10")
+    np.savez_compressed(small / "test.npz", images=digits.images, labels=digits.labels)
+    pack(small, tmp_path / "bundle/1/images/scans")
     unpack(tmp_path / "bundle", tmp_path / "there")
-    with np.load(tmp_path / "there/cifar10/test.npz") as there:
-        np.testing.assert_array_equal(there["images"], images)
-    packed = (tmp_path / "bundle/1/images/cifar10/test-000.webp").stat().st_size
+    with np.load(tmp_path / "there/scans/test.npz") as there:
+        np.testing.assert_array_equal(there["images"], digits.images)
+    packed = (tmp_path / "bundle/1/images/scans/test-000.webp").stat().st_size
     assert packed < 0.75 * (small / "test.npz").stat().st_size
