@@ -61,7 +61,6 @@ def compute(
     for key in queue.done:
         _deliver(queue.jobs[key], by_name, folder)
     note.parent.mkdir(parents=True, exist_ok=True)
-    os.environ["INVLIB_PIECES"] = "1"
     with shared_gpu() as shared, note.open("a") as log:
         say(f"{processes} processes, MPS {'on' if shared else 'off'}")
         watch = _Watch(queue, began, say)
@@ -137,7 +136,7 @@ def _ended(
 
 def _start(sections: dict[str, Section]) -> None:
     torch.set_num_threads(1)
-    os.environ["INVLIB_PROGRESS"] = ""
+    os.environ.update(INVLIB_PROGRESS="", INVLIB_PIECES="1")
     _sections.update(sections)
 
 

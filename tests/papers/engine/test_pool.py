@@ -6,6 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from math import inf
 
 import pytest
+import torch
 import xarray as xr
 
 from invlib.results.netcdf import open_results
@@ -248,6 +249,16 @@ def places(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch):
+    """What a process of a pool sets for itself ends with the test."""
+    monkeypatch.setenv("INVLIB_PIECES", "")
+    monkeypatch.setenv("INVLIB_PROGRESS", os.environ.get("INVLIB_PROGRESS", ""))
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
 class Inline:
     """The interface of a pool of processes; jobs are done here, at once."""
 
@@ -281,7 +292,6 @@ def test_processes_leave_the_numbers_of_one_and_go_on_after_an_end(places, capsy
 
     there = {name: open_results(places / "back" / f"{name}.nc").load() for name in NAMES}
     schedules = sections["learning_rate_schedules"]
-    monkeypatch.delenv("INVLIB_PIECES")
     alone = schedules.model_copy(update=dict(cache=False)).dataset()
     xr.testing.assert_allclose(alone, there[schedules.name], rtol=1e-5, atol=1e-6)
 
