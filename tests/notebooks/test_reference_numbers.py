@@ -969,6 +969,9 @@ def adversarial_robustness(ds: xr.Dataset) -> Iterator[str]:
     yield f"without attacks goes from {usual} to {two(large[1])}"
     yield "with {} against {}".format(*map(two, attacked.sel(attack="linf:0.001")))
     yield f"ahead by {two(-attacked.mean('attack').diff('setting'))}"
+    gain = -attacked.diff("setting").isel(setting=0, drop=True)
+    lower, higher = ["linf:0.001", "l2:0.1"], ["linf:0.002", "l2:0.2"]
+    assert (gain.sel(attack=lower) < 0).all() and (gain.sel(attack=higher) > 0).all()
     judged = check_claims(
         CLAIMS["adversarial_robustness"], ds.isel(dataset=0, missing_dims="ignore")
     )
