@@ -91,8 +91,9 @@ def _easy_digits(plain: Numbers, tried: Numbers) -> str:
     )
     return (
         f"On street digits accuracy {street}, on scanned digits it {scanned}: "
-        f"{'less' if lost < lost_street else 'more'} is lost. Where the first task is right on "
-        "nearly every image, hardly any gradient is left for the squares to use."
+        f"{'less' if lost < lost_street else 'more'} is lost. Perhaps that is because hardly "
+        "any gradient is left where the first task is right on nearly every image. It cannot be "
+        "all: the VGG-11 of the reference results had fitted its images, and erodes."
     )
 
 

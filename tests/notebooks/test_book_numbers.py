@@ -28,6 +28,7 @@ from papers.claims.settings import settings
 from papers.engine.contenders import CONTENDERS
 from papers.engine.plan import plan
 from papers.engine.truth_tables import error_table
+from papers.engine.work.convergence import one_curve
 from papers.lessons.words import number
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.sections import SECTIONS
@@ -79,6 +80,16 @@ def method() -> Iterator[str]:
     yield f"({made['img_size']} pixels, {made['convergence_n']} images) 100 steps leave a distance"
     more = number((many - few).max())
     yield f"a distance that is nowhere more than {more} above that of 50 steps of `fast`"
+
+    apart = one_curve(ds)
+    kin = apart.loc[["anytime:200", "fast:50", "tv:100"]]
+    yield "rules of its kind lie {} to {} off `lbfgs` in layers 1 and 2".format(
+        *(
+            number(extreme)
+            for extreme in (kin.loc[:, 1:2].values.min(), kin.loc[:, 1:2].values.max())
+        )
+    )
+    assert (kin.loc[:, 3:] <= apart.loc["other draws", 3:]).values.mean() > 0.5  # "most of them"
 
     worst = error_table(result("cifar/known_invariances")[0])
     far = worst.filter(like="error: ").abs().max(axis=1)

@@ -33,6 +33,8 @@ from invlib.models.loading import load_model
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.across.adversarial_robustness import ADVERSARIAL
+from papers.across.claims.adversarial_robustness import quantities
+from papers.across.claims.adversarial_robustness import usual as without_adversarial
 from papers.across.work.claims_ledger import CLAIMS
 from papers.across.work.data_set_size import plan
 from papers.across.work.where_did_scratch_start import (
@@ -44,7 +46,7 @@ from papers.across.work.where_did_scratch_start import (
 )
 from papers.claims.claim import Claim, check_claims
 from papers.claims.columns import COLUMNS, in_column
-from papers.claims.correlation import correlate, fisher_interval
+from papers.claims.correlation import correlate, fisher_interval, partial
 from papers.claims.data import reported
 from papers.claims.settings import named, settings
 from papers.claims.shapes import crossing_difference
@@ -95,7 +97,7 @@ def span(values: xr.DataArray, to: str = " to ") -> str:
 
 def collapse_and_plasticity(ds: xr.Dataset) -> Iterator[str]:
     ds = ds.isel(dataset=0)
-    yield {2: "two", 3: "three", 5: "five"}[ds.sizes["train_seed"]] + " trainings) features erode"
+    yield {2: "two", 3: "three", 5: "five"}[ds.sizes["train_seed"]] + " trainings) accuracy on the"
     cka = [float(mean(ds["cka_ft_pt"].isel(layer=k, ref_layer=k))) for k in range(9)]
     yield f"falls from {number(cka[1], 1)} in the first units to {number(cka[-1])} in the last"
     probes = (
@@ -106,7 +108,11 @@ def collapse_and_plasticity(ds: xr.Dataset) -> Iterator[str]:
     ends = ds["test_accuracy"].mean("train_seed").isel(epoch=-1)
     yield f"the network's own accuracy has fallen to {two(ends.sel(task='squares'))}"
     untrained = ds["probe_accuracy_untrained"].sel(carrying="original").mean("train_seed")[-4:]
-    yield f"Probes of the untrained network read {span(untrained)} there"
+    yield f"But probes of the untrained network read {span(untrained)} there"
+    left = ((after - untrained) / (before - untrained)).values
+    assert (np.diff(left) < 0).all()  # from the fourth layer from the end to the last one
+    fourth, last = (f"{share:.0%}".replace("%", " %") for share in left[[0, -1]])
+    yield f"Of that {fourth} is left in the fourth layer from the end, and {last} in the last one"
     marked = ds["probe_accuracy"].sel(task="squares", carrying="squares").mean("train_seed")
     yield f"reaches {two(marked[2])} at the second layer and {two(marked[5])} at the fifth"
     rank = ds["numerical_rank"].sel(carrying="original").mean("train_seed").isel(layer=-1)
@@ -119,6 +125,9 @@ def collapse_and_plasticity(ds: xr.Dataset) -> Iterator[str]:
     ratio = ds["ratio_accuracy"].mean("train_seed")
     yield f"cost almost nothing** ({two(ratio.sel(ratio=0.5))}, as without any); on all of them, "
     yield f"nearly everything ({two(ratio.sel(ratio=1))})"
+    yield f"a quarter of the images with squares leaves {two(ratio.sel(ratio=0.25))} on average"
+    judged = verdict("collapse_and_plasticity", "C-3-modest-shares-suffice", "cifar10")
+    assert (judged["verdict"] == "undecided").all()
 
 
 def feature_erosion(ds: xr.Dataset) -> Iterator[str]:
@@ -157,13 +166,42 @@ def unlearning(ds: xr.Dataset) -> Iterator[str]:
     random = cka.sel(task="same domain").isel(randomness=-1).mean("layer")
     near, far = (two(random.sel(reference=name)) for name in ("pretrained", "initial"))
     yield f"({near} and {far} on average over the layers)"
+    verdicts, met = _by_training("unlearning", ds)
+    yield (f"{verdicts['reproduced']} of the {len(met)} claims on section 4 are reproduced, "
+           f"{verdicts['not reproduced']} is not, and {verdicts['undecided']} are und")  # fmt: skip
+    assert {len(set(each)) for each in met.values()} == {1}  # "agree on all of them"
+    yield f"and {sum(each[0] for each in met.values())} come out in both"
+    assert {name for name, each in met.items() if not each[0]} == {
+        f"B-{one}" for one in (
+            "4.1-more-random-more-change-cross-domain", "4.1-more-than-from-scratch",
+            "4.2-between-shifted", "4.3-nearer-to-initial-random",
+            "5-cross-domain-changes-early-layers")
+    }  # fmt: skip
+    assert verdicts["not reproduced"] == 1
+    shifted = verdict("unlearning", "B-4.3-nearer-to-pretrained-shifted", "cifar10")
+    assert (shifted["verdict"] == "undecided").all()
 
 
-def learning_from_random_labels(ds: xr.Dataset) -> Iterator[str]:
-    ds = ds.isel(dataset=0)
+def _by_training(section: str, ds: xr.Dataset) -> tuple[Counter, dict[str, list[bool]]]:
+    """Return the debiased verdicts, counted, and whether each training meets each claim."""
+    (part,) = (part for _, part in settings(ds))
+    ledger = check_claims(CLAIMS[section], part).sel(estimator="debiased", self_term="measured")
+    met = {}
+    for claim in CLAIMS[section]:
+        values = claim.measure(part.sel(estimator=["debiased"]), "measured")
+        met[claim.id] = [
+            bool(claim.met(float(value), "debiased", "measured"))
+            for value in np.asarray(values.squeeze().values).reshape(-1)
+        ]
+    assert {len(each) for each in met.values()} == {2}
+    return Counter(ledger["verdict"].values.tolist()), met
+
+
+def learning_from_random_labels(whole: xr.Dataset) -> Iterator[str]:
+    ds = whole.isel(dataset=0)
     ends = ds[["train_accuracy", "test_accuracy"]].mean("train_seed").isel(epoch=-1)
     yield f"(training accuracy {two(ends['train_accuracy'].min())} for every $d$)"
-    yield f"test accuracy falls from {two(ends['test_accuracy'][0])} to guessing"
+    yield f"Test accuracy falls from {two(ends['test_accuracy'][0])} to guessing"
     cka = ds["cka_reference"].sel(estimator="debiased").mean("train_seed")
     true, random = (cka.isel(randomness=at) for at in (0, -1))
     yield (f"keeps {two(true.sel(layer=3))} of its CKA for true labels, "
@@ -171,6 +209,16 @@ def learning_from_random_labels(ds: xr.Dataset) -> Iterator[str]:
     yield f"(they keep {two(random.sel(layer=5))}; with true labels {two(true.sel(layer=5))})"
     few, many = mean(ds["cka_reference_memorised"], "n_train", "layer").sel(layer=4)
     yield f"(CKA {two(few)} and {two(many)})"
+    verdicts, met = _by_training("learning_from_random_labels", whole)
+    yield (f"{verdicts['reproduced']} of the {len(met)} claims on section 3 are reproduced and "
+           f"{verdicts['undecided']} undecided")  # fmt: skip
+    split = [name for name, each in met.items() if len(set(each)) == 2]
+    yield f"Of the undecided claims {len(split)} come out in one training and not in the other"
+    assert split == [f"B-3.2-{one}" for one in (
+        "less-structure-less-change", "more-images-earlier-layers",
+        "clearer-structure-earlier-layers")]  # fmt: skip
+    neither = [name for name, each in met.items() if not any(each)]
+    assert neither == ["B-3.2-few-images-only-the-last-layer"]
 
 
 def accuracy(ds: xr.Dataset) -> Iterator[str]:
@@ -780,6 +828,14 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     yield f"({gpu.sizes['left_out']} images, one draw, {{doc}}`/notebooks/how_inverted`)"
     assert gpu.sizes["seed"] == 1
     yield f"in layers 8, 10 and 12 lies between {span(lost.sel(layer=[8, 10, 12]), ' and ')}"
+    there = forgetting(gpu).sel(recipe="fast:50", layer=12)
+    here = forgetting(ds.sel(recipe="fast:50", snapshot=50, estimator="debiased"))
+    here = here.sel(layer=12, task="classification").isel(seed=0)
+    yield f"In layer 12 it is {two(there)} after 50 steps of `fast`; on this page, at 64 pixels, "
+    yield f"at 64 pixels, {two(here)}. That model was"
+    run = json.loads(gpu.attrs["parameters"])["finetuning"]
+    assert (run["n_train"], run["epochs"], made["finetuning_epochs"]) == (None, 6, 8)
+    yield f"50,000 images for six epochs, ours on {made['finetuning_n']:,} for eight"
 
 
 def known_invariances(ds: xr.Dataset) -> Iterator[str]:
@@ -825,7 +881,8 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     yield (f"The debiased one lies within {number(bias['debiased'].max())} of it, less than its "
            f"spread over draws of {number(spread.min())} to {number(spread.max())}")  # fmt: skip
 
-    rows = relations(ds).xs("colour", level="movement under a change of")
+    changes = relations(ds)
+    rows = changes.xs("colour", level="movement under a change of")
     forgot, learnt = (
         rows.loc["forgetting, first shapes_by_form"],
         rows.loc["learning, first shapes"],
@@ -839,6 +896,17 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     *first, end = map(str, ds["layer"].values[(middle - half).sel(measure="forgetting") > 0])
     yield f"in layers {', '.join(first)} and {end} of {ds.sizes['layer']}, each with an interval"
     assert not ((middle - half).sel(measure="learning") > 0).any()
+    place = changes.loc[("forgetting, first shapes_by_form", "place")]
+    yield f"movement by *place* that forgetting follows, with {place['given depth']}"
+    mid, half = (part.sel(measure=["forgetting", "learning"]).values
+                 for part in mean_and_half(contrast(ds).mean("layer")))  # fmt: skip
+    forgot, learnt = (f"{number(m)} ± {number(h)}" for m, h in zip(mid, half, strict=True))
+    assert mid[0] > half[0]
+    yield f"by {forgot} in the mean over layers; it is so in layers"
+    yield f"in the mean the difference is {learnt}"
+    assert float(place["given depth"].split(" ± ")[0]) > float(place["given depth"].split(" ± ")[1])
+    assert place["follows"] != "yes"  # "has not without"
+    yield f"the number of classes grows from {pictures // 2} to {pictures} as well"
 
 
 def _at(values: np.ndarray, distances: np.ndarray, distance: float) -> float:
@@ -880,6 +948,12 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
             for c, p in last.items()}  # fmt: skip
     yield f"from that same last layer at {read['C: squares'][1]}, before at {read['C: squares'][0]}"
     yield "its probe reads {} before and {} after".format(*read["A: a ViT fine-tuned"])
+    inside = open_results(results_root("cifar") / "collapse_and_plasticity.nc")
+    more, fewer = (json.loads(one.attrs["parameters"])[name]
+                   for one, name in ((inside, "probe_n"), (ds, "lens_probe_n")))  # fmt: skip
+    assert more > fewer
+    untrained = inside["probe_accuracy_untrained"].sel(carrying="original").isel(layer=-1)
+    yield f"to fit the probe, it reads {two(untrained)} there"
     yield "Random labels take some away, from {} to {}".format(*read["B: random labels"])
     rank = ds["numerical_rank"].sel(case="C: squares")
     for place, where in ((7, "seventh"), (2, "second")):
@@ -895,6 +969,43 @@ def adversarial_robustness(ds: xr.Dataset) -> Iterator[str]:
     yield f"without attacks goes from {usual} to {two(large[1])}"
     yield "with {} against {}".format(*map(two, attacked.sel(attack="linf:0.001")))
     yield f"ahead by {two(-attacked.mean('attack').diff('setting'))}"
+    gain = -attacked.diff("setting").isel(setting=0, drop=True)
+    lower, higher = ["linf:0.001", "l2:0.1"], ["linf:0.002", "l2:0.2"]
+    assert (gain.sel(attack=lower) < 0).all() and (gain.sel(attack=higher) > 0).all()
+    judged = check_claims(
+        CLAIMS["adversarial_robustness"], ds.isel(dataset=0, missing_dims="ignore")
+    )
+    ahead = judged.sel(claim="Q-4-adversarial-is-robust", estimator="debiased", self_term="one")
+    yield "interval from {} to {:.2f}. The claim asks for more than 0.1".format(
+        number(ahead["value_low"]), float(ahead["value_high"])
+    )
+    assert ahead["verdict"] == "not reproduced"
+    last = without_adversarial(ds.sel(estimator="debiased"))
+    found = quantities(last)
+    assert (last.sizes["setting"], last.sizes["train_seed"]) == (4, 3)
+    groups = np.repeat(last["setting"].values, 3).tolist()
+    by_draw = [
+        [found[name].isel(seed=draw, missing_dims="ignore").transpose("setting", "train_seed")
+         .values.ravel() for name in ("forgetting", "attacked", "clean")]
+        for draw in range(ds.sizes["seed"])
+    ]  # fmt: skip
+    shares = [between(values, groups) for values in np.mean(by_draw, axis=0)]
+    yield f"accuracies {min(shares):.0f} to {max(shares):.0f} % lies between the settings"
+    over = number(np.mean([partial(*series) for series in by_draw]))
+    within = number(np.mean([partial(*(v - group_means(v, groups) for v in series))
+                             for series in by_draw]))  # fmt: skip
+    yield f"at {over} over all {len(groups)}, and at {within} within the settings"
+
+
+def between(values: np.ndarray, groups: list[str]) -> float:
+    """Return the share of the variance of a series that lies between groups, in per cent."""
+    rest = values - group_means(values, groups)
+    return 100 * (1 - float((rest**2).sum() / ((values - values.mean()) ** 2).sum()))
+
+
+def group_means(values: np.ndarray, groups: list[str]) -> np.ndarray:
+    """Return for each value the mean of its group."""
+    return np.array([values[np.array(groups) == group].mean() for group in groups])
 
 
 def robustness_across_settings(ds: xr.Dataset) -> Iterator[str]:
@@ -912,6 +1023,32 @@ def robustness_across_settings(ds: xr.Dataset) -> Iterator[str]:
     yield f"not told from chance: {found('spread', 'given clean')}"
     yield f"{found('forgetting', 'given clean')} for the partial correlation"
     yield f"{found('forgetting', 'effective')} for effective robustness"
+
+    names = means["setting"].values.tolist()
+    pairs = [":".join(name.split(":")[:2]) for name in names]
+    assert (len(names), set(Counter(pairs).values()), len(set(pairs))) == (15, {3}, 5)
+    parts = {k: means[k].values for k in ("spread", "forgetting", "clean", "corrupted")}
+    shares = [between(parts[name], pairs) for name in ("forgetting", "clean", "corrupted")]
+    yield f"of both accuracies {min(shares):.0f} to {max(shares):.0f} % lies between the pairs"
+    rest = {name: values - group_means(values, pairs) for name, values in parts.items()}
+    kept = [number(partial(rest[name], rest["corrupted"], rest["clean"]))
+            for name in ("forgetting", "spread")]  # fmt: skip
+    yield f"goes with corrupted accuracy at {kept[0]}, and its spread at {kept[1]}"
+    tested = json.loads(ds.attrs["parameters"])["finetuning_test_n"]
+    right = parts["clean"]
+    noise = float((right * (1 - right) / tested).mean() / right.var(ddof=1))
+    yield f"read off {tested:,} images, and some {noise:.0%} of its".replace("%", " %")
+    sure = {name: _given_the_true(1 - noise, parts[name], parts["corrupted"], right)
+            for name in ("forgetting", "spread")}  # fmt: skip
+    plain = {name: number(correlation(means, name, "given clean")) for name in sure}
+    yield f"accuracy, {plain['forgetting']} would be {number(sure['forgetting'])} for the accuracy"
+    yield f"and the {plain['spread']} of the spread {number(sure['spread'])}."
+
+
+def _given_the_true(reliability: float, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> float:
+    """Return the partial correlation of x and y given what z measures with this reliability."""
+    xy, xz, yz = (float(np.corrcoef(*pair)[0, 1]) for pair in ((x, y), (x, z), (y, z)))
+    return (reliability * xy - xz * yz) / np.sqrt((reliability - xz**2) * (reliability - yz**2))
 
 
 def data_set_size(ds: xr.Dataset) -> Iterator[str]:
@@ -953,6 +1090,10 @@ def data_set_size(ds: xr.Dataset) -> Iterator[str]:
         yield words.format(_bracket(at(many, "steps") - at(few, "steps")))
     growth = at(16000, "steps") - at(250, "steps")
     assert growth.mean() > forgot.std("train_seed", ddof=1).max()  # more than trainings differ
+    together, images = (at(16000, b) - at(1000, b) for b in ("epochs", "steps"))
+    yield f"From 1,000 to 16,000 images it does, by {_bracket(together - images)}, and that is"
+    yield f"The part of the images is {_bracket(images)}"
+    assert interval_over_trainings(together - 2 * images)["low"] > 0  # "it is more, too"
     ends = (two(at(n, "epochs")) for n in (250, 16000))
     yield "grows from {} to {}, but 16,000 images come".format(*ends)
     most, least = (steps[f"{n:,} images, equal epochs"] for n in (16000, 250))
@@ -1041,6 +1182,14 @@ def where_did_scratch_start(ds: xr.Dataset) -> Iterator[str]:
         count = (differ["repository, found"] == "comes out").sum()
         yield f"Of these {count} come out from ImageNet weights and none from random ones"
         assert not (differ["plain, found"] == "comes out").any()
+        open_rows = (differ["plain, found"] == "undecided").sum()
+        yield {"cifar10": f"where {open_rows} is undecided on CIFAR-10",
+               "cifar100": f"and {open_rows} are on CIFAR-100"}[name]  # fmt: skip
+        right = differ.index.str.contains("accuracy")
+        yield f"{number_word(int(right.sum())).capitalize()} of the {len(differ)} are accuracies"
+        better = (differ[~right]["repository, found"] == "comes out").sum()
+        yield f"of the other {(~right).sum()}, {better} come out from ImageNet weights"
+        assert round(len(table) / found["plain"]) == 3  # "a third of the paper's orders"
         failed = neither(table)
         yield f"{number_word(len(failed)).capitalize()} orders come out under neither reading"
         assert set(failed.index) == {f"Q-6-{one}" for one in (
@@ -1110,7 +1259,7 @@ PAGES = [
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
     data_set_size, where_did_scratch_start,
-    adversarial_robustness, robustness_across_settings, compression_expansion, placebo,
+    placebo,
 ]  # fmt: skip
 
 

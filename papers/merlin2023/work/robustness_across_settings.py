@@ -169,7 +169,7 @@ def what_is_left(found: dict[tuple[str, str], tuple[float, float, float]], setti
         rest = "the spread goes with robustness, but nothing beyond clean accuracy is seen"
     else:
         rest = f"nothing that {settings} settings can show"
-    return f"What is left of *forgetting tells robustness*: {rest}."
+    return f"Of the conclusion that forgetting tells robustness this is left: {rest}."
 
 
 def _power(settings: int) -> str:

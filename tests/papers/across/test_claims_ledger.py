@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -141,11 +142,16 @@ def test_the_ledger_in_words(all_judged):
     for word in ("reproduced", "not reproduced", "undecided", "not testable here"):
         assert f" {sum(int((one == word).sum()) for one in trusted)} {word}" in said
     flat = {c.id for claims in CLAIMS.values() for c in claims if c.holds == "within"}
-    decided = [one.where(one.isin(["reproduced", "not reproduced"]), drop=True) for one in trusted]
-    error = sum(0.05 if id in flat else 0.025 for one in decided for id in one["claim"].values)
-    (chance,) = re.findall(r"([\d.]+) of the decided", said)
+    tested = [one.where(one != "not testable here", drop=True) for one in trusted]  # all intervals
+    error = sum(0.05 if id in flat else 0.025 for one in tested for id in one["claim"].values)
+    (chance,) = re.findall(r"By chance ([\d.]+) false verdicts", said)
     assert chance == f"{error:.2g}"
     assert " 0 are undecided because" in said
+    papers_way = [one.verdict.sel(estimator="biased", self_term="one") for one in ledgers]
+    ours, theirs = (np.concatenate([one.values for one in way]) for way in (trusted, papers_way))
+    pairs = [pair for pair in zip(ours, theirs, strict=True) if len(set(pair)) == 2]
+    against = sum("undecided" not in pair and "not testable here" not in pair for pair in pairs)
+    assert f"in the paper, {len(pairs)} are others, and {against} of these the opposite" in said
     example = worked_example(ledgers)
     assert "The 3 trainings give" in example and "The verdict is reproduced." in example
     assert worked_example([]).startswith("No result")
