@@ -8,13 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from invlib.names import RECIPES, TOKENS, nearest
 from invlib.training.run import TrainingRun
-
-if TYPE_CHECKING:
-    from invlib.training.checkpoints import Trained
 
 # This package has the commands about the scales and claims of the papers. It is no part of a wheel.
 _ELSEWHERE = "python -m papers"
@@ -90,7 +86,11 @@ def train_all(runs: Sequence[TrainingRun], root: Path, arguments: argparse.Names
     for run in runs:
         print(f"training {run.id}: {run.describe()}", flush=True)
         trained = train(run, root=arguments.root or root, device=arguments.device)
-        print(f"{_tested(trained)} in {os.path.relpath(trained.path)}", flush=True)
+        log = trained.log.isel(epoch=-1)
+        tested = f"test loss {float(log['test_loss']):.4f}"
+        if run.task == "classification":
+            tested = f"test accuracy {float(log['test_accuracy']):.3f}"
+        print(f"{run.id}: {tested} in {os.path.relpath(trained.path)}", flush=True)
 
 
 def data_command(arguments: argparse.Namespace) -> int:
@@ -107,13 +107,6 @@ def data_command(arguments: argparse.Namespace) -> int:
         f"{images.num_classes} classes ({names})"
     )
     return 0
-
-
-def _tested(trained: Trained) -> str:
-    log = trained.log.isel(epoch=-1)
-    if trained.run.task == "classification":
-        return f"{trained.run.id}: test accuracy {float(log['test_accuracy']):.3f}"
-    return f"{trained.run.id}: test loss {float(log['test_loss']):.4f}"
 
 
 def add_training_options(parser: argparse.ArgumentParser, where: str) -> None:
@@ -143,7 +136,8 @@ def commands_of(
     """Return the parser of `program`, and a function that adds one of its commands."""
     parser = _Parser(prog=program, description=description, allow_abbrev=False)
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
-    commands = parser.add_subparsers(required=True, metavar="{" + ",".join(about) + "}")
+    names = "{" + ",".join(about) + "}"
+    commands = parser.add_subparsers(required=True, dest="command", metavar=names)
 
     def add(name: str, do: Callable[[argparse.Namespace], int], text: str, **options: str):
         command = commands.add_parser(
@@ -159,7 +153,7 @@ def measuring_command(arguments: argparse.Namespace) -> int:
     """Compare two models, or invert one."""
     from invlib import commands  # imports torch; --help needs none
 
-    return getattr(commands, f"{arguments.measure}_command")(arguments)
+    return getattr(commands, f"{arguments.command}_command")(arguments)
 
 
 _COMPARE = """\
@@ -192,10 +186,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     pair.add_argument("--model", metavar="NAME", help="the model whose weights both are")
     pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
     pair.add_argument("--no-stir", action="store_true", help="similarity only; invert nothing")
-    pair.set_defaults(
-        measure="compare",
-        resumed="what was inverted is kept, and the same command goes on after it",
-    )
+    pair.set_defaults(resumed="what was inverted is kept, and the same command goes on after it")
     single = add(
         "invert",
         measuring_command,
@@ -205,9 +196,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     single.add_argument("model", metavar="MODEL", help=one)
     single.add_argument("--seed", type=int, default=0, help="of the images and the noise")
-    single.set_defaults(
-        measure="invert", resumed="nothing was written; the same command begins again"
-    )
+    single.set_defaults(resumed="nothing was written; the same command begins again")
     for command, out, n in ((pair, "FILE.nc", 500), (single, "FOLDER", 8)):
         command.add_argument(
             "--images", required=True, help="a folder, an .npz file, or digits, cifar10, ..."
