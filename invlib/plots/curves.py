@@ -27,17 +27,10 @@ def layer_curves(
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
-    The line is the mean over `seed`, the band the range, the dots are the seeds. Without a `seed`
-    dim there is only the line.
-
-    Parameters
-    ----------
-    rows
-        ``{row title: {panel title: DataArray}}``, dims a subset of (`hue`, seed, layer).
-    hue
-        The dim whose values have different colours and markers.
-    sharey
-        The panels of a row have the same y axis.
+    `rows` are ``{row title: {panel title: DataArray}}``, dims a subset of (`hue`, seed, layer). The
+    line is the mean over `seed`, the band the range, the dots are the seeds. Without a `seed` dim
+    there is only the line. The values of `hue` have different colours and markers. With `sharey`
+    the panels of a row have the same y axis.
 
     Examples
     --------
