@@ -12,11 +12,6 @@ from pathlib import Path
 from invlib.names import RECIPES, TOKENS, nearest
 from invlib.training.run import TrainingRun
 
-# This package has the commands about the scales and claims of the papers. It is no part of a wheel.
-_ELSEWHERE = "python -m papers"
-_CHECKOUT = "in a checkout of the book"
-_COMMANDS_ELSEWHERE = ("bench", "claims", "gpu", "parameters")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status, 2 for invalid input.
@@ -27,10 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     digits/test: 8 images of 32×32 px, 10 classes (0, 1, 2, ...)
     0
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if moved := _moved(argv):
-        print(f"invlib: error: {moved}", file=sys.stderr)
-        return 2
     return run_command(_parser(), argv)
 
 
@@ -55,17 +46,6 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         resumed = getattr(arguments, "resumed", "the same command goes on from here")
         print(f"\n{program}: interrupted; {resumed}", file=sys.stderr)
         return 130
-
-
-def _moved(argv: list[str]) -> str:
-    """Return where the command is, if ``python -m papers`` may have it, else an empty string."""
-    command = next((word for word in argv if not word.startswith("-")), "")
-    there = f"`{_ELSEWHERE} {' '.join(argv)}`, {_CHECKOUT}"
-    if command in _COMMANDS_ELSEWHERE:
-        return f"this is now {there}"
-    if command != "train" or any(w.split("=")[0] in ("--run", "--help", "-h") for w in argv):
-        return ""
-    return f"a run of your own needs --run FILE; for the runs of a scale this is now {there}"
 
 
 def train_command(arguments: argparse.Namespace) -> int:
@@ -222,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser, add = commands_of(
         "python -m invlib",
         "What fine-tuning does to the representations of vision models. The training runs and the "
-        f"claims of the papers: {_ELSEWHERE} --help, {_CHECKOUT}",
+        "claims of the papers: python -m papers --help, in a checkout of the book",
         {
             "compare": "compare two models, layer by layer",
             "invert": "write images that a layer cannot tell from given ones",
