@@ -30,11 +30,6 @@ _public, __dir__, __all__ = lazy_loader.attach(
 
 
 def __getattr__(name: str) -> object:
-    if name == "check_claims":
-        raise AttributeError(
-            "claims belong to the papers: from papers.claims.claim import check_claims, "
-            "in a checkout of the book"
-        )
     try:
         return _public(name)
     except AttributeError as error:

@@ -8,18 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from invlib.names import RECIPES, TOKENS, nearest
 from invlib.training.run import TrainingRun
-
-if TYPE_CHECKING:
-    from invlib.training.checkpoints import Trained
-
-# This package has the commands about the scales and claims of the papers. It is no part of a wheel.
-_ELSEWHERE = "python -m papers"
-_CHECKOUT = "in a checkout of the book"
-_COMMANDS_ELSEWHERE = ("bench", "claims", "gpu", "parameters")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,10 +22,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     digits/test: 8 images of 32×32 px, 10 classes (0, 1, 2, ...)
     0
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if moved := _moved(argv):
-        print(f"invlib: error: {moved}", file=sys.stderr)
-        return 2
     return run_command(_parser(), argv)
 
 
@@ -61,17 +48,6 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         return 130
 
 
-def _moved(argv: list[str]) -> str:
-    """Return where the command is, if ``python -m papers`` may have it, else an empty string."""
-    command = next((word for word in argv if not word.startswith("-")), "")
-    there = f"`{_ELSEWHERE} {' '.join(argv)}`, {_CHECKOUT}"
-    if command in _COMMANDS_ELSEWHERE:
-        return f"this is now {there}"
-    if command != "train" or any(w.split("=")[0] in ("--run", "--help", "-h") for w in argv):
-        return ""
-    return f"a run of your own needs --run FILE; for the runs of a scale this is now {there}"
-
-
 def train_command(arguments: argparse.Namespace) -> int:
     """Do the training run that a JSON file describes."""
     try:
@@ -90,7 +66,11 @@ def train_all(runs: Sequence[TrainingRun], root: Path, arguments: argparse.Names
     for run in runs:
         print(f"training {run.id}: {run.describe()}", flush=True)
         trained = train(run, root=arguments.root or root, device=arguments.device)
-        print(f"{_tested(trained)} in {os.path.relpath(trained.path)}", flush=True)
+        log = trained.log.isel(epoch=-1)
+        tested = f"test loss {float(log['test_loss']):.4f}"
+        if run.task == "classification":
+            tested = f"test accuracy {float(log['test_accuracy']):.3f}"
+        print(f"{run.id}: {tested} in {os.path.relpath(trained.path)}", flush=True)
 
 
 def data_command(arguments: argparse.Namespace) -> int:
@@ -107,13 +87,6 @@ def data_command(arguments: argparse.Namespace) -> int:
         f"{images.num_classes} classes ({names})"
     )
     return 0
-
-
-def _tested(trained: Trained) -> str:
-    log = trained.log.isel(epoch=-1)
-    if trained.run.task == "classification":
-        return f"{trained.run.id}: test accuracy {float(log['test_accuracy']):.3f}"
-    return f"{trained.run.id}: test loss {float(log['test_loss']):.4f}"
 
 
 def add_training_options(parser: argparse.ArgumentParser, where: str) -> None:
@@ -143,7 +116,8 @@ def commands_of(
     """Return the parser of `program`, and a function that adds one of its commands."""
     parser = _Parser(prog=program, description=description, allow_abbrev=False)
     parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
-    commands = parser.add_subparsers(required=True, metavar="{" + ",".join(about) + "}")
+    names = "{" + ",".join(about) + "}"
+    commands = parser.add_subparsers(required=True, dest="command", metavar=names)
 
     def add(name: str, do: Callable[[argparse.Namespace], int], text: str, **options: str):
         command = commands.add_parser(
@@ -159,7 +133,7 @@ def measuring_command(arguments: argparse.Namespace) -> int:
     """Compare two models, or invert one."""
     from invlib import commands  # imports torch; --help needs none
 
-    return getattr(commands, f"{arguments.measure}_command")(arguments)
+    return getattr(commands, f"{arguments.command}_command")(arguments)
 
 
 _COMPARE = """\
@@ -192,10 +166,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     pair.add_argument("--model", metavar="NAME", help="the model whose weights both are")
     pair.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
     pair.add_argument("--no-stir", action="store_true", help="similarity only; invert nothing")
-    pair.set_defaults(
-        measure="compare",
-        resumed="what was inverted is kept, and the same command goes on after it",
-    )
+    pair.set_defaults(resumed="what was inverted is kept, and the same command goes on after it")
     single = add(
         "invert",
         measuring_command,
@@ -205,9 +176,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     single.add_argument("model", metavar="MODEL", help=one)
     single.add_argument("--seed", type=int, default=0, help="of the images and the noise")
-    single.set_defaults(
-        measure="invert", resumed="nothing was written; the same command begins again"
-    )
+    single.set_defaults(resumed="nothing was written; the same command begins again")
     for command, out, n in ((pair, "FILE.nc", 500), (single, "FOLDER", 8)):
         command.add_argument(
             "--images", required=True, help="a folder, an .npz file, or digits, cifar10, ..."
@@ -233,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser, add = commands_of(
         "python -m invlib",
         "What fine-tuning does to the representations of vision models. The training runs and the "
-        f"claims of the papers: {_ELSEWHERE} --help, {_CHECKOUT}",
+        "claims of the papers: python -m papers --help, in a checkout of the book",
         {
             "compare": "compare two models, layer by layer",
             "invert": "write images that a layer cannot tell from given ones",

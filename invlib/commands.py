@@ -23,7 +23,7 @@ from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.paths import datasets_root, resolve_weights
 from invlib.results.netcdf import save_results
-from invlib.results.provenance import provenance
+from invlib.results.provenance import command_text
 from invlib.training.train import usable_device
 
 __all__ = ["compare_command", "images_here", "invert_command", "named_model", "summary"]
@@ -75,8 +75,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
         **_recipe(arguments),
     )
     command = shlex.join(["python", "-m", "invlib", *arguments.argv])
-    made = provenance(parameters={}, seeds=[], wall_time=0, command=command)
-    save_results(ds.assign_attrs(command=made["command"]), out)
+    save_results(ds.assign_attrs(command=command_text(command)), out)
     print(summary(ds))
     print(f"{out}: {len(ds.seed)} x {n} images of {pool.name}; read it with invlib.open_results")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo
@@ -32,7 +33,7 @@ _WANTED = {
     "string": "text",
     "tuple": "a list",
 }
-_KINDS = {"NoneType": "null", "int": "a number", "str": "text"}
+_KINDS = _WANTED | {"NoneType": "null", "int": "a number", "str": "text"}
 
 
 def one_of(*allowed: str) -> Any:
@@ -65,7 +66,8 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
         complete = not error["loc"] or message.startswith(f"{error['loc'][0]}=")
         return message if complete else f"{name}={value!r}: {message}"
     wanted = _WANTED.get("int" if kind == "int_from_float" else kind.removesuffix("_type"))
-    text = f"{name}={value!r} is {_kind(value)}"
+    own = type(value).__name__
+    text = f"{name}={value!r} is {_KINDS.get(own, f'of type {own}')}"
     if allowed:
         if wanted is None:
             text = f"{name}={value!r} is {'out of range' if value != '' else 'empty'}"
@@ -75,14 +77,6 @@ def explain(error: Mapping[str, Any], allowed: str | None = None) -> str:
         return f"{name}={value!r}: {message[0].lower()}{message[1:]}"
     text += f" where {wanted} is wanted"
     if wanted == "a number" and isinstance(value, str):
-        try:
-            return f"{text}; YAML reads a number in {name}: {float(value)!r}"
-        except ValueError:
-            return text
+        with suppress(ValueError):
+            text += f"; YAML reads a number in {name}: {float(value)!r}"
     return text
-
-
-def _kind(value: object) -> str:
-    """Return the kind of a value in words that fit a YAML file, such as "a list"."""
-    name = type(value).__name__
-    return (_WANTED | _KINDS).get(name, f"of type {name}")

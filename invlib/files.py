@@ -20,7 +20,10 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
-__all__ = ["BLANK", "atomic", "check_seal", "content", "copy", "lock", "read_sealed", "seal"]
+__all__ = [
+    "BLANK", "atomic", "check_seal", "content", "copy", "lock", "read_sealed", "seal",
+    "write_sealed",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +160,16 @@ def check_seal(path: Path) -> bool:
     ValueError if a single byte is not as it was when it was sealed.
     """
     return _remembered(_seal_holds, path)
+
+
+def write_sealed(tensors: dict[str, Any], path: Path, settings: dict[str, Any]) -> None:
+    """Write PyTorch's tensors, and settings in JSON's types, whole or not at all, with a seal."""
+    from safetensors.torch import save_file  # imports torch; a list of runs needs none
+
+    with atomic(path) as unfinished:
+        # One key, because safetensors writes several keys in random order.
+        save_file(tensors, unfinished, {"invlib": json.dumps({"seal": BLANK} | settings)})
+        seal(unfinished)
 
 
 def read_sealed(path: Path, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 __all__ = [
     "AUGMENTATIONS", "ESTIMATORS", "JACKKNIFES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "SELF_TERMS",
     "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "listed", "nearest", "owners",
-    "unknown", "whole_numbers",
+    "refused", "unknown", "whole_numbers",
 ]  # fmt: skip
 
 # What is measured.
@@ -58,6 +58,12 @@ def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
     return f"unknown {kind} {value!r}; known are {known}{nearest(value, allowed)}"
 
 
+def refused(parameter: object, value: object, allowed: Collection[str]) -> str:
+    """Return the message for a value that is not one of `allowed`, with the nearest of them."""
+    names = ", ".join(map(repr, allowed))
+    return f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}"
+
+
 def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`; else ValueError names them, and the nearest.
 
@@ -70,8 +76,7 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
     """
     allowed = sorted(allowed)
     if value not in allowed:
-        names = ", ".join(map(repr, allowed))
-        raise ValueError(f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}")
+        raise ValueError(refused(parameter, value, allowed))
     return value
 
 

@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 __all__ = ["Progress", "progress_bar"]
 
-_INTERVALS = ("mininterval", "maxinterval")
 _FORMAT = "{desc}, {percentage:.0f} %{postfix}, {elapsed} gone, {remaining} to go"
 
 
@@ -50,7 +49,7 @@ def progress_bar(
         return
     seconds = os.environ.get("INVLIB_PROGRESS")
     if not sys.stderr.isatty():
-        options |= dict.fromkeys(_INTERVALS, float(seconds or 10))
+        options |= dict.fromkeys(("mininterval", "maxinterval"), float(seconds or 10))
     hidden = (False if seconds else None) if progress is None else not progress
     with Progress(
         total=total, desc=text, leave=False, disable=hidden, bar_format=_FORMAT, **options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from invlib.names import SIMILARITIES
+from invlib.names import SELF_TERMS, SIMILARITIES
 from invlib.results.schema import ACCURACY, KINDS, PROBES, Field, Kind, register
 
 _COMPARISON, _TRAINING = KINDS["comparison"].variables, KINDS["training"].variables
@@ -189,6 +189,7 @@ _KNOWN = {
 } | {name: ACCURACY[name] for name in ("test_accuracy", "pretraining_accuracy")}
 
 _COORDS = {
+    "self_term": Field("self_term", "str", "what the first term is for i = j", values=SELF_TERMS),
     "construction": Field("construction", "str", "what the reference sees of an image"),
     "side": Field("side", "int", "side of the images", 1, units="pixel", increasing=True),
     "built_layer": Field("built_layer", "str", "layer of a network that is built"),

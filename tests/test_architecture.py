@@ -25,9 +25,9 @@ HEAVY = LINTER["contracts"][CONTRACTS.index(DECLARED)]["forbidden_modules"]
 # The measuring part of the library, and how many lines it and the library may have.
 ENGINE = ("metrics", "results", "models", "inversion", "comparison")
 ENGINE += ("names.py", "fields.py", "files.py", "paths.py", "progress.py")
-# Any module, any checkpoint, any picture, two different networks and digests took 1,000 more than
-# was planned for them; figures that say in words what they show, 250.
-ENGINE_LINES, LIBRARY_LINES = 6_500, 10_750
+# Any module, any checkpoint, two different networks and digests took 900 more in the measuring part
+# than was planned for them.
+ENGINE_LINES, LIBRARY_LINES = 6_400, 10_500
 IMPORTS_IN_FUNCTIONS = 25
 
 

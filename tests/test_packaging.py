@@ -132,11 +132,9 @@ def test_every_public_name_is_there():
         assert callable(getattr(invlib, name)) and name in dir(invlib)
     with pytest.raises(AttributeError, match="No invlib attribute lern; .* 'learning'"):
         invlib.lern  # noqa: B018
-    assert not hasattr(invlib, "check_claims") and not hasattr(invlib, "lern")
-    with pytest.raises(AttributeError, match="from papers.claims.claim import .* in a checkout"):
-        invlib.check_claims  # noqa: B018
+    assert not hasattr(invlib, "lern")
     with pytest.raises(ImportError):
-        from invlib import check_claims  # noqa: F401
+        from invlib import lern  # noqa: F401
 
 
 ROOMS = ["invlib"] + [

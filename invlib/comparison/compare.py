@@ -36,6 +36,7 @@ from invlib.models.staged import StagedModel, check_model
 from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
 from invlib.progress import Progress, progress_bar
 from invlib.results.provenance import provenance
+from invlib.results.validation import numbered
 
 __all__ = ["compare"]
 
@@ -110,9 +111,8 @@ def compare(
     tolerance
         A relative distance at which an image is left alone, as in `invert`.
     against
-        A weight in (−1, 1): X′ of each model is also driven from what the *other* makes of X, or
-        for a negative weight drawn to it, as in `invert`. So it shows how far STIR depends on which
-        X′ is found. For equal networks.
+        A weight in (−1, 1), as in `invert`, with the *other* model as the second. So it shows how
+        far STIR depends on which X′ is found. For equal networks.
     similarities
         Beside both estimators of CKA: ``"procrustes"``, ``"mutual_knn"``, ``"trimmed"``, see
         `invlib.metrics.similarities`. They join the dim ``estimator``, without a jackknife (NaN).
@@ -163,7 +163,10 @@ def compare(
     """
     started = time.perf_counter()
     pool = as_pool(pool)
-    _check_kinds(pretrained, finetuned)
+    for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
+        check_model(model, name)
+        if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
+            raise TypeError(f"{name} is {dtype}; expected float32 or half: {name}.float()")
     models = {"pt": pretrained, "ft": finetuned}
     seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens, similarities)
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s < 2**63 for s in seeds):
@@ -247,7 +250,9 @@ def compare(
                     by_layers.append([*part, *_inverted(pair, short, inversion, *reached)])
                 parts += _joined(by_layers)
             ds = pair.dataset(parts)
-            per_seed.append(ds.merge(_examples(images["pt"][:shown])) if shown else ds)
+            if shown:
+                ds["example_images"] = (_PICTURE, _pixels(images["pt"][:shown]))
+            per_seed.append(ds)
     out = _stack_seeds(per_seed, seeds, pair)
     parameters = recipe | dict(
         optimizer=named(optimizer),
@@ -271,14 +276,6 @@ def compare(
         command=f"invlib.compare(pretrained, finetuned, pool, n={n}, seeds={seeds})",
     )
     return out
-
-
-def _check_kinds(pretrained: object, finetuned: object) -> None:
-    """Raise TypeError unless these are two models with numbers of a usable type."""
-    for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
-        check_model(model, name)
-        if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
-            raise TypeError(f"{name} is {dtype}; expected float32 or half: {name}.float()")
 
 
 def _order(pool: Pool, n: int, seed: int) -> Indices:
@@ -444,20 +441,11 @@ def _pixels(x: Tensor) -> np.ndarray:
     return (x * 255).round().byte().movedim(-3, -1).cpu().numpy()
 
 
-def _examples(images: Tensor) -> xr.Dataset:
-    size = images.shape[-1]
-    coords = dict(
-        example=range(len(images)), y=range(size), x=range(size), channel=["red", "green", "blue"]
-    )
-    return xr.Dataset({"example_images": (_PICTURE, _pixels(images))}, coords)
-
-
 def _stack_seeds(per_seed: list[xr.Dataset], seeds: list[int], pair: Pair) -> xr.Dataset:
     """Join the seeds, sort the layers, give every dim its coordinates."""
     pictures = [name for name in per_seed[0] if str(name).startswith("example")]
     each = [ds.drop_vars(pictures, errors="ignore") for ds in per_seed]
     out = xr.concat(each, xr.Variable("seed", seeds)).merge(per_seed[0][pictures])
-    counts = {dim: range(out.sizes[dim]) for dim in ("iteration", "left_out") if dim in out.dims}
-    out = out.assign_coords(**counts, **pair.coordinates()).sortby(["layer", "ref_layer"])
-    tail = [d for d in out.dims if d not in (*_MATRIX, "example", "y", "x", "channel")]
-    return out.transpose(*_MATRIX, *tail, "example", "y", "x", "channel", missing_dims="ignore")
+    out = numbered(out).assign_coords(pair.coordinates()).sortby(["layer", "ref_layer"])
+    tail = [dim for dim in out.dims if dim not in (*_MATRIX, *_PICTURE)]
+    return out.transpose(*_MATRIX, *tail, *_PICTURE, missing_dims="ignore")

@@ -6,8 +6,6 @@ import http.client
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,8 +125,12 @@ def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
                 if (root / archive).is_file():
                     Path(folder, archive).parent.mkdir(exist_ok=True)
                     shutil.copy(root / archive, Path(folder, archive))
-            with _timeout(_TIMEOUT):
+            before = socket.getdefaulttimeout()
+            socket.setdefaulttimeout(_TIMEOUT)
+            try:
                 _torchvision(name, split, folder, download=True)
+            finally:
+                socket.setdefaulttimeout(before)
             for file in missing:
                 file.parent.mkdir(exist_ok=True)
                 Path(folder, file.relative_to(root)).rename(file)
@@ -145,13 +147,3 @@ def _download(name: str, split: str, root: Path, files: list[Path]) -> None:
 
 def _listed(files: tuple[str, ...], split: str) -> str:
     return " and ".join(files).format(split=split)
-
-
-@contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import ModuleType
 
@@ -235,10 +235,7 @@ def load_images(
 def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> ImageSet:
     choices("split", split, _N_SHAPES)
     stop = skip + (_N_SHAPES[split] if n is None else n)
-
-    def draw() -> tuple[np.ndarray, np.ndarray]:
-        return shapes.draw_shapes(stop, split, seed=seed)
-
+    draw = partial(shapes.draw_shapes, stop, split, seed=seed)
     images, labels, names = _drawn("shapes", split, draw, [shapes], int(stop), int(seed))
     if name == "shapes_by_form":
         labels, names = labels // 2, shapes.FORM_NAMES
@@ -247,10 +244,7 @@ def _shapes(name: str, split: str, n: int | None, seed: int, skip: int) -> Image
 
 def _street_digits(split: str) -> ImageSet:
     choices("split", split, ("test", "train"))
-
-    def draw() -> tuple[np.ndarray, np.ndarray]:
-        return street_digits.draw_street_digits(split)
-
+    draw = partial(street_digits.draw_street_digits, split)
     parts = _drawn("street_digits", split, draw, [street_digits, digits], PIL.__version__)
     return ImageSet(*parts, "street_digits", split)
 

@@ -65,9 +65,7 @@ def held_out(keys: Sequence[str], labels: np.ndarray, share: float) -> np.ndarra
 
 def check_draw(n: int | None, skip: int = 0) -> None:
     """Check that `n` is None or an integer >= 1, and `skip` an integer >= 0."""
-    for name, value, least in (("n", n, 1), ("skip", skip, 0)):
-        if value is None and name == "n":
-            continue
+    for name, value, least in (("n", 1 if n is None else n, 1), ("skip", skip, 0)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer):
             raise TypeError(f"{name}={value!r} is not an integer")
         if value < least:

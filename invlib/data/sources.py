@@ -42,7 +42,8 @@ def find_source(
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}")
         _check_name(path.parent)
-        _check_complete(path)
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} {_BROKEN} (no zip directory at its end); copy it again")
         return _archive(path.parent.name, choices("split", split or path.stem, [path.stem]), path)
 
     is_path = "/" in name or os.sep in name or name.startswith((".", "~"))
@@ -124,13 +125,7 @@ def _read_archive(path: Path) -> Pixels:
     return Pixels(images.shape, [images], classes, tuple(names[label] for label in known))
 
 
-def _check_complete(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} {_BROKEN} (no zip directory at its end); copy it again")
-
-
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    _check_complete(path)
     try:
         with zipfile.ZipFile(path) as archive:
             claimed = sum(member.file_size for member in archive.infolist())

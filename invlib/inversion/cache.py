@@ -9,10 +9,9 @@ import logging
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from invlib.files import BLANK, atomic, lock, read_sealed, seal
+from invlib.files import lock, read_sealed, write_sealed
 from invlib.inversion.invert import Inversion, invert
 from invlib.models.hooked import Wrapped
 from invlib.models.staged import StagedModel
@@ -43,7 +42,6 @@ def cached_invert(
 
     Examples
     --------
-    >>> import torch
     >>> from tempfile import mkdtemp
     >>> from invlib import load_model
     >>> model, x, folder = load_model("vit_pico_patch8_32"), torch.rand(2, 3, 32, 32), mkdtemp()
@@ -59,17 +57,14 @@ def cached_invert(
     layers = check_tokens(model, arguments.get("layers"), arguments.get("tokens", "all"))
     asked = tuple(layers), tuple(arguments.get("snapshots") or ())
     # First without the lock: a reader need not be allowed to write.
-    if (found := _read(path, model.device)) is not None:
-        return Inversion(*found, *asked)
-    with lock(path.with_suffix(".lock")):
-        if (found := _read(path, model.device)) is not None:
-            return Inversion(*found, *asked)
-        found = invert(model, images, **arguments)
-        tensors = {name: getattr(found, name).contiguous() for name in _STORED}
-        with atomic(path) as unfinished:
-            save_file(tensors, unfinished, {"invlib": json.dumps(dict(seal=BLANK, key=key))})
-            seal(unfinished)
-    return found
+    if (found := _read(path, model.device)) is None:
+        with lock(path.with_suffix(".lock")):
+            if (found := _read(path, model.device)) is None:
+                made = invert(model, images, **arguments)
+                tensors = {name: getattr(made, name).contiguous() for name in _STORED}
+                write_sealed(tensors, path, dict(key=key))
+                return made
+    return Inversion(*found, *asked)
 
 
 def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
@@ -102,7 +97,8 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
     for each in (each for each in models if isinstance(each.family, Wrapped)):
         with torch.no_grad():
             features = each.features(images[:1].to(each.device), says["layers"])
-        says.setdefault("features", []).extend(_digest(h) for h in features)
+        seen = (hashlib.sha256(h.double().cpu().contiguous().numpy()) for h in features)
+        says.setdefault("features", []).extend(digest.hexdigest() for digest in seen)
     digest = hashlib.sha256(json.dumps(says, sort_keys=True, default=list).encode())
     weights = [item for each in models for item in sorted(each.trunk().items())]
     for name, tensor in [*weights, ("images", images)]:
@@ -110,10 +106,6 @@ def inversion_key(model: StagedModel, images: Tensor, **arguments) -> str:
         raw = tensor.detach().cpu().contiguous().flatten()
         digest.update(raw.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     return digest.hexdigest()[:24]
-
-
-def _digest(h: Tensor) -> str:
-    return hashlib.sha256(h.detach().double().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _read(path: Path, device: torch.device) -> list[Tensor] | None:

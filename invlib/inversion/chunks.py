@@ -19,7 +19,6 @@ __all__ = ["activation_bytes", "available_bytes", "default_chunk"]
 # page faults; a GPU takes more to fill.
 _ENOUGH = {"cpu": 16 * 13, "cuda": 256 * 13}
 
-
 # Where Linux says which limits a container, a cluster job or a service has.
 _CGROUPS, _MINE = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _MEMORY = {  # by version: folder, limit, use, and the part of the use that can be freed

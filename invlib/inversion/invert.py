@@ -238,7 +238,13 @@ def _goal(model, images, layers, tokens) -> _Goal:
         shown = model.features(enter(model, images), layers)
     targets = [represent(h, tokens) for h in shown]
     norms = [target.norm(dim=1) for target in targets]
-    check_norms(torch.stack(norms), layers, model)
+    usable = torch.stack([(norm.isfinite() & (norm > 0)).all() for norm in norms])
+    for k, fine in zip(layers, usable.tolist(), strict=True):
+        if not fine:
+            raise ValueError(
+                f"layer {k} ({model.layer_names[k]}) of {model.name} has a representation that is "
+                "zero or not finite for some image; it cannot be inverted"
+            )
     return _Goal(layers, targets, norms, tokens)
 
 
@@ -392,14 +398,3 @@ def check_images(model: StagedModel, images: Tensor) -> None:
             f"images range over [{low:.3g}, {high:.3g}]; expected [0, 1] (normalisation is the "
             "model's own)"
         )
-
-
-def check_norms(norms: Tensor, layers: list[int], model: StagedModel) -> None:
-    """Raise ValueError for representations of length 0, inf or NaN, which have no distance."""
-    usable = (norms.isfinite() & (norms > 0)).all(1).tolist()
-    for k, fine in zip(layers, usable, strict=True):
-        if not fine:
-            raise ValueError(
-                f"layer {k} ({model.layer_names[k]}) of {model.name} has a representation that is "
-                "zero or not finite for some image; it cannot be inverted"
-            )

@@ -147,7 +147,7 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
         entries = entries.drop_vars(pairs).rename(pair="layer").transpose(..., "layer")
         return _labelled(ds, entries.assign_coords(layer=ds["layer"]), name)
     entries = matrix.sel(ref_layer=matrix["layer"])  # an array as index: one entry a layer
-    return entries.drop_vars([c for c in entries.coords if str(c).startswith("ref_")])
+    return entries.drop_vars("ref_layer")
 
 
 def diagonals(ds: xr.Dataset) -> xr.Dataset:
@@ -261,7 +261,7 @@ def _self_term(ds: xr.Dataset, name: str, self_term: str) -> xr.DataArray | floa
 def _variable(ds: xr.Dataset, name: str) -> xr.DataArray:
     if name not in ds:
         raise KeyError(unknown("variable", name, map(str, ds.data_vars)))
-    return ds[name].drop_vars(["ref_layer_name", "ref_depth"], errors="ignore")
+    return ds[name]
 
 
 def _named(value: xr.DataArray, name: str) -> xr.DataArray:

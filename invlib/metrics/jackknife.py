@@ -1,9 +1,8 @@
 r"""The jackknife: how much a number depends on which images happened to be drawn.
 
-A comparison stores ``<name>_jackknife`` beside each matrix: its diagonal with each image left out
-in turn. On request it also stores the whole matrix without each image, ``<name>_left_out``. A
-number that follows from the diagonals or matrices follows from these too, once for each image left
-out. The spread of these values gives an interval.
+A comparison stores ``<name>_jackknife`` beside each matrix, its diagonal with each image left out
+in turn, and on request the whole matrix, ``<name>_left_out``. What follows from the diagonals or
+matrices follows from these too, once for each image. The spread of these values gives an interval.
 """
 
 from __future__ import annotations

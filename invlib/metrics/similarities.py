@@ -111,9 +111,7 @@ def trimmed_cka(k: Tensor, l: Tensor, *, share: float = 0.1) -> Tensor:  # noqa:
 
 def _of(k: Tensor, kept: Tensor) -> Tensor:
     """Return rows and columns `kept` (..., m) of Grams (..., n, n), broadcasting."""
-    k = k.expand(*kept.shape[:-1], *k.shape[-2:])
-    rows = k.gather(-2, kept[..., None].expand(*kept.shape, k.shape[-1]))
-    return rows.gather(-1, kept[..., None, :].expand(*kept.shape, kept.shape[-1]))
+    return k.take_along_dim(kept[..., None], -2).take_along_dim(kept[..., None, :], -1)
 
 
 def similarity_from_grams(name: str, k: Tensor, l: Tensor) -> Tensor:  # noqa: E741

@@ -1,7 +1,6 @@
 r"""Principal subspaces of representations: the overlap of two, and numerical rank.
 
-The conventions are those of `invlib.metrics.grams`: representations are tensors ``(n, ...)``,
-products are float64, and an undefined value raises ValueError.
+The conventions are those of `invlib.metrics.grams`.
 """
 
 from __future__ import annotations

@@ -163,7 +163,6 @@ def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:
 
     Examples
     --------
-    >>> import torch
     >>> [[len(b) for b in split_batches(torch.arange(9), 4, least=least)] for least in (1, 2)]
     [[4, 4, 1], [4, 5]]
     """

@@ -345,7 +345,6 @@ def _best(make: Callable[[list[str]], Passes], net: nn.Module) -> tuple[Passes |
     """Return passes over the repeated blocks of `net`, with stages if any has; and why not."""
     whole, reasons = None, {}  # reasons by how deep the blocks lie
     for names in _repeated(net):
-        reason = ""
         try:
             passes = make([names[0] + _INPUT, *names])
             if not passes.taps[0].at_input:  # another block is called before it
@@ -402,13 +401,11 @@ class HookedModel(StagedModel):
         self.stages = tuple(stages)
 
     def with_head(self, task: str, num_classes: int | None = None, *, seed: int = 0) -> StagedModel:
-        """Give the model a new head, drawn from `seed`, and return the model."""
         super().with_head(task, num_classes, seed=seed)
         self._use(self.passes)
         return self
 
     def resize(self, img_size: int) -> None:
-        """Set the side of the input in pixels; ValueError if it is impossible."""
         super().resize(img_size)
         specs = [tap.spec for tap in self.passes.taps]
         self._use(Passes(self.net, self.passes.scale, img_size, specs, whole=True))

@@ -47,9 +47,6 @@ def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> N
     net.load_state_dict(state)
 
 
-# ── Loading ──────────────────────────────────────────────────────────────────────────────────────
-
-
 def load_model(
     name: str,
     *,

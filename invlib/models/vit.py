@@ -86,21 +86,17 @@ class VisionTransformers(Family):
         return type(embed) is PatchEmbed and embed.flatten and embed.strict_img_size
 
     def stages(self, net: VisionTransformer) -> dict[str, Callable[[Tensor], Tensor]]:
-        """Return the stages by layer name; the first takes images (N, 3, H, W) in [0, 1]."""
         remember_normalisation(net)
         blocks = {f"block {k}": block for k, block in enumerate(net.blocks, start=1)}
         return {"embedding": partial(_embed, net)} | blocks
 
     def patch_weight(self, net: VisionTransformer) -> Tensor:
-        """Return the patch embedding as a matrix on raw pixels, (dim, 3·p·p)."""
         return (net.patch_embed.proj.weight / net.input_std).flatten(1)
 
     def input_size(self, net: VisionTransformer) -> int:
-        """Return the side of the input images in pixels."""
         return net.patch_embed.img_size[0]
 
     def match_resolution(self, net: VisionTransformer, state: dict[str, Tensor]) -> None:
-        """Resize `net` to the (square) image size that the weights `state` were trained at."""
         pos = state.get("pos_embed")
         if pos is None or pos.ndim != 3 or pos.shape == net.pos_embed.shape:
             return

@@ -5,14 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "curves": [
-            "depth_curves",
-            "epoch_curves",
-            "error_curves",
-            "layer_curves",
-            "standard_error",
-        ],
-        "matrices": ["cka_matrices", "flow_matrix"],
+        "curves": ["epoch_curves", "error_curves", "layer_curves", "standard_error"],
+        "matrices": ["flow_matrix"],
         "pictures": ["image_rows", "inversion_grid"],
     },
 )

@@ -1,4 +1,4 @@
-"""Line figures of quantities by layer, epoch or depth. Each function returns a Figure."""
+"""Line figures of quantities by layer or epoch. Each function returns a Figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import colour_of, look_of, marker_of
 
-__all__ = ["depth_curves", "epoch_curves", "error_curves", "layer_curves", "standard_error"]
+__all__ = ["epoch_curves", "error_curves", "layer_curves", "standard_error"]
 
 
 def layer_curves(
@@ -27,17 +27,10 @@ def layer_curves(
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
-    The line is the mean over `seed`, the band the range, the dots are the seeds. Without a `seed`
-    dim there is only the line.
-
-    Parameters
-    ----------
-    rows
-        ``{row title: {panel title: DataArray}}``, dims a subset of (`hue`, seed, layer).
-    hue
-        The dim whose values have different colours and markers.
-    sharey
-        The panels of a row have the same y axis.
+    `rows` are ``{row title: {panel title: DataArray}}``, dims a subset of (`hue`, seed, layer). The
+    line is the mean over `seed`, the band the range, the dots are the seeds. Without a `seed` dim
+    there is only the line. The values of `hue` have different colours and markers. With `sharey`
+    the panels of a row have the same y axis.
 
     Examples
     --------
@@ -84,15 +77,8 @@ def error_curves(
 ) -> Figure:
     """Draw quantities by `x`, a line for each value of `hue`: mean and standard error over `seed`.
 
-    There is a row of panels for each run, a column for each quantity. Layers are shown by name. If
-    `hue` has numbers, colours go from dark to bright. A line that is all NaN is left out.
-
-    Parameters
-    ----------
-    rows
-        ``{row title: {panel title: DataArray}}``, dims `hue`, `x` and seed.
-    sharey
-        The panels of a row have the same y axis.
+    `rows` and `sharey` are as in `layer_curves`, with dims `hue`, `x` and seed. Layers are shown by
+    name. If `hue` has numbers, colours go from dark to bright. A line that is all NaN is left out.
 
     Examples
     --------
@@ -140,10 +126,7 @@ def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
 def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     """Draw quantities by epoch, a line for each layer, early layers dark and late ones light.
 
-    Parameters
-    ----------
-    rows
-        ``{row title: {panel title: DataArray}}``, dims epoch, layer, and perhaps seed (averaged).
+    `rows` are as in `layer_curves`, with dims epoch, layer, and perhaps seed (averaged).
 
     Examples
     --------
@@ -158,51 +141,11 @@ def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
             for ax, values in row:
                 values = values.mean("seed") if "seed" in values.dims else values
                 for layer in values["layer"].values:
-                    look = dict(color=colours.to_rgba(layer), marker=".", linewidth=1.3)
-                    line(
-                        ax,
-                        values.sel(layer=layer),
-                        "epoch",
-                        name=f"layer {layer}",
-                        markersize=6,
-                        **look,
-                    )
+                    look = dict(color=colours.to_rgba(layer), marker=".", markersize=6)
+                    name = f"layer {layer}"
+                    line(ax, values.sel(layer=layer), "epoch", name=name, linewidth=1.3, **look)
                 counted(ax, "epoch")
             bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
             bar.ax.set_ylim(0, last)
             bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    return fig
-
-
-def depth_curves(quantities: Mapping[str, xr.DataArray], depth: xr.DataArray) -> Figure:
-    """Draw quantities against depth in [0, 1], a line for each case; dotted where `when` is before.
-
-    Parameters
-    ----------
-    quantities
-        ``{panel title: DataArray}``, dims case, place, perhaps seed (line: mean, band: range),
-        when.
-    depth
-        Depth of each place, dims case and place.
-
-    Examples
-    --------
-    >>> toy = xr.DataArray([[0.0, 0.5]], {"case": ["A"], "place": [0, 1]})
-    >>> len(depth_curves({"learning": toy}, toy).axes)
-    1
-    """
-    looks = {case: look_of(i) for i, case in enumerate(depth["case"].values.tolist())}
-    with panels([quantities], size=(3.5, 2.6), margin=(0, 0.5)) as (fig, drawn):
-        for ax, values in chain(*drawn):
-            for case, look in looks.items():
-                curves = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
-                for when in curves["when"].values if "when" in curves.dims else [None]:
-                    curve = curves if when is None else curves.sel(when=when)
-                    style = ":" if when == "before" else "-"
-                    name = case if when is None else f"{case} {when}"
-                    line(ax, curve, "depth", name=name, linestyle=style, linewidth=1.4, **look)
-            ax.set_xlabel("depth in the network")
-        if any("when" in values.dims for values in quantities.values()):
-            looks = looks | {"before": dict(color="0.4", linestyle=":")}
-        legend(fig, looks, 3)
     return fig

@@ -34,17 +34,10 @@ def grid(
 ) -> Iterator[tuple[Figure, list[list[Axes]]]]:
     """Open a figure with `counts` axes in its rows; yield the figure and a list of axes a row.
 
-    Parameters
-    ----------
-    size, margin
-        Width and height in inches of one panel, and of the space beside and below all panels. The
-        figure is not wider than a page, so panels may be narrower.
-    least
-        Smallest width of the figure in inches.
-    lines
-        Draw grid lines in the background; pictures need none.
-    options
-        As in `matplotlib.figure.Figure.subplots`.
+    In inches, `size` is width and height of a panel, `margin` of the space beside and below all of
+    them, `least` the smallest width of the figure. It is not wider than a page, so panels may be
+    narrower. `lines` are grid lines in the background, which pictures do not need. `options` are
+    those of `matplotlib.figure.Figure.subplots`.
 
     Examples
     --------
@@ -75,14 +68,8 @@ def panels(
 
     Yields the figure and, for each row, a list of (axes, entry). A row with more entries goes on
     below; two such rows become two columns. If `rows` is a mapping, its keys are shown above the
-    first panels of the rows.
-
-    Parameters
-    ----------
-    share
-        All panels of a row have the same y axis.
-    options
-        Those of `grid`.
+    first panels of the rows. With `share` all panels of a row have the same y axis. `options` are
+    those of `grid`.
 
     Examples
     --------
@@ -133,19 +120,9 @@ def line(
 ) -> None:
     """Draw `values` by their coordinate `x`: the mean over `seed`, if it is a dim, and a band.
 
-    Parameters
-    ----------
-    values
-        Its dims are that of `x` and perhaps seed.
-    name
-        What the line is called where the figure is put into words.
-    error
-        Half the height of the band; bars are drawn instead if there are few points. By default the
-        band is the range over seeds.
-    dots
-        Draw each seed as a dot.
-    look
-        Options of the line, as in `matplotlib.axes.Axes.plot`; `color` is needed.
+    The band is the range over seeds, or `error` to both sides; of few points, bars show the error.
+    With `dots` each seed is a dot. `name` is what the line is called where the figure is put into
+    words. `look` are options of `matplotlib.axes.Axes.plot`; `color` is needed.
     """
     where, colour = values[x].values, look["color"]
     look = dict(linewidth=1.5, markersize=4) | look
@@ -170,16 +147,10 @@ def line(
 def legend(
     where: Figure | Axes, looks: Mapping[str, Mapping[str, Any]], columns: int = 1, **options: Any
 ) -> None:
-    """Add a legend of the `looks` of lines, by default below the panels of a figure.
+    """Add a legend of `looks`, ``{label: options of a line}``, by default below all panels.
 
-    Parameters
-    ----------
-    looks
-        ``{label: options of a line}``.
-    columns
-        Labels side by side; fewer, if the figure has no room.
-    options
-        As in `matplotlib.figure.Figure.legend`.
+    At most `columns` labels are side by side, fewer if the figure has no room. `options` are those
+    of `matplotlib.figure.Figure.legend`.
     """
     lines = [Line2D([], [], **dict(markersize=5) | look, label=k) for k, look in looks.items()]
     fig = where.get_figure()

@@ -33,18 +33,9 @@ def image_rows(rows: Mapping[str, np.ndarray]) -> Figure:
 def inversion_grid(
     ds: xr.Dataset, *, model: str = "pt", count: int = 3, layers: list[int] | None = None
 ) -> Figure:
-    """Show example images X beside their inversions X′ at every layer.
+    """Show `count` example images X of a comparison beside their inversions X′ at every layer.
 
-    Parameters
-    ----------
-    ds
-        A comparison Dataset with example pictures.
-    model
-        The inverted model, ``"pt"`` or ``"ft"``.
-    count
-        Number of images.
-    layers
-        Default: all inverted layers.
+    `model` is the inverted one, ``"pt"`` or ``"ft"``; `layers` are by default all inverted ones.
     """
     inverted, originals = ds[f"example_inverted_{model}"], ds["example_images"]
     layers = list(inverted["ref_layer"].values) if layers is None else layers

@@ -31,9 +31,9 @@ def describe(fig: Figure) -> str:
     >>> describe(layer_curves({"this run": {"learning": toy}}))
     'This run, learning: rises from 0.00 at layer 0 to 0.46 at layer 2.'
     """
-    scales = [ax for ax in fig.axes if ax.get_label() == "<colorbar>"]
+    axes = [ax for ax in fig.axes if ax.get_label() != "<colorbar>"]
     said = [f"{fig.get_suptitle()}:"] if fig.get_suptitle() else []
-    for pictures, some in groupby((ax for ax in fig.axes if ax not in scales), _is_picture):
+    for pictures, some in groupby(axes, lambda ax: bool(ax.images) and not len(ax.get_xticks())):
         group = list(some)
         parts = [_pictures(group)] if pictures else map(_panel, group)
         said += [part[0].upper() + part[1:] + "." for part in parts if part]
@@ -99,15 +99,14 @@ def _panel(ax: Axes) -> str:
 
 def _lines(ax: Axes) -> list[str]:
     lines = [line for line in ax.lines if str(line.get_gid()).startswith(SAID)]
-    lines = [line for line in lines if line.get_gid() != SAID + "dots"]
-    shown = lines if len(lines) <= _MOST else [lines[0], lines[-1]]
     said = []
-    for line in shown:
+    for line in (line for line in lines if line.get_gid() != SAID + "dots"):
         name = " ".join(line.get_gid().removeprefix(SAID).split())
         places = [_place(ax, x) for x in line.get_xdata()]
         said.append(f"{name} {course(line.get_ydata(), places)}".strip())
-    more = [f"and {len(lines) - 2} lines between"] if len(lines) > _MOST else []
-    return said[:1] + more + said[1:] if more else said
+    if len(said) > _MOST:
+        said[1:-1] = [f"and {len(said) - 2} lines between"]
+    return said
 
 
 def _place(ax: Axes, x: object) -> str:
@@ -153,10 +152,6 @@ def _matrix(ax: Axes) -> list[str]:
             ends.append(f"{name} {number(values[i, j])} at row {row}, column {column}")
         said.append(f"{values.shape[0]} rows, {values.shape[1]} columns, {', '.join(ends)}")
     return said
-
-
-def _is_picture(ax: Axes) -> bool:
-    return bool(ax.images) and not len(ax.get_xticks())
 
 
 def _pictures(group: list[Axes]) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from invlib import __version__
 from invlib.results.schema import SCHEMA_VERSION
 
-__all__ = ["parameters_text", "provenance"]
+__all__ = ["command_text", "parameters_text", "provenance"]
 
 PACKAGES = ("torch", "timm", "xarray", "numpy")
 GIT_TIMEOUT_S = 10  # a checkout on a network drive may hang; then the result has no commit
@@ -44,20 +44,12 @@ def provenance(
 ) -> dict[str, Any]:
     """Return the attributes that say what produced a result, for ``ds.attrs.update(...)``.
 
+    `parameters` are all settings, written as JSON: also paths, dataclasses, pydantic models and
+    NumPy values. TypeError for others, ValueError for numbers that are not finite. `wall_time` is
+    in seconds, `command` repeats the result, and `device` gets the name of the hardware.
+
     Absolute paths are shortened to the file's name, because they name somebody's disk. The commit
     is that of the checkout `invlib` runs from, or ``"unknown"`` outside one.
-
-    Parameters
-    ----------
-    parameters : mapping
-        All settings, to be written as JSON: also paths, dataclasses, pydantic models and NumPy
-        values. TypeError for others, ValueError for numbers that are not finite.
-    wall_time : float
-        Seconds.
-    command : str
-        The command that repeats it, usually papermill's.
-    device : str or torch.device
-        The name of the hardware is added to ``"cpu"`` and ``"cuda"``.
 
     Examples
     --------
@@ -82,7 +74,7 @@ def provenance(
         "git_dirty": int(dirty),  # netCDF has no truth values
         "wall_time_s": float(wall_time),
         "created": created.isoformat(timespec="seconds"),
-        "command": _strip_command(command),
+        "command": command_text(command),
     }
 
 
@@ -124,7 +116,8 @@ def _strip(text: str) -> str:
     return _EMBEDDED_PATH.sub(lambda match: re.split(r"[\\/]", match.group())[-1], text)
 
 
-def _strip_command(command: str) -> str:
+def command_text(command: str) -> str:
+    """Return a shell command with absolute paths shortened, as results have it."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quote is not closed: this is no shell command

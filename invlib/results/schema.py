@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
-from invlib.names import SELF_TERMS, SIMILARITIES
+from invlib.names import SIMILARITIES
 
 __all__ = [
     "ACCURACY", "COORDS", "Field", "KINDS", "Kind", "PAIR", "PROBES", "SCHEMA_VERSION", "STACKING",
@@ -50,8 +50,6 @@ class Kind:
 
 
 # fmt: off
-# --- variables ------------------------------------------------------------------------------------
-
 PAIR = {"pt": "pretrained", "ft": "fine-tuned"}
 
 
@@ -159,7 +157,7 @@ _TRAINING = {
     "test_accuracy_squares": Field(
         "epoch", "float", "accuracy on the test images, all with class-coloured squares", 0, 1
     ),
-    "learning_rate": Field("epoch step?", "float", "learning rate", 0, nan="epoch 0"),
+    "learning_rate": Field("epoch", "float", "learning rate", 0, nan="epoch 0"),
     "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
 }
 
@@ -199,16 +197,11 @@ COORDS = {
     "estimator": Field(
         "estimator", "str", "CKA estimator, or another similarity", values=SIMILARITIES
     ),
-    "self_term": Field(
-        "self_term", "str", "what the first term is for i = j", values=SELF_TERMS
-    ),
     "seed": Field("seed", "int", "seed that drew the images and the starting noise"),
     "layer": Field("layer", "int", _LAYER, 0, increasing=True),
     "layer_name": Field("layer", "str", "name of the layer"),
     "depth": Field("layer", "float", "depth of the layer", 0, 1, increasing=True),
     "ref_layer": Field("ref_layer", "int", f"reference {_LAYER}", 0, increasing=True),
-    "ref_layer_name": Field("ref_layer", "str", "name of the reference layer"),
-    "ref_depth": Field("ref_layer", "float", "depth of the reference layer", 0, 1, increasing=True),
     # Of two different networks, in place of layer_name and depth. NaN: there is no such layer.
     **{f"layer_name_{short}": Field("layer", "str", f"name of the layer of the {long} model")
        for short, long in PAIR.items()},
@@ -233,7 +226,6 @@ COORDS = {
     "rtol": Field(
         "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True
     ),
-    "step": Field("step", "int", "step within the epoch", 0, increasing=True),
     "corruption": Field("corruption", "str", "corruption"),
     "severity": Field("severity", "int", "severity; 0 = clean", 0, 5, increasing=True),
 }

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
 
-from invlib.names import nearest, owners
+from invlib.names import nearest, owners, refused
 from invlib.results.schema import COORDS, KINDS, PAIR, SCHEMA_VERSION, STACKING, Field
 
-__all__ = ["ResultError", "conform", "validate"]
+__all__ = ["ResultError", "conform", "numbered", "validate"]
 
 _FILL = 15 * 2.0**119  # 9.97e36: what netCDF gives for numbers that were never written
 SLACK = 1e-6  # rounding may exceed a bound by this much
 _ALONG_LAYER = ("layer_name", "depth")  # or, of two different networks, both of each
 # Dims whose coordinate is filled in with 0, 1, 2, ... if it is missing.
-_RUNNING = ("example", "y", "x", "iteration", "left_out", "step")
+_RUNNING = ("example", "y", "x", "iteration", "left_out")
 
 # The attributes that provenance() makes. Nested values are JSON: a netCDF attribute has no parts.
 _INTEGER = (int, np.integer)
@@ -48,22 +48,24 @@ def conform(ds: xr.Dataset) -> xr.Dataset:
     """
     kind = KINDS.get(str(ds.attrs.get("kind")))
     fields = (kind.variables if kind else None) or {}
-    ds = ds.copy()
-    for dim in [dim for dim in ds.dims if dim not in ds.coords]:
-        if dim in _RUNNING:
-            ds = ds.assign_coords({dim: np.arange(ds.sizes[dim])})
-        elif dim == "channel" and ds.sizes[dim] == 3:
-            ds = ds.assign_coords(channel=["red", "green", "blue"])
-    for name, array in ds.data_vars.items():
-        order = _stored_order(array.dims, fields[name]) if name in fields else list(array.dims)
-        if list(array.dims) != order:
-            ds[name] = array.transpose(*order)
+    ds = numbered(ds.copy())
+    for name in [name for name in ds.data_vars if name in fields]:
+        ds[name] = ds[name].transpose(*_stored_order(ds[name].dims, fields[name]))
     for name in ds.variables:
         field = COORDS.get(name) if name in ds.coords else fields.get(name)
         if field is not None:
             own = {"long_name": field.long_name, "units": field.units}
             ds[name].attrs = own | ds[name].attrs
     ds.attrs.setdefault("schema_version", SCHEMA_VERSION)
+    return ds
+
+
+def numbered(ds: xr.Dataset) -> xr.Dataset:
+    """Return `ds` with numbers along the dims of pictures and iterations that have none."""
+    bare = [dim for dim in ds.dims if dim not in ds.coords]
+    ds = ds.assign_coords({dim: np.arange(ds.sizes[dim]) for dim in bare if dim in _RUNNING})
+    if "channel" in bare and ds.sizes["channel"] == 3:
+        ds = ds.assign_coords(channel=["red", "green", "blue"])
     return ds
 
 
@@ -99,7 +101,7 @@ def _problems(ds: xr.Dataset, provenance: bool) -> Iterator[str]:
         )
         return  # its schema is another one
     if ds.attrs["kind"] not in KINDS:
-        yield _refused("kind", ds.attrs["kind"], KINDS)
+        yield refused("kind", ds.attrs["kind"], KINDS)
         yield (
             "The package that owns a kind registers it when imported; for kinds of the book: "
             "import papers, in a checkout of the book"
@@ -191,7 +193,6 @@ def _variable_problems(
     array: xr.DataArray, field: Field, absent: dict[str, np.ndarray]
 ) -> Iterator[str]:
     own = _dims(field)
-    stacked = [dim for dim in STACKING if dim in array.dims and dim not in own]
     required = [dim for dim in field.dims.split() if not dim.endswith("?")]
     missing = [dim for dim in required if dim not in array.dims]
     alien = [dim for dim in array.dims if dim not in own and dim not in STACKING]
@@ -205,7 +206,7 @@ def _variable_problems(
     if list(array.dims) != order:
         yield f"{array.name}: dims ({', '.join(array.dims)}) must be in order ({', '.join(order)})"
         return
-    yield from _value_problems(array, field, stacked, absent)
+    yield from _value_problems(array, field, absent)
 
 
 def _is(dtype: np.dtype, wanted: str) -> bool:
@@ -214,7 +215,7 @@ def _is(dtype: np.dtype, wanted: str) -> bool:
 
 
 def _value_problems(
-    array: xr.DataArray, field: Field, stacked: list[str], absent: dict[str, np.ndarray]
+    array: xr.DataArray, field: Field, absent: dict[str, np.ndarray]
 ) -> Iterator[str]:
     """Yield problems with the type, missing values and range of a variable or coordinate."""
     if not _is(array.dtype, field.dtype):
@@ -224,10 +225,9 @@ def _value_problems(
         yield f"{array.name}: empty, its shape is {array.shape}"
         return
     if field.dtype == "str":
-        words = np.unique(array.values.astype(str)).tolist()
-        for word in words:
+        for word in np.unique(array.values.astype(str)).tolist():
             if field.values and word not in field.values:
-                yield _refused(array.name, word, field.values)
+                yield refused(array.name, word, field.values)
         return
     values = array.values  # NumPy for speed: a trajectory has thousands of slices
     if array.dtype.kind == "f":
@@ -236,8 +236,8 @@ def _value_problems(
         if field.nan == "epoch 0" and "epoch" in array.dims:
             axis = array.dims.index("epoch")
             np.moveaxis(allowed, axis, -1)[..., array["epoch"].values == 0] = True
-        if stacked:  # a combination that was not run is NaN as a whole
-            own = tuple(axis for axis, dim in enumerate(array.dims) if dim not in stacked)
+        own = tuple(axis for axis, dim in enumerate(array.dims) if dim in _dims(field))
+        if len(own) < array.ndim:  # a combination that was not run is NaN as a whole
             allowed |= gap.all(axis=own, keepdims=True)
         for dim, short in owners(str(array.name)).items():
             if dim in array.dims:
@@ -263,11 +263,6 @@ def _value_problems(
                 f"{array.name}{label}: values from {part.min():.6g} to {part.max():.6g}, "
                 f"but only [{low:g}, {field.high:g}] is possible"
             )
-
-
-def _refused(name: object, value: object, allowed: Iterable[str]) -> str:
-    names = ", ".join(map(repr, allowed))
-    return f"{name}={value!r} is not one of {names}{nearest(value, allowed)}"
 
 
 def _label_problems(array: xr.DataArray, field: Field | None) -> Iterator[str]:
@@ -318,7 +313,7 @@ def _coordinate_problems(ds: xr.Dataset, *, anything: bool) -> Iterator[str]:
         if array.dims not in ((), (field.dims,)):
             yield f"coordinate {name!r} lies along {array.dims}, must lie along ({field.dims!r},)"
             continue
-        yield from _value_problems(array, field, [], {})
+        yield from _value_problems(array, field, {})
         yield from _label_problems(array, field)
         if array.ndim and name == field.dims and not array.to_index().is_unique:
             yield f"coordinate {name!r} repeats a value"

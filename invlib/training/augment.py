@@ -49,16 +49,8 @@ def augment(images: Tensor, size: int, *, kind: str = "merlin", generator: Gener
 
     Images are uint8 (N, H, W, 3) on any device; the result is float32 (N, 3, size, size) in [0, 1],
     bilinear. What a rotation shows beyond the border repeats the border (torchvision fills with
-    black there, a cue of its own).
-
-    Parameters
-    ----------
-    kind : {"merlin", "crop", "none"}
-        ``"merlin"``: random resized crop, flip, rotation by at most 2 degrees, colour jitter
-        0.25; ``"crop"``: crops of at least half the image, for digits and short runs; ``"none"``:
-        `resize`, which draws nothing.
-    generator : torch.Generator
-        On the CPU; the only source of randomness.
+    black there, a cue of its own). `kind` is one of `RECIPES`; ``"none"`` is `resize`, which draws
+    nothing. `generator`, on the CPU, is the only source of randomness.
 
     Examples
     --------

@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from safetensors.torch import save_file
 from torch import Tensor
 
-from invlib.files import BLANK, atomic, content, read_sealed, seal
+from invlib.files import atomic, content, read_sealed, write_sealed
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.results.netcdf import open_results
@@ -160,12 +159,9 @@ class Trained:
         _write(self.path / "done.json", json.dumps(done, indent=2))
 
     def _save(self, kind: str, epoch: int, tensors: dict[str, Tensor], rest: dict) -> None:
-        # One key, because safetensors writes several keys in random order.
-        settings = {"seal": BLANK, "run": self.run.id, "epoch": epoch} | rest
         tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-        with atomic(self._file(epoch, kind)) as unfinished:
-            save_file(tensors, unfinished, {"invlib": json.dumps(settings)})
-            seal(unfinished)
+        settings = {"run": self.run.id, "epoch": epoch} | rest
+        write_sealed(tensors, self._file(epoch, kind), settings)
 
     def _drop(self, *going_on: int) -> None:
         """Remove states but of these epochs; with ``keep="ends"`` weights but of these and of 0."""

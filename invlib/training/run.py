@@ -53,8 +53,7 @@ class TrainingRun(BaseModel):
     epochs : int
         Passes over the training images. 0 stores the initial weights and their test result.
     batch_size : int
-        Images per step. The last batch of an epoch may be smaller. If it is a single image and the
-        network has batch norm, which needs two, the image joins the batch before it.
+        Images per step. The last batch of an epoch may be smaller, see `split_batches`.
     optimizer : {"adam", "adamw", "sgd"}
         torch's optimisers; only ``"sgd"`` uses `momentum`.
     lr, momentum, weight_decay : float
@@ -157,10 +156,11 @@ class TrainingRun(BaseModel):
     @model_validator(mode="after")
     def _check_together(self) -> TrainingRun:
         """Raise ValueError for fields that contradict each other."""
-        if self.parent is not None and self.parent.model != self.model:
+        parent = self.parent
+        if parent is not None and parent.model != self.model:
             raise ValueError(
-                f"weights={self.parent.id!r} is a run of model={self.parent.model!r}; allowed is a "
-                f"run of {self.model!r}"
+                f"weights={parent.id!r} is a run of model={parent.model!r}; allowed is a run of "
+                f"{self.model!r}"
             )
         for name in ("label_smoothing", "randomness", "shift", "squares", "adversary"):
             if getattr(self, name) and self.task != "classification":
@@ -181,13 +181,12 @@ class TrainingRun(BaseModel):
             )
         if self.head == "kept" and self.weights is None:
             raise ValueError("head='kept' with weights=None: there is no head; allowed is 'new'")
-        if self.head == "kept" and self.parent is not None and self.parent.task != self.task:
+        if self.head == "kept" and parent is not None and parent.task != self.task:
             raise ValueError(
-                f"head='kept' of a run with task={self.parent.task!r}; allowed for "
-                f"task={self.task!r} is 'new'"
+                f"head='kept' of a run with task={parent.task!r}; allowed for task={self.task!r} "
+                "is 'new'"
             )
         # With another seed, the first `skip` images are not those that the parent saw.
-        parent = self.parent
         again = parent is not None and parent.dataset == self.dataset
         if self.skip and again and parent.seed != self.seed:
             raise ValueError(
@@ -231,12 +230,11 @@ class TrainingRun(BaseModel):
 
     def describe(self) -> str:
         """Return one line for readers: the model, its data, task, optimiser and start."""
-        start = {None: "random start", "timm": "ImageNet weights of timm"}.get(
-            None if self.weights is None else str(self.weights)
-        )
         if self.parent is not None:
             start = f"from {self.parent.model} trained on {self.parent.dataset} ({self.parent.id})"
-        elif start is None:
+        elif self.weights in (None, "timm"):
+            start = "ImageNet weights of timm" if self.weights else "random start"
+        else:
             start = f"weights {Path(self.weights).name}"
         if self.head == "kept":
             start += " with its head"

@@ -57,11 +57,9 @@ def train(
 ) -> Trained:
     """Train as `run` says, or return the finished run if it is on disk.
 
-    The usual schedule is a linear warm-up from 0, over at most a tenth of all steps, then a cosine
-    to 0. The loss is cross-entropy; for reconstruction it is the mean absolute difference to the
-    augmented image, pixels in [0, 1]. `seen` says which images and labels a run sees. A training
-    step computes in bfloat16 (autocast) on CUDA and in float32 on a CPU. Tests always compute in
-    float32.
+    A reconstruction is compared with the augmented image. `seen` says which images and labels a run
+    sees. A training step computes in bfloat16 (autocast) on CUDA and in float32 on a CPU. Tests
+    always compute in float32.
 
     Parameters
     ----------
@@ -263,9 +261,8 @@ class _Training:
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"training diverged: the {what} is {value} at epoch {epoch}, step {step} of "
-                f"{self.steps} "
-                f"(lr={self.optimizer.param_groups[0]['lr']:.3g} of {self.run.lr:g}); try a lower "
-                f"lr, a smaller clip (now {self.run.clip}) or more warmup_steps (now "
+                f"{self.steps} (lr={self.optimizer.param_groups[0]['lr']:.3g} of {self.run.lr:g}); "
+                f"try a lower lr, a smaller clip (now {self.run.clip}) or more warmup_steps (now "
                 f"{self.run.warmup_steps}). Run {self.run.id}: {self.run.describe()}"
             )
 

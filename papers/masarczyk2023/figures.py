@@ -9,10 +9,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from invlib.plots.matrices import side_by_side
 from invlib.plots.panels import counted, grid, line, name_row, panels, picture
 from invlib.plots.style import colour_of, look_of
 
-__all__ = ["grad_cam_grid", "ratio_curves", "relearning_curves", "task_curves"]
+__all__ = ["cka_matrices", "grad_cam_grid", "ratio_curves", "relearning_curves", "task_curves"]
 
 _LINES = {  # blue and red as in the paper
     "test_accuracy": ("original test images", colour_of(0)),
@@ -126,6 +127,24 @@ def ratio_curves(rows: Mapping[str, xr.DataArray]) -> Figure:
         ax.set(xlabel="share of images with a square", ylabel="test accuracy lost")
         ax.legend()
     return fig
+
+
+def cka_matrices(matrices: Mapping[str, xr.DataArray]) -> Figure:
+    """Draw CKA between all layers after the first task and all layers after the second.
+
+    Parameters
+    ----------
+    matrices
+        ``{title: DataArray}``, dims ref_layer, layer, and perhaps seed (the mean is drawn).
+
+    Examples
+    --------
+    >>> toy = xr.DataArray([[1.0, 0.2], [0.2, 1.0]], dict(ref_layer=[0, 1], layer=[0, 1]))
+    >>> len(cka_matrices({"debiased": toy}).axes)  # and its colour bar
+    2
+    """
+    words = dict(xlabel="layer after squares", ylabel="layer after the first task")
+    return side_by_side(matrices, words, "CKA", cmap="magma", vmin=0, vmax=1)
 
 
 def grad_cam_grid(ds: xr.Dataset) -> Figure:

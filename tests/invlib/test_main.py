@@ -31,15 +31,6 @@ def test_data_says_what_it_loaded(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "--scale", "smoke"], "this is now `python -m papers train --scale smoke`"),
-        (["train"], "needs --run FILE; .* now `python -m papers train`, in a checkout of the book"),
-        (
-            ["claims", "--runs"],
-            "is now `python -m papers claims --runs`, in a checkout of the book",
-        ),
-        (["bench"], "this is now `python -m papers bench`, in a checkout of the book"),
-        (["parameters", "--check"], "this is now `python -m papers parameters --check`"),
-        (["gpu", "run"], "this is now `python -m papers gpu run`"),
         (["train", "--run", "nowhere.json"], "nowhere.json"),
         (["data", "digtis"], "digits"),
         (["data", "digits", "--split", "trian"], "train"),
@@ -86,12 +77,22 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path, capsys):
     assert "device='nowhere'" in capsys.readouterr().err  # the file has been read
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train", "--run"], ["data"]])
-def test_bad_usage_is_exit_status_2(arguments, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["claims"], "invalid choice: 'claims'"),
+        (["train", "--run"], "--run"),
+        (["train"], "--run"),
+        (["data"], "name"),
+    ],
+)
+def test_bad_usage_is_exit_status_2(arguments, said, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert said in error and "usage:" in error
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "--help"]])
@@ -100,6 +101,13 @@ def test_help(arguments, capsys):
         main(arguments)
     assert caught.value.code == 0
     assert "usage: python -m invlib" in capsys.readouterr().out
+
+
+def test_help_says_where_the_commands_of_the_papers_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "python -m papers --help, in a checkout of the book" in text
 
 
 def test_a_traceback_for_who_asks():

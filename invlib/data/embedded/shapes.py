@@ -56,12 +56,9 @@ def draw_shapes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the first `n` images of an endless sequence, one for each `split` and `seed`.
 
-    Different splits and seeds have independent random streams. The first images of a sequence do
-    not depend on `n`.
-
     They are uint8 (n, 32, 32, 3), with labels (n,), indices into `CLASS_NAMES`. `split` is
-    ``"train"`` or ``"test"``, `seed` 0 or more. `change` is one of `CHANGES`: the same scenes are
-    drawn with this factor changed.
+    ``"train"`` or ``"test"``, `seed` 0 or more; they have independent random streams. `change` is
+    one of `CHANGES`: the same scenes are drawn with this factor changed.
 
     Examples
     --------

@@ -216,7 +216,7 @@ def _compared(section: KnownInvariances, pt: StagedModel, ft: StagedModel, pool)
         "distance_pt": ds["inversion_loss_pt"].rename(ref_layer="layer"),
         "distance_ft": ds["inversion_loss_ft"].rename(ref_layer="layer"),
     }
-    return xr.Dataset(kept).drop_vars(["ref_layer_name", "ref_depth"], errors="ignore")
+    return xr.Dataset(kept)
 
 
 @torch.no_grad()

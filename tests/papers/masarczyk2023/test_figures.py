@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from invlib.plots.matrices import cka_matrices
 from papers.claims.settings import by_training, settings
 from papers.masarczyk2023 import figures as task_plots
 from papers.masarczyk2023.task_logs import accuracy_lost
@@ -22,7 +21,7 @@ def test_figures_draw_what_they_are_given():
     (ax,) = task_plots.ratio_curves({"this run": accuracy_lost(one)}).axes
     np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), PAPER["lost"])
     cka = one["cka_ft_pt"].sel(estimator="biased")
-    (ax, _) = cka_matrices({"biased": cka}).axes
+    (ax, _) = task_plots.cka_matrices({"biased": cka}).axes
     np.testing.assert_allclose(np.diag(ax.images[0].get_array()), PAPER["cka"])
     (ax,) = task_plots.relearning_curves({"this run": one}).axes
     np.testing.assert_allclose(ax.get_lines()[1].get_ydata(), RELEARN)
