@@ -168,5 +168,5 @@ def _pictures(group: list[Axes]) -> str:
     parts = [f"{len(group)} pictures"]
     parts += [f"rows: {', '.join(rows)}"] if rows else []
     parts += [f"columns: {', '.join(columns)}"] if columns else []
-    parts += [f"below them, left to right: {', '.join(numbers[:20])}"] if numbers else []
+    parts += [f"below them, left to right: {', '.join(numbers[:24])}"] if numbers else []
     return "; ".join(parts)
