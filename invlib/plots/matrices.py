@@ -75,14 +75,15 @@ def flow_columns(columns: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
     >>> len(flow_columns({"biased": column, "debiased": column}).axes)  # and two colour bars
     6
     """
-    with panels(columns, lines=False, size=(3.5, 2.55), margin=(0, 0.75)) as (fig, drawn):
+    frame = dict(lines=False, size=(3.5, 2.75), margin=(0, 0.75), sharex=True, sharey=True)
+    with panels(columns, **frame) as (fig, drawn):
         for column in drawn:
             colours = _flow_colours(matrix for _, matrix in column)
             for ax, matrix in column:
                 image = _draw_flow(ax, matrix, colours)
             axes = [ax for ax, _ in column]
-            for ax in axes[:-1]:
-                ax.set_xlabel("")
+            for ax in axes:
+                ax.label_outer()
             fig.colorbar(image, ax=axes, location="bottom", shrink=0.8, label=_FLOW)
     return fig
 

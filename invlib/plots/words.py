@@ -149,7 +149,9 @@ def _matrix(ax: Axes) -> list[str]:
         ends = []
         for name, find in (("highest", np.nanargmax), ("lowest", np.nanargmin)):
             i, j = np.unravel_index(find(values), values.shape)
-            row, column = ax.get_yticklabels()[i].get_text(), ax.get_xticklabels()[j].get_text()
+            axes = (ax.yaxis, i), (ax.xaxis, j)
+            # not from the tick labels, because those of inner panels are hidden
+            row, column = (axis.get_major_formatter()(at, at) for axis, at in axes)
             ends.append(f"{name} {number(values[i, j])} at row {row}, column {column}")
         said.append(f"{values.shape[0]} rows, {values.shape[1]} columns, {', '.join(ends)}")
     return said
@@ -161,8 +163,9 @@ def _is_picture(ax: Axes) -> bool:
 
 def _pictures(group: list[Axes]) -> str:
     """Return a grid of pictures as a sentence: its rows, its columns, the numbers below them."""
-    rows = list(dict.fromkeys(ax.get_ylabel() for ax in group if ax.get_ylabel()))
-    columns = list(dict.fromkeys(ax.get_title() for ax in group if ax.get_title()))
+    names = [[" ".join(text.split()) for text in texts if text] for texts in (
+        map(Axes.get_ylabel, group), map(Axes.get_title, group))]  # fmt: skip
+    rows, columns = (list(dict.fromkeys(texts)) for texts in names)
     below = [ax.get_xlabel().split("\n")[0] for ax in group if ax.get_xlabel()]
     numbers = [text for text in below if text.replace(".", "").isdigit()]
     parts = [f"{len(group)} pictures"]
