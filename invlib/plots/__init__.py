@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "layer_curves",
             "standard_error",
         ],
-        "matrices": ["cka_matrices", "flow_columns", "flow_matrix", "small_flows"],
+        "matrices": ["cka_matrices", "flow_matrix"],
         "pictures": ["image_rows", "inversion_grid"],
     },
 )

@@ -149,9 +149,7 @@ def _matrix(ax: Axes) -> list[str]:
         ends = []
         for name, find in (("highest", np.nanargmax), ("lowest", np.nanargmin)):
             i, j = np.unravel_index(find(values), values.shape)
-            axes = (ax.yaxis, i), (ax.xaxis, j)
-            # not from the tick labels, because those of inner panels are hidden
-            row, column = (axis.get_major_formatter()(at, at) for axis, at in axes)
+            row, column = (a.get_major_formatter()(k, k) for a, k in ((ax.yaxis, i), (ax.xaxis, j)))
             ends.append(f"{name} {number(values[i, j])} at row {row}, column {column}")
         said.append(f"{values.shape[0]} rows, {values.shape[1]} columns, {', '.join(ends)}")
     return said
@@ -163,13 +161,12 @@ def _is_picture(ax: Axes) -> bool:
 
 def _pictures(group: list[Axes]) -> str:
     """Return a grid of pictures as a sentence: its rows, its columns, the numbers below them."""
-    names = [[" ".join(text.split()) for text in texts if text] for texts in (
-        map(Axes.get_ylabel, group), map(Axes.get_title, group))]  # fmt: skip
-    rows, columns = (list(dict.fromkeys(texts)) for texts in names)
+    rows = list(dict.fromkeys(ax.get_ylabel() for ax in group if ax.get_ylabel()))
+    columns = list(dict.fromkeys(ax.get_title() for ax in group if ax.get_title()))
     below = [ax.get_xlabel().split("\n")[0] for ax in group if ax.get_xlabel()]
     numbers = [text for text in below if text.replace(".", "").isdigit()]
     parts = [f"{len(group)} pictures"]
-    parts += [f"rows: {', '.join(rows)}"] if rows else []
-    parts += [f"columns: {', '.join(columns)}"] if columns else []
+    parts += [f"rows: {' '.join(', '.join(rows).split())}"] if rows else []
+    parts += [f"columns: {' '.join(', '.join(columns).split())}"] if columns else []
     parts += [f"below them, left to right: {', '.join(numbers[:24])}"] if numbers else []
     return "; ".join(parts)

@@ -2,10 +2,8 @@
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
 
 from invlib import plots
-from invlib.plots.words import describe
 from tests.invlib.plots.curves import curves
 
 mpl.use("agg")
@@ -21,32 +19,3 @@ def test_flow_has_one_symmetric_scale_and_pretrained_rows():
     assert {image.get_clim() for image in images} == {(-1.5, 1.5)}
     np.testing.assert_allclose(images[1].get_array(), large)
     assert "pretrained" in fig.axes[0].get_ylabel()
-
-
-def test_each_column_of_flows_has_its_own_scale():
-    flow = curves(ref_layer=[0, 1], layer=[0, 1])
-    small, large = ({name: factor * flow for name in "ab"} for factor in (1, 5))
-    fig = plots.flow_columns({"biased": small, "debiased": large})
-    at = {ax.get_gid(): ax.images[0].get_clim()[1] for ax in fig.axes if ax.images}
-    top = float(abs(flow).max())
-    assert at == {
-        "biased, a": top,
-        "biased, b": top,
-        "debiased, a": 5 * top,
-        "debiased, b": 5 * top,
-    }
-
-
-def test_small_flows_lie_as_the_large_ones_and_say_their_share():
-    flow = xr.DataArray(
-        [[0, -2, 1], [2, 0, -3], [-1, 3, 0]], dict(ref_layer=[0, 1, 2], layer=[0, 1, 2])
-    )
-    rows = {name: {"classification": flow.T.transpose(), "reconstruction": -flow} for name in "ab"}
-    fig = plots.small_flows(rows)
-    drawn = [ax for ax in fig.axes if ax.images]
-    np.testing.assert_array_equal(drawn[0].images[0].get_array(), flow)
-    assert {ax.images[0].get_clim() for ax in drawn} == {(-3, 3)}
-    assert [ax.get_xlabel() for ax in drawn] == ["0.67", "0.33"] * 2  # 2 of 3 below are positive
-    said = describe(fig)
-    assert "4 pictures; rows: a, b; columns: classification, reconstruction" in said
-    assert said.endswith("below them, left to right: 0.67, 0.33, 0.67, 0.33.")
