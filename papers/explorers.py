@@ -36,6 +36,7 @@ from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import paper_of
 from papers.claims.settings import SETTINGS, by_training, named, settings
 from papers.claims.tables import UNTESTABLE, interval_text
+from papers.merlin2023.compression_expansion import ITSELF
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
     aggregate,
@@ -58,7 +59,6 @@ VERDICTS = (
     "not stored without an image",
 )
 SIGNS = {"reproduced": "✓", "undecided": "≈", "not reproduced": "✗"}
-ITSELF = "nothing: pretrained → itself"
 IMAGES = 32  # of which a reader can leave one out: 64 and five trainings take 700 kB
 
 

@@ -12,14 +12,17 @@ from IPython.display import HTML
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.kept import kept_ledger
-from papers.claims.settings import by_training, settings
+from papers.claims.settings import by_training, named, settings
 from papers.claims.tables import UNTESTABLE, claims_html, folded, verdict_counts
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
 
 _WHERE = "Where these numbers come from"
 
-__all__ = ["beside_reference", "made_with", "provenance_html", "rows", "setup", "verdicts"]
+__all__ = [
+    "beside_reference", "by_task", "first", "further", "made_with", "provenance_html", "rows",
+    "setup", "verdicts",
+]  # fmt: skip
 
 
 def beside_reference(
@@ -59,6 +62,45 @@ def rows(shown: Mapping[str, xr.Dataset], **select: object) -> Iterator[tuple[st
         yield title, by_training(part).sel(**select)
 
 
+def first(shown: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return every run with its first data set alone: what the large figures of a page show.
+
+    Examples
+    --------
+    >>> run = xr.Dataset(coords={"dataset": ["cifar10", "cifar100", "eurosat"]})
+    >>> first({"a run": run})["a run"]["dataset"].values.tolist()
+    ['cifar10']
+    >>> further({"a run": run, "another": run.isel(dataset=[0])})["a run"].sizes["dataset"]
+    2
+    """
+    return {
+        title: ds.isel(dataset=[0]) if "dataset" in ds.dims else ds for title, ds in shown.items()
+    }
+
+
+def further(shown: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return every run that has further data sets, with these alone; see `first`."""
+    return {title: ds.isel(dataset=slice(1, None)) for title, ds in _several(shown).items()}
+
+
+def by_task(shown: Mapping[str, xr.Dataset], **select: object) -> Iterator[tuple[str, xr.Dataset]]:
+    """Yield (title, Dataset) for each task of every run that has further data sets.
+
+    The Dataset has all data sets of the run, for figures with a line for each. Without such a run,
+    the only data set of each run is yielded.
+    """
+    for title, ds in (_several(shown) or shown).items():
+        labels = [named(label) for label in ds["dataset"].values]
+        ds = by_training(ds).assign_coords(dataset=labels)
+        for task in ds["task"].values.tolist():
+            yield f"{title}\n{task}", ds.sel(task=task, **select)
+
+
+def _several(shown: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Return the runs that have further data sets."""
+    return {title: ds for title, ds in shown.items() if ds.sizes.get("dataset", 0) > 1}
+
+
 def _each(shown: Mapping[str, xr.Dataset]) -> Iterator[tuple[str, xr.Dataset]]:
     for title, ds in shown.items():
         for words, part in settings(ds):
@@ -69,13 +111,13 @@ def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
     """Return the verdicts on the claims of section `name`, a table for each run and setting.
 
     Those of further data sets of a run are folded, with how many verdicts of each kind there are.
-    So are those of results on which no claim can be tested.
+    So are those of results that decide no claim, such as those of a single training.
     """
     parts, runs = [], set()
     for title, part in _each(shown):
         ledger = kept_ledger(CLAIMS[name], part)
         run, told = title.partition("\n")[0], verdict_counts(ledger)
-        if run in runs or (ledger["verdict"] == UNTESTABLE).all():
+        if run in runs or ledger["verdict"].isin(["undecided", UNTESTABLE]).all():
             parts.append(folded(title, told, claims_html(ledger)))
         else:
             parts.append(f"<h3>{html.escape(title)}</h3>{claims_html(ledger)}")

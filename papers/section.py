@@ -193,6 +193,18 @@ class Section(BaseModel):
         """Yield a title and a Dataset for each row of a figure, see `papers.pages`."""
         return self._pages.rows(shown, **select)
 
+    def first(self, shown: Shown) -> dict[str, xr.Dataset]:
+        """Return every run with its first data set alone, see `papers.pages`."""
+        return self._pages.first(shown)
+
+    def further(self, shown: Shown) -> dict[str, xr.Dataset]:
+        """Return the further data sets of the runs that have some, see `papers.pages`."""
+        return self._pages.further(shown)
+
+    def by_task(self, shown: Shown, **select: object) -> Iterator[tuple[str, xr.Dataset]]:
+        """Yield a title and a Dataset of all data sets for each task, see `papers.pages`."""
+        return self._pages.by_task(shown, **select)
+
     def verdicts(self, shown: Shown, *, of: str | None = None) -> HTML:
         """Return the verdicts on this section's claims, see `papers.pages`."""
         return self._pages.verdicts(of or self.name, shown)

@@ -148,7 +148,7 @@ def _matrix(ax: Axes) -> list[str]:
         ends = []
         for name, find in (("highest", np.nanargmax), ("lowest", np.nanargmin)):
             i, j = np.unravel_index(find(values), values.shape)
-            row, column = ax.get_yticklabels()[i].get_text(), ax.get_xticklabels()[j].get_text()
+            row, column = (a.get_major_formatter()(k, k) for a, k in ((ax.yaxis, i), (ax.xaxis, j)))
             ends.append(f"{name} {number(values[i, j])} at row {row}, column {column}")
         said.append(f"{values.shape[0]} rows, {values.shape[1]} columns, {', '.join(ends)}")
     return said
@@ -161,7 +161,7 @@ def _pictures(group: list[Axes]) -> str:
     below = [ax.get_xlabel().split("\n")[0] for ax in group if ax.get_xlabel()]
     numbers = [text for text in below if text.replace(".", "").isdigit()]
     parts = [f"{len(group)} pictures"]
-    parts += [f"rows: {', '.join(rows)}"] if rows else []
-    parts += [f"columns: {', '.join(columns)}"] if columns else []
-    parts += [f"below them, left to right: {', '.join(numbers[:20])}"] if numbers else []
+    parts += [f"rows: {' '.join(', '.join(rows).split())}"] if rows else []
+    parts += [f"columns: {' '.join(', '.join(columns).split())}"] if columns else []
+    parts += [f"below them, left to right: {', '.join(numbers[:24])}"] if numbers else []
     return "; ".join(parts)

@@ -24,6 +24,7 @@ from papers.claims.columns import ByColumn, each_number, in_column, in_words
 from papers.claims.correlation import detectable_correlation, fisher_interval
 from papers.claims.statistics import EQUIVALENT, LEVEL, interval_over_trainings, verdict
 from papers.claims.tables import REPEATS, UNTESTABLE
+from papers.words import counted
 
 __all__ = ["Claim", "check_claims", "judge", "numbers", "over_columns"]
 
@@ -147,13 +148,13 @@ def _lacking(ds: xr.Dataset, what: str, wanted: tuple | int) -> str:
             return "" if fits else f"the paper says this of {', '.join(wanted)} only"
         case "epochs":
             count = int((ds["epoch"] > 0).sum()) if "epoch" in ds.dims else 0
-            short = f"these results have {count} epochs of training, the claim needs {wanted}"
-            return short if count < wanted else ""
+            had = f"these results have {counted(count, 'epoch')} of training"
+            return f"{had}, the claim needs {wanted}" if count < wanted else ""
     labels = ds[what].values.tolist() if what in ds.dims else []
     if what == "layer" and labels and labels != list(wanted):
         return (
             f"the paper's network has layers {wanted[0]}–{wanted[-1]}, these results have "
-            f"{len(labels)} layers, {labels[0]}–{labels[-1]}"
+            f"{counted(len(labels), 'layer')}, {labels[0]}–{labels[-1]}"
         )
     if missing := [str(label) for label in wanted if label not in labels]:
         return f"these results have no {what} {', '.join(missing)}"

@@ -17,6 +17,7 @@ import xarray as xr
 from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import statements
 from papers.claims.settings import named
+from papers.words import counted
 
 __all__ = [
     "UNTESTABLE",
@@ -221,8 +222,8 @@ def _caption(ds: xr.Dataset) -> str:
     )
     if not trainings:
         return ", ".join([*parts, "no claim can be tested on these results"])
-    parts.append(f"{trainings} training{'s' if trainings != 1 else ''}")
-    parts.append(f"{draws} draw{'s' if draws != 1 else ''} of images")
+    parts.append(counted(trainings, "training"))
+    parts.append(f"{counted(draws, 'draw')} of images")
     if trainings > 1:
         parts.append("in brackets the interval over trainings")
     elif ds["value_low"].notnull().any():  # a single training has no interval over trainings

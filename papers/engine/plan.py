@@ -12,6 +12,7 @@ import yaml
 
 from invlib.training.run import TrainingRun
 from papers.section import Section
+from papers.words import counted
 
 __all__ = ["Row", "inversion_flop", "plan", "plan_text", "training_flop"]
 
@@ -152,7 +153,9 @@ def plan_text(sections: Mapping[str, Section], runs: Mapping[str, TrainingRun], 
     lines.append("Not in them: what is marked -, which nobody has measured on a GPU, and")
     for name, section in sections.items():
         if section.own_trainings:
-            lines.append(f"    {name}: {len(section.runs())} short trainings in its notebook")
+            lines.append(
+                f"    {name}: {counted(len(section.runs()), 'short training')} in its notebook"
+            )
     return "\n".join(lines)
 
 

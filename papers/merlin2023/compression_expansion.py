@@ -9,6 +9,9 @@ from papers.merlin2023.finetuning_task import FinetuningTask
 from papers.parameters import Recipes, split
 from papers.section import Inverted
 
+# What stands beside the tasks: the pretrained model in the place of a fine-tuned one.
+ITSELF = "nothing: pretrained → itself"
+
 
 def _ours(recipes: tuple[str, ...]) -> tuple[str, ...]:
     for recipe in recipes:

@@ -190,6 +190,16 @@ def test_on_paper_an_explorer_is_its_table(visit):
     assert opened.locator("book-explorer .explorer-print").first.is_visible()
 
 
+def test_on_paper_nothing_is_folded_but_code_and_answers(visit):
+    opened = visit("notebooks/finetuning_task")
+    long = opened.locator("details.further > table, .tag_hide-cell details figure").all()
+    answers = opened.locator(".tag_hide-input details .cell_input").all()
+    assert len(long) > 1 and answers and not any(one.is_visible() for one in long)
+    opened.emulate_media(media="print")
+    assert all(one.is_visible() for one in long)
+    assert not any(one.is_visible() for one in answers)
+
+
 @pytest.mark.parametrize("page", ["notebooks/claims_ledger", "book/figures"])
 def test_verdicts_and_the_index_link_pages_and_results(visit, page):
     opened = visit(page)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 
+import numpy as np
 import pytest
 import yaml
 
+from invlib import learning
 from invlib.results.netcdf import open_results, save_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
@@ -44,6 +46,40 @@ def test_a_row_for_every_run_and_data_set(section, shown):
     assert all(ds["estimator"].item() == "debiased" for _, ds in rows)
 
 
+def test_the_first_data_set_stands_alone_and_the_further_ones_together(section, shown):
+    first, further = section.first(shown), section.further(shown)
+    names = shown["reference: cifar"]["dataset"].values.tolist()
+    for title in shown:
+        parts = [one[title]["dataset"].values.tolist() for one in (first, further)]
+        assert parts == [names[:1], names[1:]]
+    assert section.further(first) == {}
+    rows = dict(section.rows(first, estimator="debiased"))
+    assert list(rows) == [f"{title}\n{names[0]}" for title in shown]
+
+
+def test_a_row_for_every_task_has_all_data_sets(section, shown):
+    reference = {"reference: cifar": shown["reference: cifar"]}
+    rows = dict(section.by_task(reference, estimator="debiased"))
+    assert list(rows) == ["reference: cifar\nclassification", "reference: cifar\nreconstruction"]
+    for title, together in rows.items():
+        task = title.partition("\n")[2]
+        for (_, alone), label in zip(
+            section.rows(reference, estimator="debiased", task=task),
+            together["dataset"].values,
+            strict=True,
+        ):
+            ours, theirs = (learning(one).mean("seed") for one in (together, alone))
+            np.testing.assert_allclose(ours.sel(dataset=label), theirs)
+
+
+def test_a_run_with_one_data_set_stands_beside_no_run_with_several(section, shown):
+    ds = shown["reference: cifar"]
+    runs = {"one": ds.isel(dataset=[0]), "several": ds}
+    assert [title.split("\n")[0] for title, _ in section.by_task(runs)] == ["several"] * 2
+    alone = {"one": runs["one"]}
+    assert [title.split("\n")[0] for title, _ in section.by_task(alone)] == ["one"] * 2
+
+
 def test_the_setup_stands_beside_the_papers(section, shown):
     table = section.setup(shown)
     assert list(table.columns) == ["the paper", *shown]
@@ -67,6 +103,13 @@ def test_verdicts_of_further_data_sets_are_folded_under_their_counts(section, sh
     ledger = check_claims(CLAIMS["finetuning_task"], second)
     said = ledger["verdict"].sel(estimator="debiased", self_term="measured").values.tolist()
     assert f"{said.count('reproduced')} reproduced" in folded.partition("</summary>")[0]
+
+
+def test_verdicts_of_a_single_training_are_folded(section, shown):
+    """It decides nothing, whatever the numbers are."""
+    ds = shown["reference: cifar"].isel(dataset=[0])
+    for part, folded in ((ds, False), (ds.isel(train_seed=[0]), True)):
+        assert section.verdicts({"mine": part}).data.startswith("<details") == folded
 
 
 def test_no_name_reaches_a_page_as_html(section, shown):

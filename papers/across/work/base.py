@@ -60,11 +60,14 @@ def over_trainings(values: xr.DataArray) -> xr.DataArray:
 
 
 def answered(section: Section, shown: Mapping[str, xr.Dataset]) -> Markdown:
-    """Return the findings of each run as sentences, and whether there is a reference run."""
+    """Return the findings of each run as sentences, and whether there is a reference run.
+
+    Titles of runs are those of `papers.pages.beside_reference`.
+    """
     lines = []
     for title, ds in shown.items():
         found = [html.escape(said, quote=False) for said in section.work.findings(ds)]
         lines += [f"**{title}**", "", *(f"- {said}" for said in found), ""]
-    if len(shown) == 1:
+    if not any(title.startswith("reference") for title in shown):
         lines.append("*The reference run has not been made yet.* So there is no answer here yet.")
     return markdown_of("\n".join(lines))

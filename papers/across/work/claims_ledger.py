@@ -21,6 +21,7 @@ from papers.claims.measures import claims_of
 from papers.claims.settings import SETTINGS, settings
 from papers.kinds import VERDICTS
 from papers.section import section_class
+from papers.words import counted
 from papers.work import written
 
 __all__ = [
@@ -154,11 +155,12 @@ def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:
     each = ", ".join(f"{counts[v]} {v}" for v in VERDICTS)
     marked = ", ".join(f"{primary[v]} {v}" for v in VERDICTS)
     return (
-        f"Of {counts.total()} verdicts, debiased, there are {each}. {single} are undecided because "
-        f"there is a single training. Of the {primary.total()} on claims that were marked "
-        f"beforehand as primary: {marked}. Computed as in the paper, {others} are others, and "
-        f"{opposite} of these the opposite. By chance {chance:.2g} false verdicts are expected at "
-        "most, as many as if every number lay at its threshold."
+        f"Of {counted(counts.total(), 'verdict')}, debiased, there are {each}. "
+        f"{counted(single, 'is', 'are')} undecided because there is a single training. Of the "
+        f"{primary.total()} on claims that were marked beforehand as primary: {marked}. Computed "
+        f"as in the paper, {counted(others, 'is another', 'are others')}, and {opposite} of these "
+        f"the opposite. By chance {chance:.2g} false verdicts are expected at most, as many as if "
+        "every number lay at its threshold."
     )
 
 
@@ -175,13 +177,14 @@ def open_questions(ledgers: Mapping[str, list[xr.Dataset]]) -> str:
         counts = Counter(one["verdict"].values.tolist())
         run = counts["not testable here"] < counts.total()
         each = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v])
-        trainings = int(one["value"].notnull().any(("claim", "seed")).sum())
+        trained = counted(int(one["value"].notnull().any(("claim", "seed")).sum()), "training")
+        expected = counted(counts.total(), "expectation")
         rows.append(
             {
                 "question, and what was expected": f"<b>{html.escape(said.place)}.</b> "
                 + html.escape(said.says),
-                "answer": f"Of {counts.total()} expectations: {each}." if run else "not answered",
-                "confidence": f"{trainings} trainings of a kind" if run else "none: not run yet",
+                "answer": f"Of {expected}: {each}." if run else "not answered",
+                "confidence": f"{trained} of a kind" if run else "none: not run yet",
                 "page": f"<a href='{section}.html'>{section.replace('_', ' ')}</a>",
             }
         )

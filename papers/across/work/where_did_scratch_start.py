@@ -26,6 +26,7 @@ from papers.claims.settings import settings
 from papers.claims.tables import UNTESTABLE, folded, interval_text
 from papers.merlin2023.pretraining_dataset import NONE
 from papers.merlin2023.work.base import compare_finetuned
+from papers.words import counted
 from papers.work import html_of, written
 
 if TYPE_CHECKING:
@@ -294,21 +295,24 @@ def findings(ds: xr.Dataset) -> list[str]:
         for started, row in score(table).iterrows():
             yes, no, undecided, untestable = (row[name] for name in OUTCOMES)
             said = f"{where}, {started}: of the {yes + no + undecided + untestable} "
-            said += f"orders that the paper prints {yes} come out and {no} do not; {undecided} are "
+            said += f"orders that the paper prints {counted(yes, 'comes', 'come')} out and "
+            said += f"{counted(no, 'does', 'do')} not; {counted(undecided, 'is', 'are')} "
             said += f"undecided and {untestable} not testable here."
             if yes + no:
-                said += f" Of the {yes + no} that are decided, {row['predicted so']} were predicted"
-                said += f" so, and {row['predicted otherwise']} otherwise."
+                said += f" Of the {counted(yes + no, 'that is', 'that are')} decided, "
+                said += f"{counted(row['predicted so'], 'was', 'were')} predicted so, and "
+                said += f"{row['predicted otherwise']} otherwise."
             sentences.append(said)
         differ = apart(table)
         if not any(differ[f"{reading}, found"].isin(OUTCOMES[:2]).any() for reading in READINGS):
             continue
         counts = " and ".join(
-            f"{row[OUTCOMES[0]]} of them come out from a {started}"
+            f"{counted(row[OUTCOMES[0]], 'of them comes', 'of them come')} out from a {started}"
             for started, row in score(differ).iterrows()
         )
         sentences.append(
-            f"{where}: on {len(differ)} orders the readings predict different things; {counts}. "
-            f"{len(neither(table))} orders come out under neither reading."
+            f"{where}: on {counted(len(differ), 'order')} the readings predict different things; "
+            f"{counts}. {counted(len(neither(table)), 'order comes', 'orders come')} out under "
+            "neither reading."
         )
     return sentences

@@ -28,6 +28,7 @@ from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from papers.across.your_models import YourModels
 from papers.merlin2023.work.base import pretrained_model
+from papers.words import counted
 from papers.work import best_device, html_of, written
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def check(section: YourModels) -> tuple[ImageSet, StagedModel, StagedModel]:
     pool = load_images(section.images or section.datasets[0], section.split)
     if len(pool) < 5:
         raise ValueError(
-            f"images={section.images!r}: {len(pool)} images; intervals need at least 5"
+            f"images={section.images!r}: {counted(len(pool), 'image')}; intervals need at least 5"
         )
     models = [model.to(best_device()) for model in _models(section)]
     for model in models:
@@ -106,7 +107,7 @@ def compared(section: YourModels, ds: xr.Dataset) -> HTML:
     how = {
         "draws": "1" if (draws := ds.sizes["seed"]) == 1 else f"{draws}, each of other images and "
         "other noise",
-        "inversion": f"{section.iterations} steps of {section.recipe}",
+        "inversion": f"{counted(section.iterations, 'step')} of {section.recipe}",
         "representation": {
             "all": "all positions", "cls": "the class token", "mean": "the mean over positions"
         }[section.tokens],

@@ -15,6 +15,7 @@ from papers.engine import costs
 from papers.engine.memory import peak_memories
 from papers.engine.operations import OPERATIONS, noise
 from papers.engine.what_it_costs import WhatItCosts
+from papers.words import counted
 from papers.work import best_device, written
 
 _MEMORY = {
@@ -114,7 +115,8 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
     middle = ds.median([d for d in ("round",) if d in ds.dims], skipna=True)
     yield "machine", ds.attrs["device"]
     for i, n in enumerate(ds["images"].values):
-        at = f"{n} images × {int(ds['iterations'][i])} iterations"
+        steps = counted(int(ds["iterations"][i]), "iteration")
+        at = f"{counted(int(n), 'image')} × {steps}"
         for way in ds["way"].values:
             value = float(middle["matrices_time"].sel(way=way, images=n))
             how = ", extrapolated" if way == "reference style" else ""
@@ -143,7 +145,10 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
     yield "share of matrix products alone in the time", f"{float(middle['gemm_share']):.0%}"
     for n in ds["memory_images"].values:
         peak, held = (float(ds[k].sel(memory_images=n)) for k in ("peak_memory", "held_memory"))
-        yield f"peak memory, {n} images", f"{peak:.0f} MiB, {held:.0f} of them the images"
+        yield (
+            f"peak memory, {counted(int(n), 'image')}",
+            f"{peak:.0f} MiB, {held:.0f} of them the images",
+        )
     if "cka_time" in ds:
         theirs, ours = middle["cka_time"].values
         yield "CKA matrix: ckatorch, pair by pair", f"{theirs:.3g} s"

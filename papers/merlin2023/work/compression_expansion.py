@@ -9,7 +9,7 @@ import xarray as xr
 from invlib.comparison.stacking import stack
 from invlib.metrics import invariance
 from papers.claims.settings import by_training, settings
-from papers.merlin2023.compression_expansion import CompressionExpansion
+from papers.merlin2023.compression_expansion import ITSELF, CompressionExpansion
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.finetuning_task import compare_all
 from papers.parameters import split
@@ -36,10 +36,27 @@ def dataset(section: CompressionExpansion) -> xr.Dataset:
     return stack(by_recipe, "recipe")
 
 
+def flows(ds: xr.Dataset, estimator: str) -> dict[str, xr.DataArray]:
+    """Return the flow matrix of each task, and that of the pretrained model with itself."""
+    ds = ds.sel(estimator=estimator)
+    by_task = {str(task): ds.sel(task=task) for task in ds["task"].values}
+    matrices = {task: invariance.invariance_flow(one) for task, one in by_task.items()}
+    return matrices | {ITSELF: invariance.invariance_flow(ds, target="pt")}
+
+
+def flows_by_data_set(ds: xr.Dataset, estimator: str) -> dict[str, dict[str, xr.DataArray]]:
+    """Return `flows` for each data set, by recipe and task: the rows of a figure of small ones."""
+    rows: dict[str, dict[str, xr.DataArray]] = {}
+    for (dataset, recipe), part in settings(ds):
+        for task, matrix in flows(by_training(part), estimator).items():
+            rows.setdefault(dataset, {})[f"{recipe}\n{task.partition(':')[0]}"] = matrix
+    return rows
+
+
 def table(
     shown: dict[str, xr.Dataset], blocks: dict[str, tuple[str, Iterable[int], Iterable[int]]]
 ) -> pd.DataFrame:
-    """Return compression and expansion as numbers, a row for each run, task and estimator.
+    """Return compression and expansion as numbers, a row for each setting, task and estimator.
 
     `blocks` has a triple for each column: ``"compression"`` or ``"expansion"``, pretrained layers,
     fine-tuned layers.
@@ -47,18 +64,13 @@ def table(
     rows = {}
     for title, ds in shown.items():
         for words, part in settings(ds):
-            part = by_training(part)
-            for target, model in {"ft": "fine-tuned", "pt": "itself"}.items():
-                flow = invariance.invariance_flow(part, target=target).mean("seed")
-                tasks = part["task"].values if target == "ft" else ["(none)"]
-                for task, estimator in itertools.product(tasks, part["estimator"].values):
-                    matrix = flow.sel(estimator=estimator)
-                    matrix = matrix.sel(task=task) if target == "ft" else matrix
-                    numbers = {"share compressed": float(invariance.compressed_share(matrix))}
-                    for name, (kind, *layers) in blocks.items():
-                        numbers[name] = float(getattr(invariance, kind)(matrix, *layers))
-                    rows[title, *words, f"pretrained → {model}", task, estimator] = numbers
+            by_estimator = {str(e): flows(by_training(part), e) for e in part["estimator"].values}
+            for task, estimator in itertools.product(by_estimator["biased"], by_estimator):
+                matrix = by_estimator[estimator][task].mean("seed")
+                numbers = {"share compressed": float(invariance.compressed_share(matrix))}
+                for name, (kind, *layers) in blocks.items():
+                    numbers[name] = float(getattr(invariance, kind)(matrix, *layers))
+                rows[", ".join([title, *words]), task, estimator] = numbers
     table = pd.DataFrame.from_dict(rows, orient="index")
-    names = ["run", *(["data set", "recipe"][-len(words) :]), "models", "task", "estimator"]
-    table.index = pd.MultiIndex.from_tuples(table.index, names=names)
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["results", "fine-tuned for", "CKA"])
     return table

@@ -18,6 +18,7 @@ from papers.merlin2023.robustness_across_settings import RobustnessAcrossSetting
 from papers.merlin2023.work.base import pretrained_model
 from papers.merlin2023.work.dynamics import accuracies
 from papers.merlin2023.work.trainings import by_epoch, each_training, stacked
+from papers.words import counted
 from papers.work import written
 
 NAME = RobustnessAcrossSettings.name
@@ -127,13 +128,14 @@ def findings(ds: xr.Dataset) -> list[str]:
     means, found = by_setting(ds.sel(estimator="debiased")), intervals(ds)
     clean, corrupted = (_range(means[name]) for name in ("clean", "corrupted"))
     sentences = [
-        f"{settings} settings, with {repeats} training{'s' * (repeats > 1)} each: clean accuracy "
+        f"{counted(settings, 'setting')}, with {counted(repeats, 'training')} each: clean accuracy "
         f"is {clean}, accuracy on corrupted images {corrupted}."
     ]
     if settings < 5:
         return [
             *sentences,
-            f"{settings} settings say nothing: an interval needs at least five. {_power(needed())}",
+            f"{counted(settings, 'setting says', 'settings say')} nothing: an interval needs at "
+            f"least five. {_power(needed())}",
         ]
     share, ceiling = reliability(ds), "The halves of the corrupted images do not agree."
     if share > 0:
@@ -168,15 +170,15 @@ def what_is_left(found: dict[tuple[str, str], tuple[float, float, float]], setti
     elif plain[1] > 0:
         rest = "the spread goes with robustness, but nothing beyond clean accuracy is seen"
     else:
-        rest = f"nothing that {settings} settings can show"
+        rest = f"nothing that {counted(settings, 'setting')} can show"
     return f"Of the conclusion that forgetting tells robustness this is left: {rest}."
 
 
 def _power(settings: int) -> str:
     seen, fixed = (detectable_correlation(settings - held) for held in (0, 1))
     return (
-        f"With {settings} settings, four tests of five find a true correlation of {seen:.2f} or "
-        f"more; with clean accuracy held fixed, of {fixed:.2f} or more."
+        f"With {counted(settings, 'setting')}, four tests of five find a true correlation of "
+        f"{seen:.2f} or more; with clean accuracy held fixed, of {fixed:.2f} or more."
     )
 
 

@@ -242,8 +242,13 @@ def test_stand_ins_decide_nothing_and_show_their_numbers(toy):
 def test_sentences_say_the_score():
     broken = as_printed(**REFUTED["Q-6-scratch-accuracy"])
     first, second, apart = findings(results(broken, as_printed()).expand_dims(dataset=["cifar10"]))
-    assert re.match(r"\*cifar10\*, random start: of the 17 orders .* 16 come out and 1 do", first)
-    assert "17 come out and 0 do not" in second and "Of the 17 that are decided" in second
+    assert re.match(
+        r"\*cifar10\*, random start: of the 17 orders .* 16 come out and 1 does not", first
+    )
+    assert (
+        "17 come out and 0 do not; 0 are undecided" in second
+        and "Of the 17 that are decided" in second
+    )
     assert "on 7 orders the readings predict different things; 6 of them" in apart
     assert "7 of them come out from a pretrained start. 0 orders come out under neither" in apart
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.metrics.invariance import diagonals, invariance_flow
+from invlib.comparison.stacking import stack
+from invlib.metrics.invariance import compression, diagonals, invariance_flow
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.merlin2023.compression_expansion import ITSELF as ITSELF_SHOWN
+from papers.merlin2023.work.compression_expansion import flows, flows_by_data_set, table
 from tests.synthetic import LAYERS, UNTESTABLE, comparison, everywhere, reasons, verdicts
 
 CLAIMS_4_3 = CLAIMS["compression_expansion"]
@@ -212,3 +215,37 @@ def test_an_entry_that_is_missing(where):
     for id in REFUTED:
         assert found[id] == (UNTESTABLE if CLS in id else "reproduced"), id
         assert ("a run is missing" in why[id]) == (CLS in id), id
+
+
+# --- the figures and the table of the page --------------------------------------------------------
+
+
+def test_flows_have_a_matrix_for_each_task_and_one_for_the_model_with_itself():
+    ds = results()
+    found = flows(ds, "debiased")
+    assert list(found) == [CLS, REC, ITSELF_SHOWN]
+    one = ds.sel(estimator="debiased")
+    xr.testing.assert_identical(found[REC], invariance_flow(one.sel(task=REC)))
+    xr.testing.assert_identical(found[ITSELF_SHOWN], invariance_flow(one, target="pt"))
+
+
+def test_the_small_figure_and_the_table_have_every_setting():
+    one = results().reset_coords("dataset", drop=True)
+    both = stack({"cifar10": one, "cifar100": results(elsewhere={CLS: -0.05})
+                  .reset_coords("dataset", drop=True)}, "dataset")  # fmt: skip
+    ds = stack({"fast:50": both, "ngd:50": both}, "recipe")
+    rows = flows_by_data_set(ds, "biased")
+    assert list(rows) == ["cifar10", "cifar100"]
+    columns = [f"{r}\n{t}" for r in ("fast:50", "ngd:50") for t in (CLS, REC, "nothing")]
+    assert all(list(row) == columns for row in rows.values())
+
+    numbers = table({"mine": ds}, {"6–12 → 4–8": ("compression", *DEEP)})
+    assert len(numbers) == 2 * 2 * 3 * 2  # data sets, recipes, tasks and the model itself, CKA
+    at = numbers.loc["mine, cifar10, ngd:50", CLS, "biased"]
+    assert at["6–12 → 4–8"] == pytest.approx(
+        float(compression(rows["cifar10"][f"ngd:50\n{CLS}"], *DEEP).mean())
+    )
+    assert (
+        numbers.loc["mine, cifar100, ngd:50", CLS, "biased"]["share compressed"]
+        < at["share compressed"]
+    )

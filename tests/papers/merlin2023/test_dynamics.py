@@ -233,9 +233,10 @@ def test_no_learning_where_only_the_pretrained_model_was_inverted():
 
 
 def test_a_training_that_is_too_short():
-    for count in (1, 2, 4):  # epochs, with epoch 0
+    had = {1: "0 epochs", 2: "1 epoch", 3: "2 epochs", 4: "3 epochs"}  # with epoch 0, and after it
+    for count, words in had.items():
         why = set(reasons(DYNAMICS, results().isel(epoch=slice(0, count))).values())
-        assert why == {f"these results have {count - 1} epochs of training, the claim needs 4"}
+        assert why == {f"these results have {words} of training, the claim needs 4"}
     why = set(reasons(DYNAMICS, results().isel(epoch=-1)).values())
     assert why == {"these results have 0 epochs of training, the claim needs 4"}
     assert UNTESTABLE not in verdicts(DYNAMICS, results().isel(epoch=slice(0, 5))).values()
