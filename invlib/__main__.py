@@ -154,6 +154,7 @@ def _add_measuring(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the commands compare and invert."""
     kind = dict(formatter_class=argparse.RawDescriptionHelpFormatter)
     one = "NAME=WEIGHTS, as in resnet18=mine.safetensors, resnet18=timm or resnet18=random"
+    one += "; FILE#ENTRY for an entry of a checkpoint"
     pair = add(
         "compare",
         measuring_command,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,8 @@ def named_model(
 ) -> StagedModel:
     """Return the model that ``NAME=WEIGHTS`` describes, or a checkpoint of the model `usual`.
 
-    WEIGHTS are the path of a checkpoint, ``timm`` or ``random`` (drawn from `seed`). A checkpoint
+    WEIGHTS are the path of a checkpoint, ``timm`` or ``random`` (drawn from `seed`). An entry of a
+    checkpoint that is not the usual one stands after a #: ``mine.pth#state_dict_ema``. A checkpoint
     that `invlib.train` wrote says itself which model it is of; if nothing does, ValueError.
 
     Examples
@@ -42,18 +43,23 @@ def named_model(
     >>> named_model("vit_pico_patch8_32=random", img_size=16)
     StagedModel(vit_pico_patch8_32, 16 px, layers 0–3)
     """
+    file, _, entry = text.rpartition("#")
+    if file and "/" not in entry and not Path(text.partition("=")[2] or text).exists():
+        text = file
+    else:
+        entry = None
     (name, given, weights), own = text.partition("="), Path(text).expanduser().is_file()
     if own or not given:  # a file's own name may have a "="
         name, weights = usual, text
         if own or "/" in text:
-            name = read_weights(resolve_weights(text)).settings.get("model", usual)
+            name = read_weights(resolve_weights(text), entry=entry).settings.get("model", usual)
     if not (name and weights):
         raise ValueError(
             f"{text!r} does not say which model it is: give --model NAME, or write NAME=WEIGHTS, "
             "as in resnet18=mine.safetensors, resnet18=timm or resnet18=random"
         )
     weights = None if weights == "random" else weights
-    return load_model(name, weights=weights, img_size=img_size, seed=seed)
+    return load_model(name, weights=weights, img_size=img_size, seed=seed, entry=entry)
 
 
 def compare_command(arguments: argparse.Namespace) -> int:
@@ -137,9 +143,12 @@ def _writable(output: str) -> Path:
     """Return the path; PermissionError before any work if nothing can be written there."""
     path = Path(output).expanduser()
     above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise PermissionError(f"--output {output!r}: {above} is no folder that can be written to")
-    return path
+    try:
+        with tempfile.TemporaryFile(dir=above):  # root may write anywhere, but not in /proc
+            return path
+    except OSError:
+        words = f"--output {output!r}: {above} is no folder that can be written to"
+        raise PermissionError(words) from None
 
 
 def _images(arguments: argparse.Namespace, most: int) -> tuple[ImageSet, int]:

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 
 __all__ = [
     "AUGMENTATIONS", "ESTIMATORS", "JACKKNIFES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "SELF_TERMS",
-    "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "listed", "nearest", "owners",
-    "refused", "unknown", "whole_numbers",
+    "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "each", "listed", "nearest", "owners",
+    "refused", "unknown", "whole_number", "whole_numbers",
 ]  # fmt: skip
 
 # What is measured.
@@ -35,8 +35,14 @@ AUGMENTATIONS = ("crop", "merlin", "none")
 
 def nearest(value: object, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the closest allowed name, or an empty string."""
-    match = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    names = {str(name).casefold(): name for name in allowed}
+    match = difflib.get_close_matches(str(value).casefold(), names, n=1, cutoff=0.5)
+    return f"; did you mean {names[match[0]]!r}?" if match else ""
+
+
+def each(values: str | Iterable) -> list:
+    """Return several values as a list; a single word is one value, not its letters."""
+    return [values] if isinstance(values, str) else list(values)
 
 
 def listed(names: Collection[str], most: int = 3) -> str:
@@ -98,6 +104,25 @@ def owners(variable: str) -> dict[str, str]:
         diagonal = words[-1] in ("diagonal", "jackknife")
         return {"layer": models[1]} if diagonal else dict(ref_layer=models[1], layer=models[0])
     return {"layer" if "control" in words else "ref_layer": short for short in models}
+
+
+def whole_number(parameter: str, value: object, least: int = 0) -> int:
+    """Return `value` as int; TypeError if it is none, ValueError below `least` or from 2**63 on.
+
+    Examples
+    --------
+    >>> whole_number("seed", "3")
+    Traceback (most recent call last):
+        ...
+    TypeError: seed='3' is not a whole number
+    """
+    try:
+        number = operator.index(None if isinstance(value, bool) else value)
+    except TypeError:
+        raise TypeError(f"{parameter}={value!r} is not a whole number") from None
+    if not least <= number < 2**63:
+        raise ValueError(f"{parameter}={value!r} must be a whole number of at least {least}")
+    return number
 
 
 def whole_numbers(parameter: str, values: Iterable[int]) -> list[int]:

@@ -105,6 +105,9 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
     ...     resolve_weights(file).name
     'tiny.safetensors'
     """
+    if not isinstance(path, str | os.PathLike):
+        what = f"weights is of type {type(path).__name__}"
+        raise TypeError(f"{what}; it is None (random), 'timm' (pretrained), or the path of a file")
     given = Path(path).expanduser()
     bases = (Path.cwd(), _from_environment("INVLIB_DATA"), project_root() / "data")
     # each place once, in order: with an absolute path all of them are equal
@@ -113,9 +116,10 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
         if place.is_file():
             return place.resolve()
         if place.is_dir():
-            inside = ", ".join(sorted(file.name for file in place.iterdir())[:9])
+            inside = ", ".join(sorted(file.name for file in place.iterdir())[:9]) or "it is empty"
             raise FileNotFoundError(f"weights={place} is a folder; name a file in it: {inside}")
-    beside = [f.name for p in places if p.parent.is_dir() for f in p.parent.iterdir()]
+    beside = [f.name for p in places if p.parent.is_dir() for f in p.parent.glob("[!.]*")]
+    beside += ["random", "timm"]  # as in NAME=WEIGHTS of a command
     raise FileNotFoundError(
         f"weights={os.fspath(path)!r} is no file; looked for "
         f"{', '.join(map(str, places))}{nearest(given.name, beside)}"

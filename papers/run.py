@@ -119,8 +119,9 @@ def asked(
 ) -> dict[str, Any]:
     """Return the parameters of a section for ``NAME=VALUE`` words laid over a scale's."""
     given = dict(_parameter(cls, text) for text in words)
-    everything = load_scale(scale, override)
-    own = {name: value for name, value in everything.items() if name in cls.model_fields}
+    usual, everything = load_scale(scale), load_scale(scale, override)
+    other = usual.keys() - cls.model_fields  # of other sections; a name of none is refused later
+    own = {name: value for name, value in everything.items() if name not in other}
     return own | {"scale": _place(scale, given)} | given
 
 

@@ -233,10 +233,13 @@ class Section(BaseModel):
             )
         known = _every_parameter(cls)
         again = _CHECKED in namespace
+        shell = namespace.get("get_ipython", lambda: None)()
+        before = getattr(shell, "user_ns_hidden", ())  # with what a reader's PYTHONSTARTUP defines
         given = {
             name: value
             for name, value in namespace.items()
-            if name in known or (not again and _may_be_parameter(name, value))
+            if name in known
+            or (not again and name not in before and _may_be_parameter(name, value))
         }
         section = cls.from_parameters(given)
         import_module("papers.work").check(section)  # imports torch, as all work does

@@ -34,7 +34,7 @@ def executor_of(profile: str) -> str:
         sys.exit(f"PROFILE={profile}: the folder has no config.yaml")
     try:
         settings = yaml.safe_load(files[-1].read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         sys.exit(f"PROFILE={profile}: {files[-1].name} is no YAML: {' '.join(str(error).split())}")
     if not isinstance(settings, dict):
         sys.exit(f"PROFILE={profile}: {files[-1].name} is a {type(settings).__name__}, no settings")

@@ -21,7 +21,13 @@ from invlib.comparison.representations import fitted, layer_norms
 from invlib.data.images import ImageSet, stratified
 from invlib.data.pools import Items, as_pool
 from invlib.inversion.cache import cached_invert
-from invlib.inversion.invert import Inversion, check_images, check_recipe, start_images
+from invlib.inversion.invert import (
+    Inversion,
+    check_gradient,
+    check_images,
+    check_recipe,
+    start_images,
+)
 from invlib.inversion.rules import Rule, named
 from invlib.metrics.cka import (
     cka_from_grams,
@@ -33,7 +39,7 @@ from invlib.metrics.similarities import similarity_from_grams
 from invlib.metrics.subspaces import subspace_from_directions
 from invlib.models.base import split_batches
 from invlib.models.staged import StagedModel, check_model
-from invlib.names import ESTIMATORS, JACKKNIFES, choices, whole_numbers
+from invlib.names import ESTIMATORS, JACKKNIFES, choices, each, whole_number, whole_numbers
 from invlib.progress import Progress, progress_bar
 from invlib.results.provenance import provenance
 from invlib.results.validation import numbered
@@ -171,10 +177,10 @@ def compare(
     seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens, similarities)
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s < 2**63 for s in seeds):
         raise ValueError(f"seeds={seeds!r} must be at least one, and distinct, from 0 to 2**63 - 1")
-    if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in inverted]):
+    if not (inverted := [choices("inverted", name, ("pt", "ft")) for name in each(inverted)]):
         raise ValueError("inverted is empty; allowed are 'pt' and 'ft', or stir=False")
     choices("jackknife", jackknife, JACKKNIFES)
-    if n < 4 or n > len(pool):
+    if whole_number("n", n) < 4 or n > len(pool):
         raise ValueError(
             f"n={n} images; a comparison needs at least 4 (the debiased estimator) and there are "
             f"{len(pool)} in the pool"
@@ -183,13 +189,13 @@ def compare(
         raise ValueError(f"n={n} images; similarities='trimmed' leaves a tenth out and needs 5")
     width = pair.width()  # without it, subspaces of different layers have nothing in common
     most = min(n - 1, width or n)
-    subspace_k = min(10, most) if subspace_k is None else subspace_k
+    subspace_k = whole_number("subspace_k", min(10, most) if subspace_k is None else subspace_k)
     if not 1 <= subspace_k <= most:
         has = f"{n} images" + (f" and representations of {width} numbers" if 0 < width < n else "")
         raise ValueError(f"subspace_k={subspace_k!r} must be from 1 to {most}, with {has}")
     if minibatch is None and not stir and n > _WHOLE:
         minibatch = _MINIBATCH
-    if minibatch is not None and (stir or minibatch < 4):
+    if minibatch is not None and (stir or whole_number("minibatch", minibatch) < 4):
         raise ValueError(
             f"minibatch={minibatch!r} must be at least 4, and is for stir=False: STIR needs the "
             "Grams of all images"
@@ -199,15 +205,16 @@ def compare(
             raise ValueError(f"similarities={pair.estimators[2:]!r} need the Grams of all images, "
                              f"not those of minibatch={minibatch}")  # fmt: skip
         pair.estimators = ("debiased",)
-    if examples < 0:
-        raise ValueError(f"examples={examples!r} must be at least 0")
+    whole_number("examples", examples)
     recipe = dict(iterations=iterations, optimizer=optimizer, step=step, init=init)
-    snapshots = None if snapshots is None else tuple(snapshots)
+    snapshots = None if snapshots is None else tuple(whole_numbers("snapshots", snapshots))
     looks = dict(snapshots=snapshots, tolerance=tolerance)
     recipe |= {name: value for name, value in looks.items() if value is not None}
     check_recipe(**recipe, weight=against, chunk=chunk)
     if against is not None and not pair.alike:
         raise ValueError(f"against={against!r} is for equal networks, layer by layer")
+    for short in inverted if stir else ():
+        check_gradient(models[short], pair.layers[short])
     recipe |= {} if tokens == "all" else dict(tokens=tokens)
     find = partial(cached_invert, cache=cache, chunk=chunk, **recipe)
     # the layers that are inverted in one go

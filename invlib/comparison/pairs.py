@@ -15,7 +15,7 @@ from invlib.metrics.invariance import nearest_depth
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens, enter, represent
-from invlib.names import ESTIMATORS, SIMILARITIES, choices, owners, whole_numbers
+from invlib.names import ESTIMATORS, SIMILARITIES, choices, each, owners, whole_numbers
 
 __all__ = ["Layers", "Pair"]
 
@@ -32,15 +32,15 @@ class Pair:
         tokens: str,
         similarities: Iterable[str] = (),
     ):
-        others = [choices("similarities", name, SIMILARITIES) for name in similarities]
+        others = [choices("similarities", name, SIMILARITIES) for name in each(similarities)]
         self.estimators = tuple(dict.fromkeys((*ESTIMATORS, *others)))
         asked = dict.fromkeys(models, layers)
         if isinstance(layers, Mapping):
             for short in layers:
                 choices("layers", short, models)
             asked = dict.fromkeys(models) | dict(layers)
-        elif isinstance(layers, Iterable) and not isinstance(layers, str):
-            asked = _of_each(models, list(layers))
+        elif isinstance(layers, Iterable):
+            asked = _of_each(models, each(layers))
         self.models, self.tokens = models, tokens
         self.layers = {s: check_tokens(model, asked[s], tokens) for s, model in models.items()}
         pt, ft = self.layers.values()

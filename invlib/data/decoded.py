@@ -88,7 +88,7 @@ class ImageFiles:
 
     def _side(self) -> int:
         sample = self.paths[:: max(1, len(self.paths) // 50)]
-        median = np.median([_shorter_side(path) for path in sample])
+        median = np.median([side for path in sample if (side := _shorter_side(path))] or [0])
         return next((side for side in _SIDES if side <= median), _SIDES[-1])
 
 
@@ -218,6 +218,11 @@ def _decode_file(path: Path, *, side: int, upright: bool) -> np.ndarray:
     return np.asarray(ImageOps.fit(rgb, (side, side), Image.Resampling.BICUBIC))
 
 
-def _shorter_side(path: Path) -> int:
-    with open_picture(path) as image:  # reads the file's header only
-        return min(image.size)
+def _shorter_side(path: Path) -> int | None:
+    try:
+        with open_picture(path) as image:  # reads the file's header only
+            return min(image.size)
+    except ValueError:
+        if path.is_file():  # a damaged one is named with all others, if it is to be decoded
+            return None
+        raise

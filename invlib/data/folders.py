@@ -15,12 +15,14 @@ __all__ = ["UNLABELLED", "class_files", "class_names", "find_splits", "has_pictu
 
 UNLABELLED = "unlabelled"  # the class of images without class folders
 # What file browsers, archivers and notebooks leave behind, with pictures in it or not.
-_LEFT_BEHIND = re.compile(r"\.|@eaDir$|__MACOSX$|__pycache__$|lost\+found$|\$RECYCLE\.BIN$", re.I)
-_SPLITS = {
-    **dict.fromkeys(("train", "training", "train_set", "training_set"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "val_set", "validation_set", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "test_set", "testing_set"), "test"),
-}
+_LEFT_BEHIND = re.compile(
+    r"\.|@eaDir$|__MACOSX$|__pycache__$|lost\+found$|\$RECYCLE\.BIN$"
+    r"|[@#](recycle|snapshot|tmp)$|System Volume Information$",
+    re.I,
+)
+_SPLIT = re.compile(  # also training_set, test1, val2017
+    r"((train)(ing)?|(val)(id|idation)?|(dev)|(test)(ing)?)([_-]?(set|images|data|\d+))?", re.I
+)
 _ANNOTATIONS = "val_annotations.txt"  # of Tiny ImageNet: a file and its class a line
 
 
@@ -36,14 +38,19 @@ def find_splits(folder: Path, split: str) -> tuple[dict[str, Path], list[str]]:
     called = _called_splits(folders)
     for path in folders if called or split in [path.name for path in folders] else ():
         inner = innermost(path, divided=False)
-        if class_names(inner):
+        inside = _folders(inner)
+        if path not in called and inside and _called_splits(inside) == inside:
+            reasons.append(f"{path} has splits of its own")
+        elif class_names(inner):
             found.setdefault(path.name, inner)
         elif has_pictures(path):
             reasons.append(f"{path} holds images, but no class folders")
     if not found and len(called) < min(2, len(folders)):
         reasons = []  # `train` is a class, beside `car` and `ship`
-    for name in list(found):
-        found.setdefault(_SPLITS.get(name.lower(), name), found[name])
+    usual = {name: _usual_name(name) for name in found}
+    for name, word in usual.items():
+        if word and [*usual.values()].count(word) == 1:  # not of train2014 and train2017
+            found.setdefault(word, found[name])
     if "val" in found:  # ImageNet, for one, publishes no labelled test split
         found.setdefault("test", found["val"])
     return found, reasons
@@ -52,7 +59,8 @@ def find_splits(folder: Path, split: str) -> tuple[dict[str, Path], list[str]]:
 def innermost(folder: Path, *, divided: bool = True) -> Path:
     """Return the folder with the splits or, without `divided`, the classes, if `folder` wraps it.
 
-    An archive often unpacks to ``pets/pets/cat/*.jpg``, ``pets/images/cat/*.jpg`` or so.
+    An archive often unpacks to ``pets/pets/cat/*.jpg``, ``pets/images/cat/*.jpg`` or so. What is
+    beside ``images`` is about them, such as masks.
     """
     here = folder
     while True:
@@ -60,10 +68,11 @@ def innermost(folder: Path, *, divided: bool = True) -> Path:
         if divided and (_called_splits(folders) or any(here.glob("*.npz"))):
             return here
         inside = [path for path in folders if has_pictures(path)]
-        if len(inside) > 1:
+        inside = [path for path in inside if _is_images(path.name)] or inside
+        if len(inside) > 1 or (here / _ANNOTATIONS).is_file():
             return here
         if not inside or any(map(_is_picture, here.iterdir())):
-            return folder  # a single class
+            return here if _is_images(here.name) else folder  # a single class
         folder = inside[0] if inside[0].name == here.name else folder
         here = inside[0]
 
@@ -74,11 +83,11 @@ def has_pictures(folder: Path) -> bool:
 
 
 def class_names(split: Path) -> list[str]:
-    """Return the names of the class folders with images, sorted; none if it is ``images`` alone."""
+    """Return the names of the class folders with images, sorted; none if one is ``images``."""
     if (split / _ANNOTATIONS).is_file():
         return sorted(set(_annotated(split).values()))
     names = sorted({_name(folder) for folder in _folders(split) if has_pictures(folder)})
-    return names if names != ["images"] else []
+    return [] if any(map(_is_images, names)) else names
 
 
 def class_files(split: Path, *, labelled: bool = True) -> tuple[list[tuple[str, Path]], list[str]]:
@@ -105,7 +114,10 @@ def class_files(split: Path, *, labelled: bool = True) -> tuple[list[tuple[str, 
 
 
 def _annotated(split: Path) -> dict[str, str]:
-    lines = (split / _ANNOTATIONS).read_text(encoding="utf-8").splitlines()
+    try:
+        lines = (split / _ANNOTATIONS).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{split / _ANNOTATIONS} is not text in UTF-8 ({error})") from error
     return dict(line.split("\t")[:2] for line in lines if "\t" in line)
 
 
@@ -120,7 +132,17 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _called_splits(folders: list[Path]) -> list[Path]:
-    return [path for path in folders if path.name.lower() in _SPLITS]
+    return [path for path in folders if _usual_name(path.name)]
+
+
+def _usual_name(split: str) -> str | None:
+    """Return ``train``, ``val`` or ``test`` if this is another name of it."""
+    match = _SPLIT.fullmatch(split)
+    return match and dict(tr="train", va="val", de="val", te="test")[match[1][:2].lower()]
+
+
+def _is_images(name: str) -> bool:
+    return name.casefold() == "images"
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, bool]]:

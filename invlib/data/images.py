@@ -20,7 +20,7 @@ from invlib.data.embedded import digits, shapes, street_digits
 from invlib.data.sampling import check_draw, stratified
 from invlib.data.sources import EMBEDDED, find_source
 from invlib.files import content
-from invlib.names import choices
+from invlib.names import choices, whole_number
 from invlib.paths import datasets_root
 
 __all__ = ["ImageSet", "bicubic", "load_images", "resize", "stratified"]
@@ -207,6 +207,7 @@ def load_images(
     ValueError: split='trian' is not one of 'test', 'train'; did you mean 'train'?
     """
     check_draw(n, skip)
+    whole_number("seed", seed)
     some = n is not None or skip > 0
     place = Path(root).expanduser().absolute() if root else datasets_root()
     if name in EMBEDDED and (place / name).is_dir() and any((place / name).iterdir()):
@@ -215,6 +216,8 @@ def load_images(
             f"'embedded:{name}' for the one, or the path of the folder for the other"
         )
     name = str(name).removeprefix("embedded:")
+    if test_share is not None and name in EMBEDDED:
+        raise ValueError(f"test_share={test_share!r}: {name} has splits: test, train")
     split = "test" if split is None and name in EMBEDDED else split
     if name in ("shapes", "shapes_by_form"):
         return _shapes(name, split, n, seed, skip)

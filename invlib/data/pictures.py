@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 __all__ = ["as_rgb", "formats", "open_picture", "suffixes"]
 
@@ -36,6 +36,8 @@ def open_picture(path: Path) -> Image.Image:
         return Image.open(path, formats=formats())
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path} has too many pixels; make it smaller ({error})") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} is not an image, or of a kind that is not read") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not an image ({error})") from error
 
@@ -80,7 +82,7 @@ def _eight_bits(picture: Image.Image) -> np.ndarray:
             low, high = values.min(), values.max()
             raise ValueError(f"its floats run from {low:.3g} to {high:.3g}; allowed is 0 to 1")
     elif picture.mode == "I" and picture.format not in ("PNG", "PPM"):
-        raise ValueError("its 32-bit integers do not say what is white; save 8 or 16 bits")
+        raise ValueError("its signed or 32-bit integers do not say what is white; save 8 or 16")
     shades = np.rint(values / white * 255).astype(np.uint8)
     if tags.get(_PHOTOMETRIC) == 0:
         shades = 255 - shades

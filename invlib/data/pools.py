@@ -135,5 +135,6 @@ def _checked(images: np.ndarray | Tensor, name: str) -> Tensor:
     low, high = x.aminmax()
     if not (low >= 0 and high <= 1):  # also NaN
         remedy = "give them as before normalisation" if low < 0 else "divide by 255"
+        remedy = remedy if low == low else "some are not a number"
         raise ValueError(f"{name} runs from {low:.3g} to {high:.3g}; expected is [0, 1]: {remedy}")
     return x.float()

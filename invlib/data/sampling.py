@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
+
+from invlib.names import whole_number
 
 __all__ = ["check_draw", "held_out", "stratified"]
 
@@ -39,6 +42,8 @@ def stratified(
         asked = "" if n is None else f"n={n} images were asked for"
         after = f"{' after ' if asked else ''}skip={skip}" if skip else ""
         raise ValueError(f"{asked}{after}, but {what} has {len(labels)}")
+    if not isinstance(seed, np.random.SeedSequence):
+        whole_number("seed", seed)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
     # The place of each image within its class. Taking first places first, then second places, ...
@@ -53,7 +58,7 @@ def stratified(
 
 def held_out(keys: Sequence[str], labels: np.ndarray, share: float) -> np.ndarray:
     """Return a mask (N,) of a share of each class, rounded down: the smallest hashes of `keys`."""
-    if not 0 < share < 1:
+    if not (isinstance(share, Real) and 0 < share < 1):
         raise ValueError(f"test_share={share!r} must be more than 0 and less than 1")
     mask = np.zeros(len(labels), bool)
     digests = np.array([hashlib.sha256(key.encode()).hexdigest() for key in keys])
@@ -65,8 +70,6 @@ def held_out(keys: Sequence[str], labels: np.ndarray, share: float) -> np.ndarra
 
 def check_draw(n: int | None, skip: int = 0) -> None:
     """Check that `n` is None or an integer >= 1, and `skip` an integer >= 0."""
-    for name, value, least in (("n", 1 if n is None else n, 1), ("skip", skip, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name}={value!r} is not an integer")
-        if value < least:
-            raise ValueError(f"{name}={value} images were asked for; at least {least} is needed")
+    if n is not None:
+        whole_number("n", n, 1)
+    whole_number("skip", skip)

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 EMBEDDED = ("digits", "shapes", "shapes_by_form", "street_digits")
 _LARGEST = 16 * 2**30  # bytes that the arrays of an archive may have
+_MOST_CLASSES = 100_000  # that need no names
 _BROKEN = "is not a complete .npz archive: the file is damaged"
 
 
@@ -37,6 +38,8 @@ def find_source(
     a download: no test image can be among the training images. ValueError for an unknown name or
     split, FileNotFoundError for a path to no file, or if a download failed.
     """
+    if not name.strip():
+        raise ValueError(f"name={name!r} is empty; it names a data set, or is the path of one")
     path = Path(name).expanduser().absolute()
     if path.suffix == ".npz":
         if not path.is_file():
@@ -54,19 +57,20 @@ def find_source(
     splits, reasons = folders.find_splits(inner, split or "test")
     if official:
         splits = {split: path for split, path in splits.items() if split in official.splits}
-        if not splits and set(folders.class_names(folder)) - {"2750"}:  # which is EuroSAT's own
+        own = not (folder / "2750").is_dir()  # which is EuroSAT's
+        if not splits and own and folders.has_pictures(folder):
             raise ValueError(
                 f"name={name!r} is a data set to download, and there is a folder {folder} without "
                 "train/ and test/; rename it, or give its path to read it"
             )
-    if splits and test_share is not None:
-        raise ValueError(f"test_share={test_share}: {inner} has splits: {listed(sorted(splits))}")
+    if test_share is not None and (there := splits or (official and official.splits)):
+        raise ValueError(f"test_share={test_share}: {folder} has splits: {listed(sorted(there))}")
     if split is None:
         split = "test" if splits or official or test_share is not None else "all"
     if splits:
-        place = splits[choices("split", split, splits)]
         if reasons:
             logger.warning("%s", "; ".join(reasons))
+        place = splits[choices("split", split, splits)]
         if place.is_file():
             return _archive(folder.name, split, place)
         return _image_folder(folder.name, split, splits, inner)
@@ -74,7 +78,7 @@ def find_source(
         return official_source(name, choices("split", split, official.splits), root)
     if inner.is_dir() and not reasons and folders.has_pictures(inner):
         return _undivided(folder.name, split, inner, test_share, split_seed)
-    raise ValueError(_nothing_there(name, folder, root, reasons))
+    raise ValueError(_nothing_there(None if is_path else name, folder, root, reasons))
 
 
 def _check_name(path: Path) -> None:
@@ -85,7 +89,7 @@ def _check_name(path: Path) -> None:
         raise ValueError(f"{os.fsencode(path)!r}: the name is not UTF-8; rename it") from None
 
 
-def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> str:
+def _nothing_there(name: str | None, folder: Path, root: Path, reasons: list[str]) -> str:
     mine = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     known = sorted({*EMBEDDED, *OFFICIAL, *(name for name in mine if not name.startswith("."))})
     layout = "train.npz and test.npz, or images as train/<class>/*.jpg and test/<class>/*.jpg"
@@ -94,6 +98,9 @@ def _nothing_there(name: str, folder: Path, root: Path, reasons: list[str]) -> s
         return f"{why}; {folder} should hold {layout}"
     if folder.is_file():
         return f"{folder} is a file; name a folder that holds {layout}, or an .npz file"
+    if name is None:
+        beside = [path.name for path in folder.parent.glob("*/")]
+        return f"there is no folder {folder}{nearest(folder.name, beside)}; it should hold {layout}"
     return (
         f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
         f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."
@@ -109,12 +116,17 @@ def _archive(name: str, split: str, path: Path) -> Source:
 def _read_archive(path: Path) -> Pixels:
     images, labels = _arrays(path)
     validate(images, labels, None, str(path))
+    given = _classes_json(path.parent) or {}
     try:
-        names = {int(label): name for label, name in (_classes_json(path.parent) or {}).items()}
+        names = {int(label): name for label, name in given.items()}
     except ValueError as error:
         raise ValueError(
             f"{path.with_name('classes.json')}: a label is no number: {error}"
         ) from error
+    if not names and labels.max() >= _MOST_CLASSES:
+        raise ValueError(
+            f"{path}: its labels go up to {labels.max()}, and there is no classes.json to name them"
+        )
     names = names or {label: str(label) for label in range(max(labels.max(), 0) + 1)}
     known = np.array(sorted(names))
     # Classes are numbered 0 to K-1 in the order of their labels, because an archive may have only
@@ -171,6 +183,8 @@ def _image_folder(name: str, split: str, splits: dict[str, Path], data_set: Path
     if not names.get(train, names[path]) & names[path]:
         theirs, ours = listed(sorted(names[path])), listed(sorted(names[train]))
         raise ValueError(f"{path} has the classes {theirs}, none of those in {train}: {ours}")
+    if unseen := names[path] - names.get(train, names[path]):
+        logger.warning("%s has classes that %s lacks: %s", path, train, listed(sorted(unseen)))
     # Classes of all splits together, so that every split numbers them alike.
     classes = sorted(set().union(*names.values()))
     return _named(name, split, folders.class_files(path), classes, data_set)

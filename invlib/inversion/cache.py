@@ -51,6 +51,8 @@ def cached_invert(
     """
     if cache is False or callable(arguments.get("optimizer")):
         return invert(model, images, **arguments)
+    if not isinstance(cache, bool | str | Path):
+        raise TypeError(f"cache={cache!r} must be True, False or a folder")
     folder = cache_root() / "inversions" if cache is True else Path(cache)
     key = inversion_key(model, images, **arguments)
     path = folder / f"{key}.safetensors"

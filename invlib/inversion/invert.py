@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -27,10 +28,10 @@ from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
 from invlib.models.staged import StagedModel, check_model
 from invlib.models.tokens import check_tokens, enter, represent
-from invlib.names import STARTS, choices
+from invlib.names import STARTS, choices, whole_number, whole_numbers
 from invlib.progress import progress_bar
 
-__all__ = ["Inversion", "check_images", "invert", "start_images"]
+__all__ = ["Inversion", "check_gradient", "check_images", "invert", "start_images"]
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,14 @@ def invert(
     True
     """
     check_images(model, images)
+    images = images.to(torch.promote_types(images.dtype, torch.float32))
+    whole_number("seed", seed)
     match against:
         case None | (StagedModel(), int() | float()):
             pass
         case _:
             raise TypeError(f"against={against!r} must be a model and a weight: (model, 0.3)")
-    snapshots = None if snapshots is None else tuple(snapshots)
+    snapshots = None if snapshots is None else tuple(whole_numbers("snapshots", snapshots))
     check_recipe(
         iterations=iterations,
         optimizer=optimizer,
@@ -160,6 +163,7 @@ def invert(
     rule = checked(optimizer) if callable(optimizer) else OPTIMIZERS[optimizer]
     asked = check_tokens(model, layers, tokens)
     layers = sorted(asked)
+    check_gradient(model, layers)
     if against is not None:
         check_images(against[0], images)
         check_tokens(against[0], layers, tokens)
@@ -322,7 +326,7 @@ def _distances(model, x, goal: _Goal) -> Tensor:
     seen = model.walk(enter(model, x), goal.layers, rows=[len(target) for target in goal.targets])
     rows = zip(seen, goal.targets, goal.norms, strict=True)
     losses = [(represent(h, goal.tokens) - target).norm(dim=1) / norm for h, target, norm in rows]
-    return torch.cat(losses)
+    return torch.cat(losses).to(x.dtype)
 
 
 def start_images(images: Tensor, init: str, seed: int) -> Tensor:
@@ -363,22 +367,31 @@ def check_recipe(
         choices("optimizer", optimizer, OPTIMIZERS)
     choices("init", init, STARTS)
     for name, value in dict(iterations=iterations, chunk=1 if chunk is None else chunk).items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
+        whole_number(name, value, 1)
     for name, value in dict(step=step, tolerance=tolerance).items():
-        if value is not None and not 0 < value < float("inf"):
+        if value is not None and not (isinstance(value, Real) and 0 < value < float("inf")):
             raise ValueError(f"{name}={value!r} must be a positive number")
-    if weight is not None and not -1 < weight < 1:
+    if weight is not None and not (isinstance(weight, Real) and -1 < weight < 1):
         raise ValueError(f"against={weight!r}: its weight must lie between -1 and 1")
     if snapshots is not None and (
-        not snapshots
-        or any(isinstance(s, bool) or not isinstance(s, int) for s in snapshots)
-        or list(snapshots) != sorted({s for s in snapshots if 1 <= s <= iterations})
+        not snapshots or list(snapshots) != sorted({s for s in snapshots if 1 <= s <= iterations})
     ):
         raise ValueError(
             f"snapshots={snapshots!r} must be increasing whole numbers from 1 to "
             f"iterations={iterations}"
         )
+
+
+def check_gradient(model: StagedModel, layers: list[int]) -> None:
+    """Raise ValueError if the pixels get no gradient from one of the layers."""
+    x = torch.zeros(1, 3, model.img_size, model.img_size).requires_grad_()
+    with frozen(model):
+        for k, h in zip(layers, model.features(enter(model, x), layers), strict=True):
+            if not h.requires_grad:
+                raise ValueError(
+                    f"layer {k} ({model.layer_names[k]}) of {model.name} gives the pixels no "
+                    "gradient: it runs under torch.no_grad(), or detaches what it is given"
+                )
 
 
 def check_images(model: StagedModel, images: Tensor) -> None:

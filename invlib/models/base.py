@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from invlib.names import whole_number
+
 __all__ = [
     "Family", "check_size", "classifier", "evaluating", "frozen", "has_batch_norm", "normalise",
     "outside_autocast", "remember_normalisation", "split_batches",
@@ -82,9 +84,8 @@ def classifier(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Te
 
 
 def check_size(img_size: int) -> None:
-    """Raise ValueError unless `img_size` can be the side of an image in pixels."""
-    if isinstance(img_size, bool) or not isinstance(img_size, int) or img_size <= 0:
-        raise ValueError(f"img_size={img_size!r} must be a positive whole number")
+    """Raise TypeError or ValueError unless `img_size` can be the side of an image in pixels."""
+    whole_number("img_size", img_size, 1)
 
 
 def remember_normalisation(net: nn.Module, **values: Sequence[float]) -> None:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from invlib.files import read_sealed
-from invlib.names import listed
+from invlib.names import choices, listed
 
 __all__ = ["HARMLESS", "Weights", "find_network", "read_weights"]
 
@@ -115,10 +115,14 @@ def _weights_in(content: object, path: Path, entry: str | None) -> Weights:
         only = list(inside) if len(inside) == 1 else []
         key = next((key for key in (entry, *_ENTRIES, *only) if key in inside), None)
         if key is None:
-            has = f" of {listed([*map(repr, content)])}" if isinstance(content, dict) else ""
+            keys = [*map(repr, content)] if isinstance(content, dict) else []
+            has = f" of {listed(keys)}" if keys else ""
             holds = f"a {type(content).__name__}{has}, not tensors by name"
+            if inside and entry is not None:
+                choices("entry", entry, map(str, inside))
             if inside:
-                holds = f"weights in {', '.join(map(repr, inside))}; choose one with entry=…"
+                there = ", ".join(map(repr, inside))
+                holds = f"weights in {there}; choose one with entry=…, in commands with FILE#ENTRY"
             raise ValueError(f"weights={str(path)!r} holds {holds}")
         others += [repr(other) for other in inside if other != key]
         notes.append(f"weights of entry {key!r}")

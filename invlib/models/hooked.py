@@ -19,8 +19,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from fnmatch import fnmatchcase
 from functools import partial
 from itertools import chain
-from math import inf, isfinite
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -521,10 +521,13 @@ def wrap_model(
             "normalised images, and a name goes to load_model(...)"
         )
     check_size(img_size)
-    if len(mean) != 3 or not all(map(isfinite, mean)):
-        raise ValueError(f"mean={mean!r} must be three numbers, one for each channel")
-    if len(std) != 3 or not all(0 < value < inf for value in std):
-        raise ValueError(f"std={std!r} must be three positive numbers, one for each channel")
+    for what, values, above in (("mean", mean, -1), ("std", std, 0)):
+        numbers = np.shape(values) == (3,) and np.asarray(values).dtype.kind in "fiu"
+        if not (numbers and all(above < value <= 1 for value in values)):
+            raise ValueError(
+                f"{what}={values!r} must be three numbers above {above} and at most 1, one "
+                "for each channel of images in [0, 1]"
+            )
     net = module
     while inner := next((m for n, m in net.named_children() if _is_around(net, n)), None):
         net = inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 
 import torch
@@ -12,14 +13,18 @@ from invlib.models.checkpoint_files import find_network, read_weights
 from invlib.models.hooked import build, family_of
 from invlib.models.staged import StagedModel
 from invlib.models.zoo import create
-from invlib.names import listed
+from invlib.names import listed, whole_number
 from invlib.paths import resolve_weights
 
 __all__ = ["fit", "load_model"]
 
 logger = logging.getLogger(__name__)
 
-_OTHER_FLOATS = {"bfloat16", "float16", "float64"}
+# Heads by other names, and what a pretraining predicts with: no layer is behind them.
+_HEAD = re.compile(
+    r"(cls_head|classifier|decoder\w*|fc|heads?|last_linear|linear|mlp_head|predict(ion_head|or)"
+    r"|project(ion_head|or))\.|decoder_pos_embed$|(.*\.)?total_(ops|params)$"
+)
 
 
 def fit(net: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
@@ -91,6 +96,11 @@ def load_model(
     >>> model.layers, model(torch.zeros(2, 3, 32, 32)).shape
     (range(0, 13), torch.Size([2, 10]))
     """
+    if not isinstance(name, str):
+        raise TypeError(f"name is of type {type(name).__name__}; a module goes to wrap_model(...)")
+    whole_number("seed", seed)
+    if num_classes is not None:
+        whole_number("num_classes", num_classes, 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = create(
@@ -142,13 +152,17 @@ def _completed(
     if counts:
         notes.append(f"{len(counts)} batch counts set to 0")
     theirs, ours = ([k for k in names if k.startswith(heads)] for names in (state, own))
-    if set(theirs) != set(ours):
-        other = f", in place of {listed(theirs)}" if theirs else ""
+    others = [k for k in state if k not in own and k not in theirs and _HEAD.match(k)]
+    if set(theirs) == set(ours):
+        notes += [f"left out: {listed(others)}"] if others else []
+    else:
+        others += theirs
+        other = f", in place of {listed(others)}" if others else ""
         notes.append(f"head for {net.num_classes} classes drawn from seed {seed}{other}")
         counts += ours
-        for key in theirs:
-            del state[key]
+    for key in others:
+        del state[key]
     state |= {key: own[key] for key in counts}
-    dtypes = {str(tensor.dtype).removeprefix("torch.") for tensor in state.values()}
-    notes += [f"{dtype} read as float32" for dtype in sorted(dtypes & _OTHER_FLOATS)]
+    dtypes = {t.dtype for t in state.values() if t.is_floating_point()} - {torch.float32}
+    notes += [f"{dtype} read as float32" for dtype in sorted(str(d)[6:] for d in dtypes)]
     return tuple(notes)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from invlib.models.base import Family
 from invlib.models.convnets import CHAIN, CONV4, Conv4
 from invlib.models.vit import VIT
-from invlib.names import TASKS, choices, whole_numbers
+from invlib.names import TASKS, choices, each, whole_numbers
 
 __all__ = ["FAMILIES", "StagedModel", "check_layers", "check_model"]
 
@@ -186,10 +186,11 @@ def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
 
     They may be given by number or by name.
     """
-    if isinstance(layers, Iterable) and not isinstance(layers, str):
+    if isinstance(layers, Iterable):
         names = model.layer_names
         layers = [
-            names.index(choices("layer", k, names)) if isinstance(k, str) else k for k in layers
+            names.index(choices("layer", k, names)) if isinstance(k, str) else k
+            for k in each(layers)
         ]
     layers = whole_numbers("layers", model.layers if layers is None else layers)
     if not layers or len(set(layers)) < len(layers) or not set(layers) <= set(model.layers):

@@ -18,7 +18,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from invlib.models.convnets import Conv4
-from invlib.names import nearest
+from invlib.names import nearest, unknown
 
 __all__ = ["CIFAR_NETS", "SMALL_VITS", "create"]
 
@@ -79,14 +79,17 @@ def create(
         return net
     if not timm.is_model(name):
         known = [*SMALL_VITS, "conv4", *CIFAR_NETS]
+        plain = re.sub(r".*/|\..*", "", name)  # the hub's name has an owner and a tag
         raise ValueError(
-            f"unknown model {name!r}{nearest(name, [*known, *timm.list_models()])}; known are "
-            f"{', '.join(known)} (the last {len(known) - len(SMALL_VITS)} also narrower, as in "
-            "'conv4_w16') and the supported ones of timm.list_models()"
+            f"unknown model {name!r}{nearest(plain, [*known, *timm.list_models()])}; known are "
+            f"{', '.join(known)} (from conv4 on also narrower: 'conv4_w16'), and timm.list_models()"
         )
     try:
         return timm.create_model(name, pretrained=pretrained, **classes)
     except Exception as error:  # huggingface_hub has no base class for a failed download
+        if "pretrained tag" in str(error):
+            there = timm.list_pretrained(f"{name.partition('.')[0]}.*")
+            raise ValueError(unknown("model", name, there)) from error
         if not pretrained:
             raise
         raise ConnectionError(

@@ -107,6 +107,7 @@ def usable_device(device: str | torch.device | None) -> torch.device:
     """Return `device`, by default a GPU if there is one; ValueError if it cannot be used."""
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        torch.ones(1, device=device).cpu()  # "meta" has no values
         return torch.empty(0, device=device).device
     except (AssertionError, RuntimeError) as error:  # a misspelt name, or there is no such GPU
         raise ValueError(

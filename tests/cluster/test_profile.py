@@ -52,6 +52,7 @@ def test_threads_and_resources_are_those_of_rules_that_there_are():
         (None, "there is no such folder; workflow/profiles/slurm is one"),
         ("", "the folder has no config.yaml"),
         ("executor: [", "config.yaml is no YAML"),
+        ("executor: slurm  # für alle", "config.yaml is no YAML: 'utf-8' codec"),
         ("- slurm", "config.yaml is a list, no settings"),
         ("executor: lsf", "needs the package snakemake-executor-plugin-lsf: "),
         ("executor: slurm", "there is no sbatch here; run make where it is"),
@@ -62,7 +63,7 @@ def test_a_profile_of_no_use_is_one_line(text, said, tmp_path):
     if text is not None:
         folder.mkdir()
     if text:
-        (folder / "config.yaml").write_text(text)
+        (folder / "config.yaml").write_text(text, encoding="latin-1")
     out = run("--profile", str(folder), PATH=str(tmp_path))
     assert out.returncode == 1
     assert said in out.stderr and len(out.stderr.splitlines()) == 1

@@ -8,6 +8,7 @@ import shlex
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import invlib.commands as command
@@ -85,6 +86,21 @@ def trained_basis(path):
     return load_model("vit_pico_patch8_32", weights=path).patch_basis()
 
 
+def test_an_entry_of_a_checkpoint_stands_after_its_file(tmp_path):
+    nets = {
+        name: command.named_model("vit_pico_patch8_32=random", seed=ord(name)).net for name in "ab"
+    }
+    (tmp_path / "#1").mkdir()
+    path = tmp_path / "#1" / "w.pth"
+    torch.save({name: net.state_dict() for name, net in nets.items()}, path)
+    own = command.named_model(f"vit_pico_patch8_32={path}#b").net.state_dict()
+    assert all(torch.equal(own[key], value) for key, value in nets["b"].state_dict().items())
+    with pytest.raises(ValueError, match="entry='c' is not one of 'a', 'b'"):
+        command.named_model(f"{path}#c", usual="vit_pico_patch8_32")
+    with pytest.raises(ValueError, match="in commands with FILE#ENTRY"):
+        command.named_model(f"vit_pico_patch8_32={path}")
+
+
 def test_invert_writes_pictures_and_distances(tmp_path):
     options = [*QUICK, "--layers", "0", "block 3", "--seed", "4", "--quiet", "-o", "pictures"]
     assert main(["invert", RANDOM, *options]) == 0
@@ -120,6 +136,8 @@ REFUSED = {
     "a file": ([*TWO, "--images", "./file", "-o", "x.nc"], "file is a file; name a folder"),
     "n": ([*TWO, "--images", "digits", "--n", "3", "-o", "x.nc"], "at least 4"),
     "a device": ([*TWO, *QUICK, "--device", "cud", "-o", "x.nc"], "device='cud' cannot be used"),
+    "no values": ([*TWO, *QUICK, "--device", "meta", "-o", "x.nc"], "device='meta' cannot be used"),
+    "no disk": ([*TWO, *QUICK, "-o", "/proc/x.nc"], "/proc is no folder that can be written to"),
     "no .nc": ([*TWO, *QUICK, "-o", "x.txt"], "'x.txt' must be a file whose name ends in '.nc'"),
     "a file above": ([*TWO, *QUICK, "-o", "file/x.nc"], "is no folder that can be written to"),
     "a folder": (["invert", RANDOM, *QUICK, "-o", "there"], "'there' is there already"),

@@ -62,6 +62,12 @@ def test_bad_input_is_refused_in_three_lines_at_most(words, said, no_kernel, cap
     assert said in error and error.startswith("papers: error: ") and error.count("\n") <= 3
 
 
+def test_a_misspelt_name_in_an_override_is_refused(tmp_path, no_kernel, capsys):
+    (tmp_path / "mine.yaml").write_text("sedes: [1]\n")
+    assert main(["run", "finetuning_task", "--override", str(tmp_path / "mine.yaml")]) == 2
+    assert "unknown parameter 'sedes'; did you mean 'seeds'?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

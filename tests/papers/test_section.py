@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -120,6 +121,12 @@ def test_only_what_can_be_a_parameter_is_read_from_a_namespace():
 def test_an_unknown_name_in_a_namespace_is_refused():
     with pytest.raises(ParameterError, match="'sedes'; did you mean 'seeds'"):
         Toy.from_namespace(namespace(sedes=3))
+
+
+def test_names_of_a_readers_startup_file_are_passed_over():
+    shell = SimpleNamespace(user_ns_hidden={"history": "~/.history", "size": 7})
+    names = namespace(size=3, history="~/.history") | {"get_ipython": lambda: shell}
+    assert Toy.from_namespace(names).size == 3
 
 
 def test_running_the_cell_again_passes_over_the_notebooks_own_variables():

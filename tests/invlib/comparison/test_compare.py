@@ -19,6 +19,7 @@ from invlib.metrics.distances import at_distance
 from invlib.metrics.invariance import forgetting
 from invlib.metrics.similarities import similarity_from_grams
 from invlib.metrics.subspaces import subspace_similarity
+from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
 from invlib.results.netcdf import open_results, save_results
 from invlib.results.validation import conform, validate
@@ -296,6 +297,10 @@ def test_what_cannot_be_is_said_before_anything_is_inverted(
         (dict(seeds="01"), "seeds=.*'0', '1'.* whole numbers"),
         (dict(seeds=3), "seeds=3 must be a list of whole numbers"),
         (dict(layers=[1.0]), r"layers=\[1.0\] must be a list of whole numbers"),
+        (dict(n="5"), "n='5' is not a whole number"),
+        (dict(subspace_k=2.0), "subspace_k=2.0 is not a whole number"),
+        (dict(examples=1.5), "examples=1.5 is not a whole number"),
+        (dict(minibatch=4.0, stir=False), "minibatch=4.0 is not a whole number"),
     ],
 )
 def test_what_is_of_the_wrong_type_is_said_before_any_work(
@@ -473,3 +478,22 @@ def test_each_model_may_be_driven_from_what_the_other_sees(models, pool):
 def test_other_networks_cannot_be_driven_from_one_another(models, pool):
     with pytest.raises(ValueError, match="against=0.3 is for equal networks"):
         compare(models[0], load_model("vit_nano_patch8_32"), pool, against=0.3, **QUICK)
+
+
+def test_a_single_word_is_a_list_of_one(models, pool):
+    several = dict(layers=["block 1"], inverted=["pt"], similarities=["procrustes"])
+    single = {name: value for name, (value,) in several.items()}
+    one, other = (compare(*models, pool, seeds=[0], **QUICK | how) for how in (single, several))
+    xr.testing.assert_equal(one, other)
+
+
+def test_what_stops_the_second_inversion_is_said_before_the_first(models, pool, monkeypatch):
+    class Detached(torch.nn.Sequential):
+        def forward(self, x):
+            return super().forward(x.detach())
+
+    net = Detached(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    blind = wrap_model(net, ["0"], img_size=32, mean=[0.5] * 3, std=[0.5] * 3)
+    monkeypatch.setattr("invlib.comparison.pairs.layer_grams", None)  # calling it would fail
+    with pytest.raises(ValueError, match="Detached gives the pixels no gradient"):
+        compare(models[0], blind, pool, seeds=[0], **QUICK | dict(subspace_k=None))

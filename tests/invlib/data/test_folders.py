@@ -37,6 +37,7 @@ def test_junk_and_empty_folders_are_no_classes_and_are_named(root, caplog):
     put(root, "junk/train/cat/0.JPG", "junk/train/dog/0.JPG", "junk/train/@eaDir/0.jpg")
     put(root, "junk/train/.ipynb_checkpoints/0.jpg", "junk/train/__MACOSX/0.jpg")
     put(root, "junk/__MACOSX/train/cat/0.jpg", "junk/train/cat/@eaDir/0.jpg")
+    put(root, "junk/train/#recycle/0.jpg", "junk/train/System Volume Information/0.jpg")
     for name in ("cat/._0.JPG", "cat/Thumbs.db", "dog/.DS_Store", "labels.csv"):
         (root / "junk/train" / name).write_bytes(b"\0\5\x16\7")
     (root / "junk/train/dog/1.jpg").touch()  # a download that failed
@@ -46,9 +47,12 @@ def test_junk_and_empty_folders_are_no_classes_and_are_named(root, caplog):
         assert seen("junk", "train") == (("cat", "dog"), [1, 1])
     assert len(caplog.messages) == 1
     said = caplog.messages[0]
-    assert said.startswith("junk/train: 2 images; skipped 11 others: .ipynb_checkpoints/, @eaDir/")
+    assert said.startswith(
+        "junk/train: 2 images; skipped 13 others: #recycle/, .ipynb_checkpoints/"
+    )
     assert class_files(root / "junk/train")[1] == [
-        ".ipynb_checkpoints/", "@eaDir/", "__MACOSX/", "cat/._0.JPG", "cat/@eaDir/",
+        "#recycle/", ".ipynb_checkpoints/", "@eaDir/", "System Volume Information/", "__MACOSX/",
+        "cat/._0.JPG", "cat/@eaDir/",
         "cat/Thumbs.db", "dog/.DS_Store", "dog/1.jpg", "dog/2.jpg", "empty/", "labels.csv",
     ]  # fmt: skip
 
@@ -82,11 +86,32 @@ def test_tiny_imagenet_as_it_is_downloaded(root):
 @pytest.mark.parametrize(
     ("own", "split"),
     [("valid", "val"), ("validation", "test"), ("Train", "train"), ("testing", "test"),
-     ("training_set", "train"), ("valid", "valid"), ("dev", "val"), ("TEST", "test")],
+     ("training_set", "train"), ("valid", "valid"), ("dev", "val"), ("TEST", "test"),
+     ("test1", "test"), ("val2017", "val"), ("train_images", "train")],
 )  # fmt: skip
 def test_splits_have_the_usual_names_too(root, own, split):
     put(root, f"mine/{own}/cat/0.jpg", f"mine/{own}/dog/0.jpg")
     assert seen("mine", split) == (("cat", "dog"), [1, 1])
+
+
+def test_of_two_folders_that_may_be_a_split_none_is_taken_for_it(root):
+    put(root, "coco/train2014/cat/0.jpg", "coco/train2017/dog/0.jpg")
+    with pytest.raises(ValueError, match="split='train' is not one of 'train2014', 'train2017'"):
+        load_images("coco", "train")
+
+
+def test_splits_without_class_folders_are_no_classes(root):
+    """Dogs vs. Cats: ``train/cat.0.jpg`` and ``test1/1.jpg``."""
+    put(root, "dogs/train/cat.0.jpg", "dogs/train/dog.0.jpg", "dogs/test1/1.jpg")
+    for split in ("train", None):
+        with pytest.raises(ValueError, match="dogs/train holds images, but no class folders"):
+            load_images("dogs", split)
+
+
+def test_a_data_set_beside_the_splits_is_no_split(root, caplog):
+    put(root, "mine/train/cat/0.jpg", "mine/test/cat/0.jpg", "mine/backup/train/cat/0.jpg")
+    assert seen("mine", "test") == (("cat",), [1])
+    assert "backup has splits of its own" in caplog.text
 
 
 @pytest.mark.parametrize("wrapped", ["{0}", "pets/{0}", "archive/pets/{0}"])
@@ -102,6 +127,17 @@ def test_classes_beside_files_of_another_kind(root):
     (root / "birds/attributes").mkdir()
     (root / "birds/attributes/a.txt").write_text("1")
     assert seen("birds", "all") == (("1.tit", "2.owl"), [1, 1])
+
+
+def test_what_is_beside_the_images_is_no_class(root):
+    """CUB, and sets with masks: other folders with pictures, which are about the images."""
+    for name in ("1.tit", "2.owl"):
+        put(root, f"birds/images/{name}/0.jpg", f"birds/segmentations/{name}/0.png")
+    put(root, "parts/train/images/0.jpg", "parts/train/masks/0.png")
+    assert seen("birds", "all") == (("1.tit", "2.owl"), [1, 1])
+    assert seen(root / "parts/train", "all") == (("unlabelled",), [1])
+    with pytest.raises(ValueError, match="parts/train holds images, but no class folders"):
+        load_images("parts", "train")
 
 
 def test_images_beside_labels_in_text_are_no_class(root):
@@ -194,6 +230,38 @@ def test_a_folder_with_the_name_of_a_download_is_not_passed_over(root):
     with pytest.raises(ValueError, match="name='cifar10' is a data set to download, and there is"):
         load_images("cifar10", "train")
     assert seen(root / "cifar10", "all") == (("ant", "bee"), [1, 1])
+
+
+def test_flat_images_with_the_name_of_a_download_are_not_passed_over(root):
+    put(root, "oxford_pets/images/cat_1.jpg")
+    with pytest.raises(ValueError, match="oxford_pets without train/ and test/; rename it"):
+        load_images("oxford_pets", "train")
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10"])
+def test_what_has_splits_is_not_divided(root, name):
+    with pytest.raises(ValueError, match="test_share=0.2: .* has splits: test, train"):
+        load_images(name, "test", test_share=0.2)
+
+
+def test_a_share_is_a_number(root):
+    put(root, "mine/cat/0.jpg")
+    with pytest.raises(ValueError, match="test_share='0.2' must be more than 0"):
+        load_images("mine", "test", test_share="0.2")
+
+
+def test_classes_that_the_training_lacks_are_named(root, caplog):
+    put(root, "mine/train/cat/0.jpg", "mine/train/dog/0.jpg", "mine/test/cat/0.jpg")
+    put(root, "mine/test/dogs/0.jpg")
+    assert seen("mine", "test") == (("cat", "dog", "dogs"), [1, 0, 1])
+    assert "test has classes that" in caplog.text and "train lacks: dogs" in caplog.text
+
+
+def test_annotations_in_another_encoding_are_named(root):
+    put(root, "tiny/val/images/0.jpg")
+    (root / "tiny/val/val_annotations.txt").write_bytes(b"0.jpg\tca\xf1on\t0")
+    with pytest.raises(ValueError, match="val_annotations.txt is not text in UTF-8"):
+        load_images("tiny", "val")
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes"])

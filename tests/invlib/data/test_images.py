@@ -174,6 +174,15 @@ def test_a_number_of_images_that_is_none_is_refused(name, n, error):
         load_images(name, "train", n=n)
 
 
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (1.5, TypeError), ("a", TypeError)])
+def test_a_seed_that_is_none_is_refused(seed, error):
+    for name in ("digits", "shapes"):
+        with pytest.raises(error, match=f"seed={seed!r}"):
+            load_images(name, "test", n=4, seed=seed)
+    with pytest.raises(error, match=f"seed={seed!r}"):
+        load_images("digits", "test").sample(4, seed)
+
+
 def test_too_many_images_asked_for_says_how_many_there_are():
     with pytest.raises(ValueError, match="n=501 images were asked for, but digits/test has 500"):
         load_images("digits", "test", n=501)

@@ -207,8 +207,11 @@ def test_damaged_files_are_counted_and_named_together(root, tmp_path):
     with pytest.raises(ValueError, match="2 of 6 images cannot be read.*1.png.*4.png") as caught:
         load_images("mine", "train")
     assert "\n" not in str(caught.value) and cache_entries(tmp_path) == []
+    (root / "mine/train/a/2.png").write_text("<html>")  # not even a header
+    with pytest.raises(ValueError, match="3 of 6 images cannot be read.*2.png is not an image, or"):
+        load_images("mine", "train")
     Image.fromarray(RAMP.astype("f4") * 255).save(root / "mine/train/a/1.tif")
-    for k in (1, 4):
+    for k in (1, 2, 4):
         (root / f"mine/train/a/{k}.png").unlink()
     with pytest.raises(ValueError, match="1.tif cannot be read: its floats run from 0 to 255"):
         load_images("mine", "train")

@@ -88,7 +88,8 @@ def test_a_path_is_a_folder_of_splits_or_one_archive(root, tmp_path, monkeypatch
         ({}, ["a", "b"], ValueError, r"no class for the labels \[2\]"),
         ({}, {"0": "a", "2": "c"}, ValueError, r"no class for the labels \[1\]"),
         ({}, {"cat": "Cat"}, ValueError, "classes.json: a label is no number"),
-        ({}, "cat", ValueError, "neither a list of class names nor an object"),
+        ({}, "cat", ValueError, "^[^:]*classes.json is neither a list of class"),
+        ({"labels": np.arange(12) * 10**8}, None, ValueError, "up to 1100000000, and there is no"),
         ({"labels": np.array([None] * 12)}, None, ValueError, "holds Python objects; save arrays"),
     ],
 )
@@ -168,6 +169,24 @@ def test_an_unknown_name_names_the_nearest_and_how_to_bring_ones_own(root):
     assert f"did you mean 'cifar10'? Looked in {root / 'cifra10'}, which" in str(caught.value)
     with pytest.raises(ValueError, match="did you mean 'butterflies'"):
         load_images("butterfly", "train")
+
+
+def test_another_case_is_a_near_name(root):
+    with pytest.raises(ValueError, match="did you mean 'cifar10'"):
+        load_images("CIFAR10", "train")
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_folder_of_all_data_sets(root, name):
+    put_archive(root / "mine")
+    with pytest.raises(ValueError, match=f"name={name!r} is empty"):
+        load_images(name, "train")
+
+
+def test_a_path_to_nothing_names_the_nearest_folder(root):
+    put_archive(root / "butterflies")
+    with pytest.raises(ValueError, match="there is no folder .*did you mean 'butterflies'"):
+        load_images(f"{root}/butterfly", "train")
 
 
 def test_known_names_end_with_a_full_stop(root):

@@ -1,10 +1,12 @@
 """Inversion: the literal recipe, independence from how the work is cut up, what is refused."""
 
+import numpy as np
 import pytest
 import torch
 
 from invlib.inversion.invert import invert, start_images
 from invlib.inversion.rules import OPTIMIZERS
+from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
 from invlib.names import STARTS
 
@@ -155,6 +157,9 @@ def test_clamped_pixels_do_move(model, images):
         (dict(init="nois"), "did you mean 'noise'"),
         (dict(iterations=0), "iterations=0"),
         (dict(step=-1.0), "step=-1.0"),
+        (dict(step="0.1"), "step='0.1' must be a positive number"),
+        (dict(tolerance="a"), "tolerance='a' must be a positive number"),
+        (dict(layers="all"), "layer='all' is not one of 'block 1'"),
         (dict(chunk=0), "chunk=0"),
         (dict(layers=[9]), "layers=\\[9\\]"),
         (dict(images=torch.rand(1, 3, 32, 32), init="images"), "at least 2 are needed"),
@@ -265,8 +270,6 @@ def test_tolerance_and_snapshots_do_not_depend_on_the_chunk(model, images, chunk
         (dict(snapshots=(3, 3)), "must be increasing"),
         (dict(snapshots=(0, 3)), "from 1 to iterations=10"),
         (dict(snapshots=(3, 11)), r"snapshots=\(3, 11\) .* from 1 to iterations=10"),
-        (dict(snapshots=(True,)), "whole numbers"),
-        (dict(snapshots=(2.0,)), "whole numbers"),
         (dict(tolerance=0), "tolerance=0 must be a positive number"),
         (dict(tolerance=float("nan")), "tolerance=nan must be a positive number"),
     ],
@@ -335,3 +338,41 @@ def test_a_second_model_of_no_use_is_refused(model, images, size, weight, said):
 def test_what_is_no_second_model_is_refused(model, images, against):
     with pytest.raises(TypeError, match=r"against=.* must be a model and a weight"):
         invert(model, images, against=against)
+
+
+@pytest.mark.parametrize("value", [2, [2.0], [True]])
+def test_snapshots_that_are_no_whole_numbers_are_refused(model, images, value):
+    with pytest.raises(TypeError, match="snapshots=.* must be a list of whole numbers"):
+        invert(model, images, iterations=3, snapshots=value)
+
+
+def test_numbers_of_numpy_and_a_single_name_are_taken(model, images):
+    found = invert(model, images, iterations=np.int64(2), layers="block 1")
+    assert found.layers == (1,) and found.loss.shape == (1, 3)
+
+
+@pytest.mark.parametrize("half", ["images", "module"])
+def test_any_precision_of_images_and_modules(half):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()).double()
+    net, x = (
+        (net, torch.rand(2, 3, 8, 8))
+        if half == "module"
+        else (net.float(), torch.rand(2, 3, 8, 8).half())
+    )
+    model = wrap_model(net, ["0", "1"], img_size=8, mean=[0.5] * 3, std=[0.5] * 3)
+    found = invert(model, x, iterations=3)
+    assert found.images.dtype == found.best.dtype == torch.float32
+    assert bool((found.loss[:, -1] < found.loss[:, 0]).all())
+
+
+def test_a_module_without_a_gradient_is_refused_before_any_work(monkeypatch):
+    class Detached(torch.nn.Sequential):
+        def forward(self, x):
+            with torch.no_grad():
+                return super().forward(x)
+
+    net = Detached(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    model = wrap_model(net, ["0"], img_size=8, mean=[0.5] * 3, std=[0.5] * 3)
+    monkeypatch.setattr("invlib.inversion.invert._invert_chunk", None)  # calling it would fail
+    with pytest.raises(ValueError, match=r"layer 0 \(0\) of Detached gives the pixels no gradient"):
+        invert(model, torch.rand(2, 3, 8, 8))

@@ -241,6 +241,8 @@ def test_several_networks_are_told_apart_on_request(tmp_path):
     with pytest.raises(ValueError, match="holds weights in 'student', 'teacher'; choose one"):
         load_model(NAME, weights=path)
     assert same(load_model(NAME, weights=path, entry="teacher"), 0.5)
+    with pytest.raises(ValueError, match="entry='techer' .*did you mean 'teacher'"):
+        load_model(NAME, weights=path, entry="techer")
     flat = prefixed("module.encoder_q.") | prefixed("module.encoder_k.", EMA)
     path = stored(tmp_path, {"state_dict": flat | {"module.queue": torch.zeros(2, 3)}})
     with pytest.raises(ValueError, match="several networks.*'module.encoder_k', '"):
@@ -273,6 +275,17 @@ def test_a_head_of_another_form_is_left_out_and_named(tmp_path):
     assert "left out: classifier.weight" in model.notes and "drawn" in model.notes[-1]
 
 
+def test_heads_by_other_names_and_decoders_are_left_out_and_named(tmp_path):
+    fc = {key.replace("head.", "fc."): value for key, value in STATE.items()}
+    model = load_model(NAME, weights=stored(tmp_path, fc), num_classes=4)
+    assert same_trunk(model) and model.net.num_classes == 4
+    assert model.notes == ("head for 4 classes drawn from seed 0, in place of fc.weight, fc.bias",)
+    extra = {"decoder_blocks.0.weight": X, "decoder_pos_embed": X, "blocks.1.total_ops": X}
+    model = load_model(NAME, weights=stored(tmp_path, STATE | extra))
+    assert same(model)
+    assert model.notes == (f"left out: {', '.join(extra)}",)
+
+
 def test_the_number_of_classes_is_that_of_the_head_or_the_one_asked_for(tmp_path):
     path = stored(tmp_path, prefixed("module."))
     assert load_model(NAME, weights=path).net.num_classes == 10
@@ -291,7 +304,7 @@ def test_missing_batch_counts_are_zero(tmp_path):
     assert model.notes == ("20 batch counts set to 0",)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e5m2])
 def test_other_precisions_are_read_as_float32_and_said(tmp_path, dtype):
     state = {key: tensor.to(dtype) for key, tensor in STATE.items()}
     model = load_model(NAME, weights=stored(tmp_path, state))
@@ -314,7 +327,7 @@ def test_other_precisions_are_read_as_float32_and_said(tmp_path, dtype):
         (prefixed("m.") | {"m.extra.weight": torch.zeros(1)}, "extra.weight is not in the model"),
         ({k: v for k, v in STATE.items() if "blocks.2" not in k}, "blocks.2.*is missing"),
         (prefixed("m.", {k: v[..., :3] for k, v in STATE.items()}), "the model has"),
-        ({}, "holds a dict"),
+        ({}, "holds a dict, not tensors"),
         ({"epoch": 3, "note": "none"}, "holds a dict of 'epoch', 'note', not tensors by name"),
         ([1, 2], "holds a list, not tensors by name"),
         (torch.zeros(3), "holds a Tensor, not tensors by name"),

@@ -380,9 +380,12 @@ def test_a_layer_without_a_row_for_each_image():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(img_size=0), "img_size=0 must be a positive"),
+        (dict(img_size=0), "img_size=0 must be a whole number of at least 1"),
+        (dict(mean=0.5), "mean=0.5 must be three numbers"),
+        (dict(mean="abc"), "mean='abc' must be three numbers"),
+        (dict(mean=[123.7, 116.3, 103.5]), r"mean=\[123.7, .* of images in \[0, 1\]"),
         (dict(mean=[0.5]), r"mean=\[0.5\] must be three numbers"),
-        (dict(std=[0.5, 0.5, 0.0]), r"std=\[0.5, 0.5, 0.0\] must be three positive numbers"),
+        (dict(std=[0.5, 0.5, 0.0]), r"std=\[0.5, 0.5, 0.0\] must be three numbers above 0"),
     ],
 )
 def test_a_normalisation_that_is_none(net, change, message):

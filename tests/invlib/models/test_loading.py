@@ -69,6 +69,25 @@ def test_what_is_refused_says_why(tmp_path, arguments, message):
         load_model(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (dict(name="timm/vit_tiny_patch16_244.augreg_in21k"), ValueError, "'vit_tiny_patch16_224'"),
+        (dict(name="test_vit.r160_in2k"), ValueError, "did you mean 'test_vit.r160_in1k'"),
+        (dict(name=torch.nn.Identity()), TypeError, "name is of type Identity; .* wrap_model"),
+        (dict(seed=1.5), TypeError, "seed=1.5 is not a whole number"),
+        (dict(seed=-1), ValueError, "seed=-1 must be a whole number of at least 0"),
+        (dict(num_classes="10"), TypeError, "num_classes='10' is not a whole number"),
+        (dict(num_classes=-3), ValueError, "num_classes=-3 must be a whole number of at least 1"),
+        (dict(weights=True), TypeError, r"weights is of type bool; .* 'timm' \(pretrained\)"),
+        (dict(weights="Timm"), FileNotFoundError, "did you mean 'timm'"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        load_model(**dict(name="vit_pico_patch8_32") | arguments)
+
+
 def test_missing_tensors_are_named(tmp_path):
     state = load_model("vit_pico_patch8_32").net.state_dict()
     del state["blocks.1.mlp.fc1.weight"]
