@@ -54,6 +54,10 @@ class LearningRateSchedules(OpenQuestion):
         (), description="schedules that are also run with `finetuning_lr` as the highest rate"
     )
     schedules_every: Positive = Field(4, description="epochs from one look to the next")
+    learning_draws: Positive | None = Field(
+        None,
+        description="of `seeds`, for learning, which inverts all fine-tuned models; None: all",
+    )
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:
         """Return the fine-tuning with every schedule and seed."""
@@ -79,7 +83,7 @@ class LearningRateSchedules(OpenQuestion):
 
     def pieces(self) -> dict[str, Piece]:
         """Return the epochs of each training. Only the last is inverted."""
-        steps = len(self.seeds) * self.n * self.iterations
+        steps = len(self.seeds[: self.learning_draws]) * self.n * self.iterations
         return {
             self.called(key): Piece(run, len(self.epochs(run.epochs)) + 1, steps)
             for key, run in self.trainings().items()

@@ -27,7 +27,7 @@ LATE = 3  # the last layers, whose early peak is looked for
 def dataset(section: LearningRateSchedules) -> xr.Dataset:
     """Compare every training with its start; first dims schedule, train_seed, and epoch.
 
-    Learning has no epoch: it is that of the last one.
+    Learning has no epoch: it is that of the last one. Draws after `learning_draws` have none.
     """
     parts = {key: piece(section, section.called(key)) for key in section.trainings()}
     ds = stacked(parts, section.dims, shared=section.dims)
@@ -40,8 +40,9 @@ def piece(section: LearningRateSchedules, name: str) -> xr.Dataset:
     run, pretrained = section.pieces()[name].run, pretrained_model(section)
     trained = train(run, root=section.training_root)
     ds = by_epoch(section, pretrained, trained, section.epochs(run.epochs))
-    last = last_epoch(section, pretrained, trained)
-    new = last[[name for name in last if name not in ds]]
+    few = section.model_copy(update=dict(seeds=section.seeds[: section.learning_draws]))
+    last = last_epoch(few, pretrained, trained)
+    new = last[[name for name in last if name not in ds]].reindex(seed=ds["seed"])
     return ds.merge(new, compat="no_conflicts", join="exact")
 
 
