@@ -26,6 +26,7 @@ from tqdm import tqdm
 from invlib.inversion.chunks import default_chunk
 from invlib.inversion.rules import OPTIMIZERS, Rule, check_call, checked
 from invlib.models.base import frozen, outside_autocast, split_batches
+from invlib.models.hooked import HookedModel
 from invlib.models.staged import StagedModel, check_model
 from invlib.models.tokens import check_tokens, enter, represent
 from invlib.names import STARTS, choices, whole_number, whole_numbers
@@ -383,7 +384,9 @@ def check_recipe(
 
 
 def check_gradient(model: StagedModel, layers: list[int]) -> None:
-    """Raise ValueError if the pixels get no gradient from one of the layers."""
+    """Raise ValueError if the pixels get no gradient from a layer of a module of the user's own."""
+    if not isinstance(model, HookedModel):
+        return
     x = torch.zeros(1, 3, model.img_size, model.img_size).requires_grad_()
     with frozen(model):
         for k, h in zip(layers, model.features(enter(model, x), layers), strict=True):

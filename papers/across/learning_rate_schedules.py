@@ -56,7 +56,7 @@ class LearningRateSchedules(OpenQuestion):
     schedules_every: Positive = Field(4, description="epochs from one look to the next")
     learning_draws: Positive | None = Field(
         None,
-        description="of `seeds`, for learning, which inverts all fine-tuned models; None: all",
+        description="of `seeds`, for learning alone, which costs most; None: all",
     )
 
     def trainings(self) -> dict[tuple[str, int], TrainingRun]:

@@ -203,7 +203,7 @@ def test_shapes_have_their_sizes_and_n_takes_the_first():
 
 def test_shapes_are_drawn_once_and_then_read(monkeypatch):
     first = load_images("shapes", "train", n=25, seed=3)
-    monkeypatch.setattr("invlib.data.embedded.shapes.draw_shapes", None)
+    monkeypatch.setattr("invlib.data.embedded.shapes.draw_shapes", pytest.fail)
     again = load_images("shapes", "train", n=25, seed=3)
     assert isinstance(again.images, np.memmap) and again.fingerprint == first.fingerprint
 

@@ -215,7 +215,7 @@ def test_conv4_at_another_size_shows_its_classifier_the_averaged_map(tmp_path):
         (dict(name="vgg11_cifar", weights="timm"), "timm has no weights for 'vgg11_cifar'"),
         (dict(name="conv4_w4", img_size=8), "img_size=8 does not fit Conv4"),
         (dict(name="vgg11_cifar_w8", img_size=16), "img_size=16 does not fit VGG"),
-        (dict(name="conv4_w4", img_size=-1), "img_size=-1 must be a positive"),
+        (dict(name="conv4_w4", img_size=-1), "img_size=-1 must be a whole number of at least 1"),
     ],
 )
 def test_what_is_refused_says_why(arguments, message):

@@ -38,7 +38,7 @@ def test_layers_that_do_not_exist(bad):
         load_model("vit_pico_patch8_32").features(images(1, 32), bad)
 
 
-@pytest.mark.parametrize("bad", [[True], [1.0], "1", 1])
+@pytest.mark.parametrize("bad", [[True], [1.0], 1])
 def test_layers_that_are_no_whole_numbers(bad):
     with pytest.raises(TypeError, match=r"layers=.* must be a list of whole numbers"):
         load_model("vit_pico_patch8_32").features(images(1, 32), bad)

@@ -69,7 +69,7 @@ def test_it_is_drawn_once_and_then_read(drawn, tmp_path, monkeypatch):
     monkeypatch.setenv("INVLIB_CACHE", str(tmp_path))
     first = load_images("street_digits", "test", n=100)
     assert repr(first) == "ImageSet('street_digits', 'test', 100 images of 32 x 32 px, 10 classes)"
-    monkeypatch.setattr(street_digits, "draw_street_digits", None)
+    monkeypatch.setattr(street_digits, "draw_street_digits", pytest.fail)
     again = load_images("street_digits", "test")
     np.testing.assert_array_equal(again.images, drawn[0])
     np.testing.assert_array_equal(again.labels, drawn[1])
