@@ -35,6 +35,7 @@ from invlib.results.netcdf import open_results
 from papers.across.adversarial_robustness import ADVERSARIAL
 from papers.across.claims.adversarial_robustness import quantities
 from papers.across.claims.adversarial_robustness import usual as without_adversarial
+from papers.across.claims.architectures import thirds
 from papers.across.work.claims_ledger import CLAIMS
 from papers.across.work.data_set_size import plan
 from papers.across.work.where_did_scratch_start import (
@@ -1249,6 +1250,55 @@ def where_did_scratch_start(ds: xr.Dataset) -> Iterator[str]:
            "CIFAR-100, most of them undecided then")  # fmt: skip
 
 
+def architectures(ds: xr.Dataset) -> Iterator[str]:
+    made = json.loads(ds.attrs["parameters"])
+    assert (made["start_dataset"], made["start_epochs"]) == ("cifar100", 6)
+    assert (ds.sizes["train_seed"], ds.sizes["seed"]) == (3, 2)
+    yield f"random weights that saw {made['start_n']:,} images of CIFAR-100 six times"
+    vit, resnet, convnext = ds["case"].values.tolist()
+    ledger = check_claims(CLAIMS["architectures"], ds)
+    trusted = ledger.sel(estimator="debiased", self_term="measured")
+    said = trusted["verdict"].to_series().to_dict()
+
+    def verdicts(claim: str) -> list[str]:
+        return [said[f"Q-1-{network}-{claim}"] for network in ("vit", "resnet", "convnext")]
+
+    both, none = ["reproduced"] * 2 + ["undecided"], ["not reproduced"] * 2 + ["undecided"]
+    assert verdicts("forgetting-rises") == both and verdicts("u-shape") == none
+    for quantity in ("learning", "forgetting"):
+        assert verdicts(f"late-above-early-{quantity}") == ["undecided", "reproduced", "undecided"]
+    assert verdicts("similarity-is-not-invariance") == ["not reproduced"] * 3
+    assert verdicts("compression") == ["undecided"] * 3
+
+    value, low, high = (trusted[name] for name in ("value", "value_low", "value_high"))
+    value = value.mean([dim for dim in value.dims if dim != "claim"])
+
+    def values(claim: str) -> list[str]:
+        names = [f"Q-1-{network}-{claim}" for network in ("vit", "resnet", "convnext")]
+        return [two(value.sel(claim=name)) for name in names]
+
+    rise, both_ends = values("forgetting-rises"), dict(claim="Q-1-convnext-forgetting-rises")
+    yield f"with correlations of {rise[0]} and {rise[1]}"
+    yield f"{rise[2]} [{two(low.sel(both_ends))}, {two(high.sel(both_ends))}]"
+    lost = {
+        case: thirds(ds.sel(estimator="debiased"), case, "forgetting")[2] for case in (vit, resnet)
+    }
+    yield f"Its last third forgets {two(lost[vit])}, that of the ResNet {two(lost[resnet])}"
+    yield "at test accuracies of {} and {}".format(
+        *(two(ds["accuracy"].sel(case=k)) for k in (vit, resnet))
+    )
+    ends = [
+        float(ds["forgetting"].sel(estimator="debiased", case=k).max()) for k in (vit, convnext)
+    ]
+    assert ends[0] < ends[1]  # "changes least"
+    yield "learning and forgetting is {}, {} and {} times CKA".format(
+        *values("similarity-is-not-invariance")
+    )
+    task = open_results(results_root("cifar") / "finetuning_task.nc").isel(dataset=0)
+    known = forgetting(task.sel(estimator="debiased", task="classification"))
+    yield f"in its last third it forgets {two(known.isel(layer=slice(8, 13)))}"
+
+
 def number_word(count: int) -> str:
     return {3: "three", 4: "four", 7: "seven"}[count]
 
@@ -1258,7 +1308,7 @@ PAGES = [
     dynamics, robustness, finetuning_task, pretraining_dataset, how_inverted,
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
-    data_set_size, where_did_scratch_start,
+    data_set_size, where_did_scratch_start, architectures,
     placebo,
 ]  # fmt: skip
 
