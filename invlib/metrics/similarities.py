@@ -111,6 +111,7 @@ def trimmed_cka(k: Tensor, l: Tensor, *, share: float = 0.1) -> Tensor:  # noqa:
 
 def _of(k: Tensor, kept: Tensor) -> Tensor:
     """Return rows and columns `kept` (..., m) of Grams (..., n, n), broadcasting."""
+    k = k.expand(*kept.shape[:-1], *k.shape[-2:])
     return k.take_along_dim(kept[..., None], -2).take_along_dim(kept[..., None, :], -1)
 
 

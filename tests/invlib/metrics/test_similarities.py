@@ -86,9 +86,10 @@ def test_every_similarity_is_symmetric_keeps_rotations_and_broadcasts(name):
     turned = gram(3 * y @ orthogonal(7, seed=4) + 5)
     assert float(similarity_from_grams(name, k, turned)) == pytest.approx(float(value), abs=1e-6)
     assert float(similarity_from_grams(name, k, 2 * k)) == pytest.approx(1, abs=1e-6)
-    stacked = similarity_from_grams(name, k[None, None], torch.stack([l, k, l])[None])
-    assert stacked.shape == (1, 3)
-    torch.testing.assert_close(stacked[0, ::2], value.expand(2))
+    for one in (k, k[None, None]):
+        stacked = similarity_from_grams(name, one, torch.stack([l, k, l])[None])
+        assert stacked.shape == (1, 3)
+        torch.testing.assert_close(stacked[0, ::2], value.expand(2))
 
 
 @pytest.mark.parametrize("name", SIMILARITIES)
