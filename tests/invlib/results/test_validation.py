@@ -81,6 +81,16 @@ def test_a_combination_nobody_ran_may_be_missing_whole():
     assert refused(ds) == "stir_ft_pt: 1 of 72 values are NaN"
 
 
+def test_a_draw_on_which_a_model_was_not_inverted_may_be_missing_whole():
+    ds = comparison()
+    ds["stir_ft_ft"][:, 1] = np.nan
+    validate(conform(ds))
+    ds["stir_ft_ft"][:, 0, 0] = np.nan
+    assert "stir_ft_ft: 6 of 36 values are NaN" in refused(ds)
+    ds["stir_ft_ft"][:] = np.nan  # a variable without a number
+    assert "stir_ft_ft: 36 of 36 values are NaN" in refused(ds)
+
+
 def test_accuracy_stacks_without_layers():
     ds = comparison().assign(test_accuracy=("task", [0.9, np.nan]))
     validate(conform(ds.assign_coords(task=["classification", "reconstruction"])))
