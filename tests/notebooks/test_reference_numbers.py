@@ -1299,6 +1299,37 @@ def architectures(ds: xr.Dataset) -> Iterator[str]:
     yield f"in its last third it forgets {two(known.isel(layer=slice(8, 13)))}"
 
 
+def learning_rate_schedules(ds: xr.Dataset) -> Iterator[str]:
+    made = json.loads(ds.attrs["parameters"])
+    assert (ds.sizes["train_seed"], ds.sizes["seed"], made["learning_draws"]) == (3, 2, 1)
+    yield f"{made['finetuning_n']:,} images of CIFAR-100, eight epochs"
+    assert (made["schedules_dataset"], made["finetuning_epochs"]) == ("cifar100", 8)
+    ((_, part),) = settings(ds)
+    ledger = check_claims(CLAIMS["learning_rate_schedules"], part)
+    trusted = ledger.sel(estimator="debiased", self_term="measured")
+    said = trusted["verdict"].to_series().to_dict()
+    assert said.pop("Q-3-cosine-peaks-early") == "reproduced"
+    assert set(said.values()) == {"undecided"}
+
+    def peak(claim: str) -> str:
+        one = trusted.sel(claim=claim)
+        ends = f"[{two(one['value_low'])}, {two(one['value_high'])}]"
+        return f"{two(one['value'])} {ends}"
+
+    late = forgetting(ds.sel(estimator="debiased")).isel(layer=slice(-3, None))
+    late = late.mean(["layer", "seed", "train_seed"])
+    cosine = late.sel(schedule="cosine")
+    yield f"rises to {two(cosine.max())} within two epochs and ends at {two(cosine[-1])}"
+    yield f"an early peak of {peak('Q-3-cosine-peaks-early')}"
+    yield f"but lower:** {peak('Q-3-constant-has-no-peak')}"
+    assert (late.sel(epoch=3) < late.sel(epoch=2)).all() and (late.idxmax("epoch") <= 2).all()
+    apart = trusted["value"].sel(claim="Q-3-same-sum-same-end")
+    yield f"within {two(apart)} in the mean over layers"
+    right = ds["test_accuracy"].isel(epoch=-1).mean("train_seed")
+    yield f"from {span(right)}, and highest"
+    assert right.idxmax() == "constant at equal peak"
+
+
 def number_word(count: int) -> str:
     return {3: "three", 4: "four", 7: "seven"}[count]
 
@@ -1309,6 +1340,7 @@ PAGES = [
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
     data_set_size, where_did_scratch_start, architectures,
+    learning_rate_schedules,
     placebo,
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from tests.workspace import ROOT
 
 TRIALS = trials("smoke")
 # no reference results yet
-OPEN = ("learning_rate_schedules", "other_images")
+OPEN = ("other_images",)
 
 
 @pytest.fixture(scope="module")
