@@ -36,7 +36,8 @@ class Field:
     high: float = inf
     units: str = "1"
     low_biased: float | None = None  # a tighter lower bound where estimator="biased"
-    nan: str = "stack"  # NaN allowed: in whole stacked slices, also at "epoch 0", or "any"
+    # NaN allowed: in whole stacked slices, also at "epoch 0", in a whole "draw" of images, or "any"
+    nan: str = "stack"
     values: tuple[str, ...] = ()  # for text: the only words allowed
     increasing: bool = False
 
@@ -77,11 +78,13 @@ _MATRICES = {
     )
 }
 
-# At most epochs, trajectories keep only the entries with layer = ref_layer.
+# At most epochs, trajectories keep only the entries with layer = ref_layer. Of many trainings the
+# fine-tuned models may be inverted on fewer draws than the start.
 _DIAGONALS = {
     f"{name}_diagonal": replace(
         field, dims=field.dims.replace(" ref_layer", ""),
         long_name=f"{field.long_name}, ref_layer = layer",
+        nan="draw" if name.endswith("_ft") else field.nan,
     )
     for name, field in _MATRICES.items()
 }
@@ -115,6 +118,7 @@ for _short, _long in PAIR.items():
         f"inversion_loss_{_short}": Field(
             "seed ref_layer", "float",
             f"relative distance left after inverting the {_long} model", 0,
+            nan="draw" if _short == "ft" else "stack",
         ),
         f"inversion_loss_centred_{_short}": Field(
             "seed ref_layer", "float",

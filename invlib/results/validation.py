@@ -239,7 +239,7 @@ def _value_problems(
         own = tuple(axis for axis, dim in enumerate(array.dims) if dim in _dims(field))
         if len(own) < array.ndim:  # a combination that was not run is NaN as a whole
             allowed |= gap.all(axis=own, keepdims=True)
-        if "seed" in array.dims and not gap.all():  # and so is a draw that was not measured
+        if field.nan == "draw" and not gap.all():
             draw = tuple(axis for axis in own if array.dims[axis] != "seed")
             allowed |= gap.all(axis=draw, keepdims=True)
         for dim, short in owners(str(array.name)).items():

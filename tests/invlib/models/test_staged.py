@@ -38,6 +38,11 @@ def test_layers_that_do_not_exist(bad):
         load_model("vit_pico_patch8_32").features(images(1, 32), bad)
 
 
+def test_a_number_in_quotes_is_no_name_of_a_layer():
+    with pytest.raises(ValueError, match="layer='1' is not one of 'block 1', .*'embedding'"):
+        load_model("vit_pico_patch8_32").features(images(1, 32), "1")
+
+
 @pytest.mark.parametrize("bad", [[True], [1.0], 1])
 def test_layers_that_are_no_whole_numbers(bad):
     with pytest.raises(TypeError, match=r"layers=.* must be a list of whole numbers"):

@@ -81,14 +81,21 @@ def test_a_combination_nobody_ran_may_be_missing_whole():
     assert refused(ds) == "stir_ft_pt: 1 of 72 values are NaN"
 
 
-def test_a_draw_on_which_a_model_was_not_inverted_may_be_missing_whole():
+def test_a_draw_on_which_the_finetuned_model_was_not_inverted_may_be_missing_whole():
     ds = comparison()
-    ds["stir_ft_ft"][:, 1] = np.nan
+    ds["inversion_loss_ft"][1] = np.nan
     validate(conform(ds))
-    ds["stir_ft_ft"][:, 0, 0] = np.nan
-    assert "stir_ft_ft: 6 of 36 values are NaN" in refused(ds)
-    ds["stir_ft_ft"][:] = np.nan  # a variable without a number
-    assert "stir_ft_ft: 36 of 36 values are NaN" in refused(ds)
+    ds["inversion_loss_ft"][0, 0] = np.nan
+    assert refused(ds) == "inversion_loss_ft: 1 of 6 values are NaN"
+    ds["inversion_loss_ft"][:] = np.nan  # a variable without a number
+    assert refused(ds) == "inversion_loss_ft: 6 of 6 values are NaN"
+
+
+@pytest.mark.parametrize("name", ["inversion_loss_pt", "stir_ft_ft", "stir_ft_pt", "cka_ft_pt"])
+def test_of_all_else_no_draw_may_be_missing(name):
+    ds = comparison()
+    ds[name].loc[{"seed": ds["seed"][1]}] = np.nan
+    assert f"{name}: " in refused(ds) and "values are NaN" in refused(ds)
 
 
 def test_accuracy_stacks_without_layers():
