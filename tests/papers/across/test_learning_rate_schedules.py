@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from invlib import forgetting, learning
 from papers.across.learning_rate_schedules import LearningRateSchedules
 from papers.across.work.claims_ledger import CLAIMS
-from papers.across.work.learning_rate_schedules import findings, rates
+from papers.across.work.learning_rate_schedules import at_the_end, findings, rates
 from papers.claims.settings import settings
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
@@ -76,6 +77,22 @@ def test_the_rates_of_equal_sum_have_the_same_sum(scale, override, images):
     assert len(equal) == 5 and max(equal) / min(equal) < 1.01
     highest = {max(rates(by_label[f"{k} at equal peak"], images)) for k in ("constant", "step")}
     assert highest == {by_label["cosine"].lr}
+
+
+def test_learning_on_fewer_draws_is_that_on_all_where_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path / scale)
+    found = {}
+    for draws in (None, 1):
+        given = load_scale("smoke") | {"seeds": [0, 1], "learning_draws": draws, "cache": False}
+        section = LearningRateSchedules.from_parameters(given | {"scale": f"draws-{draws or 2}"})
+        found[draws] = section.dataset().load()
+        piece = next(iter(section.pieces().values()))
+        assert piece.image_steps == (draws or 2) * section.n * section.iterations
+    both, one = (learning(ds) for ds in found.values())
+    assert both.notnull().all() and one.sel(seed=1).isnull().all()
+    xr.testing.assert_allclose(one.sel(seed=0), both.sel(seed=0), atol=1e-5)
+    xr.testing.assert_allclose(*(forgetting(ds) for ds in found.values()), atol=1e-5)
+    assert at_the_end(found[1])["learning"].notnull().all()  # the mean over draws that have it
 
 
 def test_the_usual_training_is_that_of_dynamics():
