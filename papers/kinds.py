@@ -106,6 +106,8 @@ _LENS = {
         ("cka_divergence", "estimator seed place", "CKA divergence", -2, 2),
         ("self_term", "estimator seed place", "STIR of the layer before with itself", -1, 1),
         ("control", "estimator seed place", "CKA on the images and on the starting images", -1, 1),
+        ("distance_before", "seed place", "relative distance left, network before", 0, inf),
+        ("distance_after", "seed place", "relative distance left, network after", 0, inf),
         ("flow", "estimator seed ref_place place", "invariance flow", -2, 2),
         ("flow_before", "estimator seed ref_place place", "flow of the network with itself", -2, 2),
         ("probe_accuracy", "when place", "test accuracy of a linear probe on the layer", 0, 1),

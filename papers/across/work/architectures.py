@@ -72,7 +72,8 @@ def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
         ds = both.sel(estimator="debiased")
         for case in ds["case"].values.tolist():
             row = {"accuracy": float(ds["accuracy"].sel(case=case).mean())}
-            for name, words in _LEVELS.items():
+            left = {f"distance_{when}": f"distance left {when}" for when in ("before", "after")}
+            for name, words in (_LEVELS | left).items():
                 means = (float(part.mean()) for part in thirds(ds, case, name))
                 row[f"{words} by third"] = ", ".join(f"{value:.2f}" for value in means)
             row["compression"] = float(compression_beyond_start(ds, case=case).mean())

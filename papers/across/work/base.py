@@ -44,6 +44,8 @@ def by_place(compared: xr.Dataset, depth: Sequence[float]) -> xr.Dataset:
             "cka_divergence": invariance.cka_divergence(compared),
             "self_term": invariance.diagonal(compared, "stir_pt_pt"),
             "control": compared["stir_control_pt"],
+            "distance_before": compared["inversion_loss_pt"].rename(ref_layer="layer"),
+            "distance_after": compared["inversion_loss_ft"].rename(ref_layer="layer"),
             "flow": invariance.invariance_flow(compared),
             "flow_before": invariance.invariance_flow(compared, target="pt"),
         }

@@ -40,6 +40,8 @@ def results(case: str = "", **changes: list[float] | float) -> xr.Dataset:
         curves |= {"flow": (dims, flow), "flow_before": (dims, 0 * flow)}
         grid = {"place": place, "ref_place": place}
         one = xr.Dataset({k: everywhere(v) for k, v in xr.Dataset(curves, grid).items()})
+        left = 0.1 + 0 * one["learning"].isel(estimator=0, drop=True)
+        one = one.assign(distance_before=left, distance_after=left)
         parts.append(one.assign(layer_depth=("place", padded), accuracy=("train_seed", [0.8] * 3)))
     ds = xr.concat(parts, xr.Variable("case", list(LAYERS)))
     return stamped(ds.assign_coords(dataset="cifar10"), "lens")
@@ -128,6 +130,8 @@ def test_the_results_of_a_run(tmp_path, monkeypatch):
         assert one["layer_depth"].dropna("place").values[[0, -1]].tolist() == [0, 1]
         there = one["forgetting"].notnull()
         assert (there.sum("place") == layers).all() and there.isel(place=slice(layers)).all()
+        for left in (one["distance_before"], one["distance_after"]):
+            assert ((left > 0) == there.isel(estimator=0)).all()
     assert (ds["forgetting"].isel(train_seed=0) != ds["forgetting"].isel(train_seed=1)).any()
     assert networks(section)["pixels"].tolist() == [32, 16]
     assert len(findings(ds)) == 2
