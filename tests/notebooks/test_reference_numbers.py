@@ -1283,14 +1283,23 @@ def architectures(ds: xr.Dataset) -> Iterator[str]:
     lost = {
         case: thirds(ds.sel(estimator="debiased"), case, "forgetting")[2] for case in (vit, resnet)
     }
-    yield f"Its last third forgets {two(lost[vit])}, that of the ResNet {two(lost[resnet])}"
-    yield "at test accuracies of {} and {}".format(
-        *(two(ds["accuracy"].sel(case=k)) for k in (vit, resnet))
+    yield f"Its last third forgets {two(lost[resnet])}, that of the transformer {two(lost[vit])}"
+
+    def thirds_of(name: str, case: str) -> list[str]:
+        return [two(part) for part in thirds(ds.sel(estimator="debiased"), case, name)]
+
+    both = resnet, vit
+    yield "at test accuracies of {} and {}".format(*(two(ds["accuracy"].sel(case=k)) for k in both))
+    before, after = (
+        [thirds_of(f"distance_{when}", case)[2] for case in both] for when in ("before", "after")
     )
-    ends = [
-        float(ds["forgetting"].sel(estimator="debiased", case=k).max()) for k in (vit, convnext)
-    ]
-    assert ends[0] < ends[1]  # "changes least"
+    yield "stop at a distance of {} there, those of the transformer at {}".format(*before)
+    near = [abs(float(x) - float(y)) for x, y in zip(before, after, strict=True)]
+    assert max(near) < 0.02  # so one distance says both
+    yield "than the transformer: {} against {}".format(
+        *(thirds_of("cka_divergence", case)[2] for case in both)
+    )
+    yield f"its first third is inverted to {thirds_of('distance_before', resnet)[0]}"
     yield "learning and forgetting is {}, {} and {} times CKA".format(
         *values("similarity-is-not-invariance")
     )
@@ -1318,6 +1327,8 @@ def learning_rate_schedules(ds: xr.Dataset) -> Iterator[str]:
 
     late = forgetting(ds.sel(estimator="debiased")).isel(layer=slice(-3, None))
     late = late.mean(["layer", "seed", "train_seed"])
+    left = ds["inversion_loss_pt"].mean("seed").isel(ref_layer=slice(-3, None))
+    yield f"stop at a distance of {span(left)} in the last three layers"
     cosine = late.sel(schedule="cosine")
     yield f"rises to {two(cosine.max())} within two epochs and ends at {two(cosine[-1])}"
     yield f"an early peak of {peak('Q-3-cosine-peaks-early')}"
