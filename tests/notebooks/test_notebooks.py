@@ -152,6 +152,10 @@ def ran_well(path: Path, project: Path) -> None:
     outputs = [o for cell in code_cells(project / "out.ipynb") for o in cell.outputs]
     said = [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     assert not said  # neither warnings nor progress bars
+    for cell in code_cells(project / "out.ipynb"):  # a name is one figure's
+        figures = [o for o in cell.outputs if {"image/png", "image/svg+xml"} & {*o.get("data", ())}]
+        named = "name" in cell.metadata.get("mystnb", {}).get("figure", {})
+        assert not named or len(figures) <= 1, cell.id
     shown = [o.data for o in outputs if o.output_type in ("display_data", "execute_result")]
     for output in shown:  # a page shows the first of these that there is; text it escapes itself
         for kind in ("text/html", "text/markdown", "text/latex", "image/svg+xml"):
