@@ -114,7 +114,7 @@ def arrows_of(imports: dict[str, set[str]]) -> list[tuple[str, str]]:
 # --- the drawing ----------------------------------------------------------------------------------
 
 LETTER, PADDING, HEIGHT = 8.5, 13, 46  # of a box, in pixels
-GAP, STOREY = 26, 104  # between boxes, from floor to floor
+GAP, STOREY = 20, 104  # between boxes, from floor to floor
 LANE = 10  # width that an arrow takes where it passes a floor
 
 

@@ -77,6 +77,15 @@ def test_the_drawing_agrees_with_import_linters_graph(package):
 
 
 @pytest.mark.parametrize("package", ["invlib", "papers"])
+def test_its_smallest_text_can_be_read_in_a_page_of_672_pixels(package):
+    svg = house.drawing(package, house.rooms_of(ROOT / package))
+    width = float(re.search(r'viewBox="0 0 (\d+)', svg)[1])
+    style = (ROOT / "book" / "_static" / "custom.css").read_text(encoding="utf-8")
+    text = float(re.search(r"svg\.house text\.size \{[^}]*font-size: (\d+)px", style)[1])
+    assert text * min(1, 672 / width) >= 10
+
+
+@pytest.mark.parametrize("package", ["invlib", "papers"])
 def test_every_room_has_a_box_and_a_sentence(package):
     rooms = house.rooms_of(ROOT / package)
     text = house.drawing(package, rooms)

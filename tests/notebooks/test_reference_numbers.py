@@ -1334,6 +1334,10 @@ def learning_rate_schedules(ds: xr.Dataset) -> Iterator[str]:
     yield f"an early peak of {peak('Q-3-cosine-peaks-early')}"
     yield f"but lower:** {peak('Q-3-constant-has-no-peak')}"
     assert (late.sel(epoch=3) < late.sel(epoch=2)).all() and (late.idxmax("epoch") <= 2).all()
+    section = SECTIONS["learning_rate_schedules"].from_parameters(made)
+    rates = section.work.rates(section.trainings()["one-cycle", 0], made["finetuning_n"])
+    highest = np.argmax(rates) / len(rates) * made["finetuning_epochs"]
+    assert 2 < highest < 3 and late.sel(epoch=1).idxmin() == "one-cycle"
     apart = trusted["value"].sel(claim="Q-3-same-sum-same-end")
     yield f"within {two(apart)} in the mean over layers"
     right = ds["test_accuracy"].isel(epoch=-1).mean("train_seed")
