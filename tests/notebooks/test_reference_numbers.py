@@ -67,7 +67,12 @@ from papers.engine.work.convergence import common_distance, findings, one_curve
 from papers.engine.work.how_inverted import evaluations_needed
 from papers.lessons.try_it import kept
 from papers.lessons.words import mean, number
-from papers.merlin2023.claims.robustness_across_settings import by_setting, correlation
+from papers.merlin2023.claims.robustness_across_settings import (
+    by_setting,
+    correlation,
+    interval_by_pair,
+    without_pairs,
+)
 from papers.merlin2023.robustness_scan import (
     correlation_scan,
     forgetting_spread,
@@ -1031,6 +1036,11 @@ def robustness_across_settings(ds: xr.Dataset) -> Iterator[str]:
     parts = {k: means[k].values for k in ("spread", "forgetting", "clean", "corrupted")}
     shares = [between(parts[name], pairs) for name in ("forgetting", "clean", "corrupted")]
     yield f"of both accuracies {min(shares):.0f} to {max(shares):.0f} % lies between the pairs"
+    without = without_pairs(ds.sel(estimator="debiased"))
+    low, high = interval_by_pair(means, without, "forgetting", "given clean")
+    assert (low < 0 < high, len(without)) == (True, 5)
+    r = number(float(correlation(means, "forgetting", "given clean")))
+    yield f"held fixed is undecided, {r} [{number(low)}, {number(high)}]; five pairs are few"
     rest = {name: values - group_means(values, pairs) for name, values in parts.items()}
     kept = [number(partial(rest[name], rest["corrupted"], rest["clean"]))
             for name in ("forgetting", "spread")]  # fmt: skip

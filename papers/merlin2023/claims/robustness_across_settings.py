@@ -5,15 +5,19 @@ The unit is the setting: a quantity is its mean over draws and over trainings wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.special import logit
+from scipy.stats import t as student
 
 from invlib.metrics.invariance import forgetting
 from invlib.names import choices
 from papers.claims.correlation import partial, pearson
 from papers.claims.measures import obstacle
+from papers.claims.statistics import LEVEL
 from papers.merlin2023.robustness_scan import forgetting_spread, mean_corrupted_accuracy
 
 __all__ = ["across_settings"]
@@ -87,6 +91,46 @@ def correlation(means: xr.Dataset, quantity: str, robustness: str) -> xr.DataArr
         partial if given else pearson, *series, input_core_dims=[["setting"]] * len(series)
     )
     return r.where(points > 3).assign_coords(points=points)
+
+
+def pair_of(setting: str) -> str:
+    """Return the optimiser and the learning rate of a setting, which may have an augmentation.
+
+    >>> pair_of("sgd:0.02:crop")
+    'sgd:0.02'
+    """
+    return ":".join(setting.split(":")[:2])
+
+
+def without_pairs(ds: xr.Dataset) -> list[xr.Dataset]:
+    """Return `by_setting` without the settings of each pair of `pair_of`."""
+    pairs = np.array([pair_of(name) for name in ds["setting"].values.tolist()])
+    return [by_setting(ds.isel(setting=pairs != pair)) for pair in np.unique(pairs)]
+
+
+def interval_by_pair(
+    means: xr.Dataset, without: Sequence[xr.Dataset], quantity: str, robustness: str
+) -> tuple[float, float]:
+    r"""Return the ends of an interval of a `correlation` whose unit is the pair, not the setting.
+
+    Settings that differ in their augmentation alone are alike, so they are not independent. With
+    :math:`z_{-g}` the inverse hyperbolic tangent of the correlation without pair g of G, which
+    `without_pairs` prepares,
+
+    .. math:: \tanh\Big(z \pm t_{G-1} \sqrt{\tfrac{G-1}{G} \textstyle\sum_g
+              (z_{-g} - \bar z_{-\cdot})^2}\Big),
+
+    the delete-a-group jackknife (Kott 2001). NaN with fewer than three pairs.
+    """
+    count = len(without)
+    if count < 3:
+        return np.nan, np.nan
+    z, *left = (
+        float(np.arctanh(correlation(part, quantity, robustness))) for part in (means, *without)
+    )
+    half = student.ppf(0.5 + LEVEL / 2, count - 1) * np.sqrt((count - 1) * np.var(left))
+    low, high = np.tanh([z - half, z + half]).tolist()
+    return low, high
 
 
 def _too_few(ds: xr.Dataset, *, fewest: int, **_: object) -> str:

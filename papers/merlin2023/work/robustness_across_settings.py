@@ -12,7 +12,10 @@ from papers.merlin2023.claims.robustness_across_settings import (
     ROBUSTNESS,
     by_setting,
     correlation,
+    interval_by_pair,
+    pair_of,
     reliability,
+    without_pairs,
 )
 from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
 from papers.merlin2023.work.base import pretrained_model
@@ -82,7 +85,7 @@ def dots(shown: dict[str, xr.Dataset]) -> list[dict[str, xr.Dataset]]:
 
 def _grouped(means: xr.Dataset) -> xr.Dataset:
     """Return the settings by optimiser and learning rate, and by their number within these."""
-    names = [":".join(name.split(":")[:2]) for name in means["setting"].values.tolist()]
+    names = [pair_of(name) for name in means["setting"].values.tolist()]
     number = [names[:i].count(name) for i, name in enumerate(names)]
     by = {"group": ("setting", names), "train_seed": ("setting", number)}
     means = means.reset_coords(drop=True).drop_vars("setting").assign_coords(by)
@@ -113,13 +116,22 @@ def intervals(ds: xr.Dataset) -> dict[tuple[str, str], tuple[float, float, float
 
 
 def correlations(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return a row for each quantity and kind of robustness: r over settings and its interval."""
-    rows = {
-        (title, LABELS[quantity], kind): dict(zip(("r", "low", "high"), numbers, strict=True))
-        for title, ds in shown.items()
-        for (quantity, kind), numbers in intervals(ds).items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").round(2).astype(object).fillna("–")
+    """Return a row for each quantity and kind of robustness: r over settings and its intervals.
+
+    One has the setting as its unit, the other the pair of optimiser and learning rate.
+    """
+    rows = {}
+    for title, ds in shown.items():
+        debiased = ds.sel(estimator="debiased")
+        means, without = by_setting(debiased), without_pairs(debiased)
+        for (quantity, kind), (r, *ends) in intervals(ds).items():
+            paired = interval_by_pair(means, without, quantity, kind)
+            rows[title, LABELS[quantity], kind] = {
+                "r": "–" if np.isnan(r) else f"{r:.2f}",
+                "by settings": _ends(*ends),
+                "by pairs": _ends(*paired),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def findings(ds: xr.Dataset) -> list[str]:
@@ -183,7 +195,11 @@ def _power(settings: int) -> str:
 
 
 def _said(numbers: tuple[float, float, float]) -> str:
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*numbers)
+    return f"{numbers[0]:.2f} {_ends(*numbers[1:])}"
+
+
+def _ends(low: float, high: float) -> str:
+    return "–" if np.isnan([low, high]).any() else f"[{low:.2f}, {high:.2f}]"
 
 
 def _range(values: xr.DataArray) -> str:

@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import expit, logit
+from scipy.stats import t as student
 
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
+from papers.claims.correlation import fisher_interval, pearson
 from papers.claims.settings import settings
 from papers.merlin2023.claims.robustness_across_settings import (
     by_setting,
     correlation,
     effective_robustness,
+    interval_by_pair,
     reliability,
+    without_pairs,
 )
 from papers.merlin2023.robustness_across_settings import RobustnessAcrossSettings
 from papers.merlin2023.work.robustness_across_settings import dots, findings
@@ -225,3 +229,28 @@ def test_the_section_at_toy_size(tmp_path, monkeypatch):
     ((_, part),) = settings(ds)
     assert len(findings(part)) == 2 and "with 2 trainings each" in findings(part)[0]
     assert section.work.table({"a": ds}).shape == (3, 6)
+
+
+def test_an_interval_by_pairs_does_not_take_repeats_for_new_points():
+    rng = np.random.default_rng(0)
+    x, y = (np.repeat(rng.normal(size=5), 3) for _ in range(2))  # three copies of five points
+    means = xr.Dataset({"spread": ("setting", x), "corrupted": ("setting", y)})
+    pairs = np.repeat(np.arange(5), 3)
+    without = [means.isel(setting=pairs != pair) for pair in range(5)]
+    low, high = interval_by_pair(means, without, "spread", "corrupted")
+    once = means.isel(setting=slice(None, None, 3))
+    z = np.arctanh([pearson(*(part[k] for k in ("spread", "corrupted"))) for part in
+                    (once, *(once.isel(setting=np.arange(5) != i) for i in range(5)))])  # fmt: skip
+    half = student.ppf(0.975, 4) * np.sqrt(4 / 5 * ((z[1:] - z[1:].mean()) ** 2).sum())
+    np.testing.assert_allclose([low, high], np.tanh([z[0] - half, z[0] + half]))
+    wide = fisher_interval(float(np.tanh(z[0])), 15)
+    assert high - low > wide[1] - wide[0]
+
+
+def test_pairs_are_left_out_one_by_one_and_too_few_have_no_interval():
+    without = without_pairs(PLANTED.sel(estimator="debiased"))
+    assert [part.sizes["setting"] for part in without] == [12] * 5
+    assert all(not set(NAMES[3 * i : 3 * i + 3]) & set(part["setting"].values)
+               for i, part in enumerate(without))  # fmt: skip
+    means = by_setting(PLANTED.sel(estimator="debiased"))
+    assert np.isnan(interval_by_pair(means, without[:2], "spread", "corrupted")).all()
