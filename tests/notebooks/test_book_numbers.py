@@ -156,10 +156,11 @@ def replication_notes() -> Iterator[str]:
         if "finetuning_n" in made:
             sizes.setdefault(made["img_size"], set()).add(made["finetuning_n"])
         scratch |= {made[name] for name in ("scratch_n",) if name in made}
-    (few, small), (large,), (alone,) = sorted(sizes[64]), sizes[96], scratch
+    (fewest, few, small), (large,), (alone,) = sorted(sizes[64]), sizes[96], scratch
+    assert result("cifar/other_images")[1]["finetuning_n"] == fewest
     assert set(sizes) == {64, 96}
     yield f"at 64 pixels fine-tunings of ViT-Tiny see {small:,} of 50,000 training images "
-    yield f"({few:,} where many settings are compared) and "
+    yield f"({few:,} where many settings are compared, {fewest:,} on other images) and "
     yield f"trainings from scratch {alone:,}; at 96 pixels fine-tunings see {large:,}."
 
     for _, one in settings(result("cifar/where_did_scratch_start")[0]):

@@ -38,6 +38,7 @@ from papers.across.claims.adversarial_robustness import usual as without_adversa
 from papers.across.claims.architectures import thirds
 from papers.across.work.claims_ledger import CLAIMS
 from papers.across.work.data_set_size import plan
+from papers.across.work.other_images import points
 from papers.across.work.where_did_scratch_start import (
     OUTCOMES,
     apart,
@@ -47,7 +48,7 @@ from papers.across.work.where_did_scratch_start import (
 )
 from papers.claims.claim import Claim, check_claims
 from papers.claims.columns import COLUMNS, in_column
-from papers.claims.correlation import correlate, fisher_interval, partial
+from papers.claims.correlation import correlate, fisher_interval, partial, pearson
 from papers.claims.data import reported
 from papers.claims.settings import named, settings
 from papers.claims.shapes import crossing_difference
@@ -1355,6 +1356,78 @@ def learning_rate_schedules(ds: xr.Dataset) -> Iterator[str]:
     assert right.idxmax() == "constant at equal peak"
 
 
+def other_images(ds: xr.Dataset) -> Iterator[str]:
+    made = json.loads(ds.attrs["parameters"])
+    sizes = ("dataset", "setting", "train_seed", "seed")
+    assert [ds.sizes[name] for name in sizes] == [2, 4, 3, 2] and made["finetuning_epochs"] == 8
+    yield f"on {made['finetuning_n']:,} images of EuroSAT and of Medical MNIST"
+    pairs = {part["dataset"].item(): part for _, part in settings(ds)}
+    satellite, medical = (pairs[name] for name in ("eurosat", "medical_mnist"))
+
+    left = [one["inversion_loss_pt"].mean("seed").isel(ref_layer=-1) for one in pairs.values()]
+    yield f"stop at a distance of {two(left[0])} and {two(left[1])} in the last layer"
+    lost = {name: mean(forgetting(one), "layer").values
+            for name, one in pairs.items()}  # fmt: skip
+    for curve in lost.values():
+        assert abs(curve[0]) < 0.005 and (np.diff(curve)[-6:] > 0).all()
+    yield f"in the first layer to {two(lost['eurosat'][-1])} in the last on satellite images"
+    yield f"and to {two(lost['medical_mnist'][-1])} on medical ones"
+
+    (compression, plain, beyond) = CLAIMS["other_images"]
+    said, words = {}, {}
+    for name, one in pairs.items():
+        ledger = check_claims(CLAIMS["other_images"], one)
+        found = ledger.sel(estimator="debiased", self_term="measured")
+        assert (found["verdict"] == "undecided").all()
+        for claim in found["claim"].values.tolist():
+            row = found.sel(claim=claim)
+            ends = float(row["value_low"]), float(row["value_high"])
+            said[name, claim] = ends
+            words[name, claim] = f"{two(row['value'])} [{number(ends[0])}, {number(ends[1])}]"
+    beyond_own = {name: _compression_beyond(one).mean("seed") for name, one in pairs.items()}
+    more, less = ((beyond_own[name] > 0).sum().item() for name in pairs)
+    assert (beyond_own["eurosat"].size, more, less) == (12, 11, 0)
+    yield f"model's own, {words['eurosat', compression.id]}, in {more} of 12 trainings"
+    yield f"in the pretrained model, {words['medical_mnist', compression.id]}, in all 12"
+    yield f"correlate at {words['eurosat', plain.id]} on satellite images"
+    yield f"and at {words['medical_mnist', plain.id]} on medical ones"
+    yield f"where the claim asks for more than {plain.threshold}"
+    for name in pairs:
+        low, high = said[name, beyond.id]
+        assert low < -0.5 and high > 1
+
+    dots = {name: points(ds).sel(dataset=name) for name in pairs}
+    by_setting = [one.mean("train_seed") for one in dots.values()]
+    between = [number(pearson(one["spread"], one["corrupted"])) for one in by_setting]
+    yield f"Their four means correlate at {between[0]} and {between[1]}."
+    rest = [one - one.mean("train_seed") for one in dots.values()]
+    within = [number(_r(one["spread"], one["corrupted"])) for one in rest]
+    yield f"it is {within[0]} and {within[1]}."
+    for one in by_setting:
+        further = one.sortby("spread")
+        assert one["spread"].idxmin() == one["clean"].idxmin()
+        assert further["setting"][-1] == one["clean"].idxmax() == "adam:0.0003"
+    clean = {name: one["clean"] for name, one in dots.items()}
+    r = number(_r(clean["eurosat"], dots["eurosat"]["corrupted"]))
+    yield f"goes with corrupted accuracy at {r} on satellite images"
+    ends = (
+        f"{float(end):.3f}" for end in (clean["medical_mnist"].min(), clean["medical_mnist"].max())
+    )
+    yield "it lies between {} and {}.".format(*ends)
+
+
+def _compression_beyond(ds: xr.Dataset) -> xr.DataArray:
+    """Return what the claim on compression averages over settings, of each of them."""
+    (claim,) = (one for one in CLAIMS["other_images"] if one.id == "Q-5-compression")
+    each = [claim.measure(ds.sel(setting=[name]), "measured") for name in ds["setting"].values]
+    return xr.concat(each, ds["setting"]).sel(estimator="debiased")
+
+
+def _r(x: xr.DataArray, y: xr.DataArray) -> float:
+    return float(pearson(*(values.transpose("setting", "train_seed").values.ravel()
+                           for values in (x, y))))  # fmt: skip
+
+
 def number_word(count: int) -> str:
     return {3: "three", 4: "four", 7: "seven"}[count]
 
@@ -1365,7 +1438,7 @@ PAGES = [
     convergence, one_lens_on_three_papers, known_invariances, what_it_costs,
     adversarial_robustness, robustness_across_settings, compression_expansion,
     data_set_size, where_did_scratch_start, architectures,
-    learning_rate_schedules,
+    learning_rate_schedules, other_images,
     placebo,
 ]  # fmt: skip
 

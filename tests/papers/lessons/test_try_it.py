@@ -17,8 +17,6 @@ from papers.section import Section
 from tests.workspace import ROOT
 
 TRIALS = trials("smoke")
-# no reference results yet
-OPEN = ("other_images",)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +73,7 @@ def test_the_numbers_kept_are_those_of_the_commands_and_say_what_made_them():
 def test_answers_come_from_the_results(name):
     file = results_root("cifar") / f"{name}.nc"
     if not os.path.isfile(file):  # pages without reference results show the run's own
-        assert name in ("your_models", "claims_ledger", *OPEN)
+        assert name in ("your_models", "claims_ledger")
         return
     ds = open_results(file)
     text = answers(name, {"reference: cifar": ds}).data
