@@ -25,7 +25,6 @@ class WhatItCosts(Section):
     """
 
     name = "what_it_costs"
-    alone = True
     notes = {
         "seeds": "the first draws images and noise; how long it takes does not depend on it",
         "cache": "nothing is: what is timed is computed",
