@@ -25,6 +25,7 @@ class WhatItCosts(Section):
     """
 
     name = "what_it_costs"
+    long = True
     notes = {
         "seeds": "the first draws images and noise; how long it takes does not depend on it",
         "cache": "nothing is: what is timed is computed",
