@@ -16,12 +16,6 @@ from pathlib import Path
 import sources
 
 BUILD = Path("_build")
-# What Jupyter Book reads its configuration with checks addresses by a grammar that takes seconds to
-# compile, unless the package with it is not there.
-JUPYTER_BOOK = (
-    "import sys; sys.modules['rfc3987_syntax'] = None; "
-    "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
-)
 HTML = BUILD / "html"
 
 
@@ -53,7 +47,7 @@ def render(scale: str) -> int:
     # -W -n --keep-going: every warning is shown, and any of them fails the build; -n also warns of
     # references that lead nowhere. Paths are absolute because jupyter-book looks for them
     # from inside the source.
-    command = [sys.executable, "-c", JUPYTER_BOOK]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("build_book.py"))]
     command += ["build", str(copy), "--path-output", str(made)]
     command += ["--config", str(copy / "_config.yml"), "--toc", str(copy / "_toc.yml")]
     command += ["-W", "-n", "--keep-going", "--quiet"]
