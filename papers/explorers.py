@@ -34,6 +34,7 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
 from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import paper_of
+from papers.claims.kept import kept_ledger
 from papers.claims.settings import SETTINGS, by_training, named, settings
 from papers.claims.tables import UNTESTABLE, interval_text
 from papers.merlin2023.compression_expansion import ITSELF
@@ -198,15 +199,19 @@ def _choices(
     divergence = _with_mean(both(cka_divergence)).transpose(*order)
 
     claims = CLAIMS[section]
-    values, each = numbers(claims, ds)
-    drawn, values = values["drawn"], values.expand_dims(left_out=["none"])
-    if each is not None and leave_out:
-        values = xr.concat([values, _counted(each)], "left_out", coords="minimal")
-    # the error is always that of all images
-    values = values.assign_coords(drawn=drawn).rename(left_out="image")
+    if leave_out:
+        values, each = numbers(claims, ds)
+        drawn, values = values["drawn"], values.expand_dims(left_out=["none"])
+        if each is not None:
+            values = xr.concat([values, _counted(each)], "left_out", coords="minimal")
+        # the error is always that of all images
+        values = values.assign_coords(drawn=drawn).rename(left_out="image")
+        together = judge(claims, values, each)["verdict"]
+    else:  # the page has judged it
+        ledger = kept_ledger(claims, ds)[["value", "verdict"]].reset_coords(drop=True)
+        values, together = ledger.expand_dims(image=["none"]).data_vars.values()
     dim = "train_seed" if values.sizes["train_seed"] > 1 else "seed"
     # one training, or one draw of a single one, decides nothing
-    together = judge(claims, values, each)["verdict"]
     alone = (
         values.notnull().any("seed") if dim == "train_seed" else values.notnull().isel(train_seed=0)
     )

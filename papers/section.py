@@ -105,7 +105,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     name: ClassVar[str]  # of the notebook, of its results, and in SECTIONS
-    alone: ClassVar[bool] = False  # it measures time, so the workflow runs nothing at its side
+    long: ClassVar[bool] = False  # half a minute or more at the laptop scale: it begins early
     own_trainings: ClassVar[bool] = False  # the notebook does its many short trainings itself
     uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads; they run first
     compared: ClassVar[Mapping[str, str]] = {}  # parameter -> its label in the table of settings

@@ -32,7 +32,13 @@ def test_the_workflow_resolves(scale):
     needed = runs_of(section for section in sections if not section.own_trainings)
     asked = set(re.findall(r"wildcards: id=(\w+)", said))
     assert asked == set(needed)
-    assert set(re.findall(r"wildcards: section=(\w+)", said)) == set(SECTIONS)
+    found = re.findall(r"wildcards: section=(\w+)(?:\n +priority: (\d+))?", said)
+    rank = {name: int(priority or 0) for name, priority in found}
+    assert set(rank) == set(SECTIONS)
+    # long sections before short ones, and what they wait for no later than they
+    for name, section in SECTIONS.items():
+        assert rank[name] >= section.long
+        assert all(rank[used] >= rank[name] + SECTIONS[used].long for used in section.uses)
 
 
 def python_elsewhere(folder: Path) -> Path:

@@ -47,8 +47,8 @@ def render(scale: str) -> int:
     # -W -n --keep-going: every warning is shown, and any of them fails the build; -n also warns of
     # references that lead nowhere. Paths are absolute because jupyter-book looks for them
     # from inside the source.
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [str(program), "build", str(copy), "--path-output", str(made)]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("build_book.py"))]
+    command += ["build", str(copy), "--path-output", str(made)]
     command += ["--config", str(copy / "_config.yml"), "--toc", str(copy / "_toc.yml")]
     command += ["-W", "-n", "--keep-going", "--quiet"]
     failed = subprocess.run(command).returncode

@@ -12,6 +12,7 @@ import ast
 import html
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from statistics import mean
@@ -64,14 +65,16 @@ def _imported(tree: ast.AST, root: Path) -> Iterator[tuple[str, str]]:
         for name in names:
             package, _, rest = name.partition(".")
             if rest and (root / package / "__init__.py").is_file():
-                rest = _handed_on(root / package).get(rest, rest).partition(".")[0]
+                source = (root / package / "__init__.py").read_text(encoding="utf-8")
+                rest = _handed_on(source).get(rest, rest).partition(".")[0]
                 if (root / package / rest).is_dir() or (root / package / f"{rest}.py").is_file():
                     yield package, rest
 
 
-def _handed_on(package: Path) -> dict[str, str]:
+@cache
+def _handed_on(source: str) -> dict[str, str]:
     """Return name -> module for the names that a package hands on by ``submod_attrs``."""
-    for node in ast.walk(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.keyword) and node.arg == "submod_attrs":
             table = ast.literal_eval(node.value)
             return {name: module for module, names in table.items() for name in names}
@@ -234,7 +237,9 @@ class OfPackage(SphinxDirective):
         folder = Path(self.env.relfn2path(self.arguments[0])[1])
         for file in folder.rglob("*.py"):
             self.env.note_dependency(str(file))
-        rooms = rooms_of(folder)
+        # both directives stand on one page, and all sources are parsed for either
+        read = self.env.temp_data.setdefault("rooms", {})
+        rooms = read[folder] = read.get(folder) or rooms_of(folder)
         if not rooms:
             raise self.error(f"there is no package at {self.arguments[0]}")
         try:

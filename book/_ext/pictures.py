@@ -8,7 +8,9 @@ cells of code that follow one another become one.
 
 from __future__ import annotations
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from docutils import nodes
@@ -21,14 +23,25 @@ class Described(SphinxPostTransform):
     default_priority = 5  # before Sphinx copies and converts pictures
 
     def run(self, **_: object) -> None:
+        pictures: dict[Path, list[nodes.image]] = {}
         for picture in self.document.findall(nodes.image):
             file = Path(self.env.srcdir, picture["uri"])
             if file.suffix == ".png" and file.is_file():
-                with Image.open(file) as opened:
-                    notes, full = opened.text, opened.convert("RGB")
-                if words := notes.get("Description"):
-                    picture["alt"] = words
-                    store(full, file, notes)
+                pictures.setdefault(file, []).append(picture)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow works beside other threads
+            said = list(pool.map(_described, pictures))
+        for shown, words in zip(pictures.values(), said, strict=True):
+            for picture in shown if words else ():
+                picture["alt"] = words
+
+
+def _described(file: Path) -> str | None:
+    """Return the text that a figure has in its file, and store it smaller; None without one."""
+    with Image.open(file) as opened:
+        notes, full = opened.text, opened.convert("RGB")
+    if words := notes.get("Description"):
+        store(full, file, notes)
+    return words
 
 
 def store(full: Image.Image, file: Path, notes: dict[str, str]) -> None:

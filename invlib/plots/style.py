@@ -48,7 +48,15 @@ class Drawing(Figure):
         places = [ax.get_subplotspec() for ax in self.axes if ax.get_xticks().size]  # no pictures
         across = max((place.colspan.stop for place in places if place), default=0)
         notes = {"Description": words, "Smallest text": f"{smallest:.1f}", "Columns": str(across)}
+        # Matplotlib lays a figure out by drawing all of it once more, into nothing.
+        engine, dpi = self.get_layout_engine(), self.dpi
+        if engine is not None:
+            self.dpi = 2 * _PIXELS
+            engine.execute(self)
+            self.set_layout_engine(None)
         self.savefig(file := io.BytesIO(), format="png", dpi=2 * _PIXELS, metadata=notes)
+        self.set_layout_engine(engine)
+        self.dpi = dpi
         return file.getvalue(), {"width": width, "height": height, "alt": words}
 
 

@@ -18,6 +18,7 @@ class OneLensOnThreePapers(Section):
     """
 
     name = "one_lens_on_three_papers"
+    long = True
     uses = ("dynamics", "unlearning", "feature_erosion", "collapse_and_plasticity")
 
     lens_n: Annotated[int, Field(ge=5)] = Field(16, description="images per seed")

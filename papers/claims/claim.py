@@ -22,6 +22,7 @@ from invlib.results.schema import STACKING
 from invlib.results.validation import conform
 from papers.claims.columns import ByColumn, each_number, in_column, in_words
 from papers.claims.correlation import detectable_correlation, fisher_interval
+from papers.claims.curves import kept_curves
 from papers.claims.statistics import EQUIVALENT, LEVEL, interval_over_trainings, verdict
 from papers.claims.tables import REPEATS, UNTESTABLE
 from papers.words import counted
@@ -257,23 +258,29 @@ def numbers(
     grid |= {dim: ds[dim].values if dim in ds.dims else [0] for dim in REPEATS}
     values, without = xr.DataArray(np.nan, grid, list(grid)), None
     drawn, points = dict.fromkeys(grid["claim"], False), dict.fromkeys(grid["claim"], math.nan)
-    for claim in claims:
-        if claim.lacking(ds):
-            continue
-        whole = claim.needs.get("matrices")  # a claim uses either matrices or diagonals
-        each = left_one_out(ds, whole or claim.needs.get("variables", ()), whole=bool(whole))
-        if each is not None and without is None:
-            without = values.expand_dims(left_out=each["left_out"]).transpose(..., "left_out")
-            without = without.copy(data=np.full(without.shape, np.nan))
-        for term in terms:
-            at = (claim.id, slice(None), term)
-            number = _number(claim, ds, term)
-            drawn[claim.id] |= "seed" in number.dims
-            points[claim.id] = float(number.coords.get("points", math.nan))
-            values.loc[at] = number.broadcast_like(values.loc[at]).transpose(..., *REPEATS).values
-            if each is not None:
-                number = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
-                without.loc[at] = number.transpose(..., *REPEATS, "left_out").values
+    left_out: dict[tuple, xr.Dataset | None] = {}
+    with kept_curves():
+        for claim in claims:
+            if claim.lacking(ds):
+                continue
+            whole = claim.needs.get("matrices")  # a claim uses either matrices or diagonals
+            names = tuple(whole or claim.needs.get("variables", ()))
+            if (names, bool(whole)) not in left_out:
+                left_out[names, bool(whole)] = left_one_out(ds, names, whole=bool(whole))
+            each = left_out[names, bool(whole)]
+            if each is not None and without is None:
+                without = values.expand_dims(left_out=each["left_out"]).transpose(..., "left_out")
+                without = without.copy(data=np.full(without.shape, np.nan))
+            for term in terms:
+                at = (claim.id, slice(None), term)
+                number = _number(claim, ds, term)
+                drawn[claim.id] |= "seed" in number.dims
+                points[claim.id] = float(number.coords.get("points", math.nan))
+                here = number.broadcast_like(values.loc[at])
+                values.loc[at] = here.transpose(..., *REPEATS).values
+                if each is not None:
+                    here = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
+                    without.loc[at] = here.transpose(..., *REPEATS, "left_out").values
     known = {"drawn": drawn, "points": points}
     known = {name: ("claim", list(of_claim.values())) for name, of_claim in known.items()}
     return values.assign_coords(known), without

@@ -6,7 +6,9 @@ of a start, and ``[forgetting]`` is a curve at every epoch of a training.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import xarray as xr
 
@@ -17,6 +19,7 @@ __all__ = [
     "VARIABLES",
     "curve_measure",
     "curve_needs",
+    "kept_curves",
     "of_start",
     "starts_missing",
     "this_dataset",
@@ -37,6 +40,20 @@ STARTS = ("imagenet", CIFAR, "none")  # none: a random start
 
 Curve = Sequence[str]  # a quantity and, where the results have several, a task or a start
 
+_KEPT: ContextVar[dict[tuple, tuple[xr.Dataset, xr.DataArray]] | None] = ContextVar(
+    "kept curves", default=None
+)
+
+
+@contextmanager
+def kept_curves() -> Iterator[None]:
+    """Within it, a curve that many claims are about is computed once. No results change in it."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
 
 def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataArray]:
     """Return ``measure(ds, self_term=…, curves=…, beside=…, …)``, the `shape` of these curves."""
@@ -49,8 +66,8 @@ def curve_measure(shape: Callable[..., xr.DataArray]) -> Callable[..., xr.DataAr
         beside: Iterable[Curve] = (),
         **layers: Sequence[int],
     ) -> xr.DataArray:
-        more = {"beside": [_curve(ds, self_term, *name) for name in beside]} if beside else {}
-        return shape(*(_curve(ds, self_term, *name) for name in curves), **more, **layers)
+        more = {"beside": [_kept_curve(ds, self_term, *name) for name in beside]} if beside else {}
+        return shape(*(_kept_curve(ds, self_term, *name) for name in curves), **more, **layers)
 
     return measure
 
@@ -88,6 +105,15 @@ def curve_needs(
 
 def _known(name: str, allowed: Iterable[str]) -> str:
     return choices("curves", name, allowed)
+
+
+def _kept_curve(ds: xr.Dataset, self_term: str, *name: str) -> xr.DataArray:
+    if (kept := _KEPT.get()) is None:
+        return _curve(ds, self_term, *name)
+    key = (id(ds), self_term, *name)
+    if key not in kept:  # with the results, so that no others take their place in memory
+        kept[key] = ds, _curve(ds, self_term, *name)
+    return kept[key][1]
 
 
 def _curve(ds: xr.Dataset, self_term: str, quantity: str, label: str | None = None) -> xr.DataArray:

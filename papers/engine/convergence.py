@@ -26,6 +26,7 @@ class Convergence(MerlinSection):
     """
 
     name = "convergence"
+    long = True
 
     convergence: Recipes = Field(
         ("lbfgs:20", "anytime:20"),

@@ -22,6 +22,7 @@ class HowInverted(MerlinSection):
     """
 
     name = "how_inverted"
+    long = True
 
     race: Recipes = Field(
         ("ngd:50", "adam:50", "fast:50", "ngd:100"),

@@ -51,6 +51,7 @@ class KnownInvariances(Section):
     """
 
     name = "known_invariances"
+    long = True
     own_trainings = True
     notes = {"seeds": "the first draws the images that trained networks are inverted for"}
 

@@ -25,7 +25,7 @@ class WhatItCosts(Section):
     """
 
     name = "what_it_costs"
-    alone = True
+    long = True
     notes = {
         "seeds": "the first draws images and noise; how long it takes does not depend on it",
         "cache": "nothing is: what is timed is computed",
@@ -43,7 +43,7 @@ class WhatItCosts(Section):
     )
     bench_doublings: Positive = Field(1, description="how far the sweeps go")
     bench_memory_images: Annotated[tuple[Positive, ...], *Several] = Field(
-        (32, 64), description="each in a process of its own"
+        (16, 32), description="each in a process of its own"
     )
     bench_cka_images: Annotated[int, Field(ge=4)] = Field(
         16, description="images for the time of CKA"

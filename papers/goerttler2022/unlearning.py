@@ -37,6 +37,7 @@ class Unlearning(GoerttlerSection):
     """
 
     name = "unlearning"
+    long = True
     compared = SETUP | {
         "labels_n": "training images from scratch",
         "labels_epochs": "epochs from scratch",

@@ -29,6 +29,7 @@ class CollapseAndPlasticity(SquaresSection):
     """
 
     name = "collapse_and_plasticity"
+    long = True
     notes = {"seeds": "each draws the images that CKA compares"}
 
     collapse_model: Name = Field("vgg11_bn_cifar_w8", description="the network")

@@ -37,6 +37,7 @@ class FeatureErosion(SquaresSection, Pretrained):
     """
 
     name = "feature_erosion"
+    long = True
     notes = {
         "seeds": "of paper A's pages; not used here",
         "model": "the pretrained model, that of paper A's pages",

@@ -18,6 +18,7 @@ class Accuracy(PretrainingDataset):
     """
 
     name = "accuracy"
+    long = False
     uses = ("pretraining_dataset",)
 
     def by_start(self) -> dict[tuple[str, str, int], TrainingRun]:

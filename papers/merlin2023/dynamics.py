@@ -21,6 +21,7 @@ class Dynamics(MerlinSection):
     """
 
     name = "dynamics"
+    long = True
 
     corrupted_n: Positive = Field(100, description="test images for each severity")
     every: Positive = Field(2, description="epochs from one look at the model to the next")

@@ -22,6 +22,7 @@ class FinetuningTask(MerlinSection):
     """
 
     name = "finetuning_task"
+    long = True
 
     finetuning_seeds: Seeds = Field(
         (0,), description="repeats of each fine-tuning; an interval takes several"

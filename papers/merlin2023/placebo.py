@@ -25,6 +25,7 @@ class Placebo(MerlinSection):
     """
 
     name = "placebo"
+    long = True
     uses = ("finetuning_task",)
 
     placebo_seeds: Annotated[Seeds, Field(min_length=2)] = Field(

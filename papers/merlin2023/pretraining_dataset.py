@@ -30,6 +30,7 @@ class PretrainingDataset(MerlinSection):
     """
 
     name = "pretraining_dataset"
+    long = True
 
     targets: Names = Field(("digits",), description="classified from every start")
     pretrainings: Names = Field(

@@ -66,19 +66,21 @@ def flows(shown: dict[str, xr.Dataset]) -> dict[str, xr.DataArray]:
 
 
 def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return accuracy, and means by third of the depth, of every network; over trainings."""
-    rows = {}
+    """Return accuracy, and means by third of the depth, a column for every network."""
+    columns = {}
     for title, both in shown.items():
         ds = both.sel(estimator="debiased")
         for case in ds["case"].values.tolist():
-            row = {"accuracy": float(ds["accuracy"].sel(case=case).mean())}
+            column = {"accuracy": f"{float(ds['accuracy'].sel(case=case).mean()):.3f}"}
             left = {f"distance_{when}": f"distance left {when}" for when in ("before", "after")}
             for name, words in (_LEVELS | left).items():
                 means = (float(part.mean()) for part in thirds(ds, case, name))
-                row[f"{words} by third"] = ", ".join(f"{value:.2f}" for value in means)
-            row["compression"] = float(compression_beyond_start(ds, case=case).mean())
-            rows[title, case] = row
-    return pd.DataFrame.from_dict(rows, orient="index").round(3)
+                column[f"{words} by third"] = ", ".join(f"{value:.2f}" for value in means)
+            pressed = float(compression_beyond_start(ds, case=case).mean())
+            column["compression"] = f"{pressed:.3f}"
+            # so that a page may break the name, and four networks fit beside one another
+            columns[title, case.replace("_", "_\u200b")] = column
+    return pd.DataFrame(columns)
 
 
 def findings(ds: xr.Dataset) -> list[str]:

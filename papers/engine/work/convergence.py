@@ -255,22 +255,23 @@ def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
     """
     first, *others = (str(name) for name in ds["recipe"].values)
     rules = {recipe: _split(recipe) for recipe in (first, *others)}
-    main = ds.sel(recipe=first)
+    # nobody asks here what a single image does
+    ds = ds.drop_vars([name for name in ds if str(name).endswith(("_jackknife", "_left_out"))])
+    debiased = ds.sel(estimator=["debiased"])
     at = f"at {distance:g}"
     out = {
-        f"{recipe}, its end": ds.sel(recipe=recipe, snapshot=rules[recipe][1])
+        f"{recipe}, its end": debiased.sel(recipe=recipe, snapshot=rules[recipe][1])
         for recipe in (first, *others)
     }
     out |= {
-        f"{recipe}, {at}": at_distance(ds.sel(recipe=recipe), distance)
+        f"{recipe}, {at}": at_distance(debiased.sel(recipe=recipe), distance)
         for recipe in (first, *others)
         if rules[recipe][0] != "fast"  # its schedule ends with its steps
     }
-    out = {name: part.sel(estimator=["debiased"]) for name, part in out.items()}
+    main = at_distance(ds.sel(recipe=first), distance)
     for similarity in ds["estimator"].values:
         if similarity != "debiased":
-            part = at_distance(main, distance).sel(estimator=[similarity])
-            out[f"{first}, {at}, {similarity}"] = part
+            out[f"{first}, {at}, {similarity}"] = main.sel(estimator=[similarity])
     return out
 
 

@@ -56,7 +56,7 @@ def flows_by_data_set(ds: xr.Dataset, estimator: str) -> dict[str, dict[str, xr.
 def table(
     shown: dict[str, xr.Dataset], blocks: dict[str, tuple[str, Iterable[int], Iterable[int]]]
 ) -> pd.DataFrame:
-    """Return compression and expansion as numbers, a row for each setting, task and estimator.
+    """Return compression and expansion as numbers, a row for each setting, estimator and task.
 
     `blocks` has a triple for each column: ``"compression"`` or ``"expansion"``, pretrained layers,
     fine-tuned layers.
@@ -65,12 +65,12 @@ def table(
     for title, ds in shown.items():
         for words, part in settings(ds):
             by_estimator = {str(e): flows(by_training(part), e) for e in part["estimator"].values}
-            for task, estimator in itertools.product(by_estimator["biased"], by_estimator):
+            for estimator, task in itertools.product(by_estimator, by_estimator["biased"]):
                 matrix = by_estimator[estimator][task].mean("seed")
                 numbers = {"share compressed": float(invariance.compressed_share(matrix))}
                 for name, (kind, *layers) in blocks.items():
                     numbers[name] = float(getattr(invariance, kind)(matrix, *layers))
-                rows[", ".join([title, *words]), task, estimator] = numbers
+                rows[", ".join([title, *words, estimator]), task] = numbers
     table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(table.index, names=["results", "fine-tuned for", "CKA"])
+    table.index = pd.MultiIndex.from_tuples(table.index, names=["results", "fine-tuned for"])
     return table

@@ -90,9 +90,9 @@ def test_results_can_be_stored_and_shorter_networks_end_in_nothing(tmp_path):
     save_results(results(), tmp_path / "a.nc")
     shown = {"this run": open_results(tmp_path / "a.nc")}
     debiased = {title: ds.sel(estimator="debiased") for title, ds in shown.items()}
-    rows = table(shown)
-    assert len(rows) == 3 and rows["compression"].round(3).tolist() == [0.1] * 3
-    assert rows["CKA divergence by third"].str.count("nan").sum() == 0
+    numbers = table(shown)
+    assert numbers.shape[1] == 3 and numbers.loc["compression"].tolist() == ["0.100"] * 3
+    assert numbers.loc["CKA divergence by third"].str.count("nan").sum() == 0
     sizes = {title.split("\n")[1]: flow.shape for title, flow in flows(debiased).items()}
     assert sizes == {name: (n, n) for name, n in LAYERS.items()}
 

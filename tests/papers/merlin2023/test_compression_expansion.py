@@ -240,12 +240,12 @@ def test_the_small_figure_and_the_table_have_every_setting():
     assert all(list(row) == columns for row in rows.values())
 
     numbers = table({"mine": ds}, {"6–12 → 4–8": ("compression", *DEEP)})
-    assert len(numbers) == 2 * 2 * 3 * 2  # data sets, recipes, tasks and the model itself, CKA
-    at = numbers.loc["mine, cifar10, ngd:50", CLS, "biased"]
+    assert len(numbers) == 2 * 2 * 3 * 2  # data sets, recipes, CKA, tasks and the model itself
+    at = numbers.loc["mine, cifar10, ngd:50, biased", CLS]
     assert at["6–12 → 4–8"] == pytest.approx(
         float(compression(rows["cifar10"][f"ngd:50\n{CLS}"], *DEEP).mean())
     )
     assert (
-        numbers.loc["mine, cifar100, ngd:50", CLS, "biased"]["share compressed"]
+        numbers.loc["mine, cifar100, ngd:50, biased", CLS]["share compressed"]
         < at["share compressed"]
     )
