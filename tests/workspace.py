@@ -54,7 +54,10 @@ CELLS = (
     ("code", 'scale = "laptop"\nseeds = [0, 1, 2]\nepochs = 3\nwrong = False', ["parameters"]),
     (
         "code",
-        "import os, time\n\nfrom papers.toy import Toy\n\nsection = Toy.from_namespace(globals())\n"
+        "import os, time\n\nfrom papers.toy import Toy\n\n"
+        "# not from_namespace, whose checks import PyTorch\n"
+        "given = {name: globals()[name] for name in Toy.model_fields if name in globals()}\n"
+        "section = Toy.from_parameters(given)\n"
         "time.sleep(float(os.environ.get('TOY_SECONDS', 0)))  # so that it is killed in its middle",
         [],
     ),
