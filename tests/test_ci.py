@@ -1,17 +1,13 @@
-"""Continuous integration shows what failed at the end of its log, which is what is read."""
+"""Continuous integration: what failed is said at the end of its log; the order of the tests."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
+from tests.conftest import LONG
 from tests.workspace import ROOT, environment
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it is a script of bash")
 
 MAKEFILE = """
 book:
@@ -62,3 +58,7 @@ def test_the_end_of_every_failed_step_is_at_the_end(tmp_path):
         shown.index(x) for x in ("page 1", "no such page", "test-pages", "5 passed, 2 failed")
     ]
     assert places == sorted(places) and "FAILED: make book SCALE=smoke" in shown
+
+
+def test_the_files_that_are_taken_first_are_there():
+    assert [name for name in LONG if not (ROOT / name).is_file()] == []
