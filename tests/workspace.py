@@ -54,8 +54,11 @@ CELLS = (
     ("code", 'scale = "laptop"\nseeds = [0, 1, 2]\nepochs = 3\nwrong = False', ["parameters"]),
     (
         "code",
-        "import time\n\nfrom papers.toy import Toy\n\n"
-        "section = Toy.from_namespace(globals())\ntime.sleep(2)  # long enough to be killed in",
+        "import os, time\n\nfrom papers.toy import Toy\n\n"
+        "# not from_namespace, whose checks import PyTorch\n"
+        "given = {name: globals()[name] for name in Toy.model_fields if name in globals()}\n"
+        "section = Toy.from_parameters(given)\n"
+        "time.sleep(float(os.environ.get('TOY_SECONDS', 0)))  # so that it is killed in its middle",
         [],
     ),
     ("code", "assert not section.wrong, 'this went wrong on purpose'\nsection.dataset()", []),
@@ -102,6 +105,8 @@ def make_workspace(folder: Path) -> Path:
     copy_project(folder, "workflow", "Makefile")
     (folder / "papers" / "toy.py").write_text(SECTION)
     (folder / "papers" / "sections.py").write_text(REGISTRY)
+    kernels = folder / "papers" / "jupyter_kernels.py"
+    kernels.write_text(_without_what_the_toy_does_not_import(kernels.read_text()))
 
     (folder / "notebooks" / "scales").mkdir(parents=True)
     (folder / "notebooks" / "scales" / "smoke.yaml").write_text(SCALE)
@@ -111,6 +116,15 @@ def make_workspace(folder: Path) -> Path:
     (folder / "book").mkdir()
     (folder / "book" / "intro.md").write_text("# Introduction\n\nSee [](../notebooks/toy.ipynb).\n")
     return folder
+
+
+def _without_what_the_toy_does_not_import(kernels: str) -> str:
+    """The server of kernels without PyTorch and the like, which take it seconds to import."""
+    before, start, rest = kernels.partition("_IMPORTS = (")
+    imports, end, after = rest.partition(")")
+    own = [name for name in imports.split() if name.startswith('"ipykernel')]
+    assert start and end and 0 < len(own) < len(imports.split())
+    return f"{before}{start}{' '.join(own)}{end}{after}"
 
 
 def toy_notebook() -> nbformat.NotebookNode:

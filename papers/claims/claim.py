@@ -7,9 +7,11 @@ The verdict is that of an interval over trainings (`papers.claims.statistics`).
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -70,6 +72,8 @@ class Claim:
     obstacle : callable, optional
         ``obstacle(ds) -> str``: another reason why these results cannot decide the claim; empty if
         there is none.
+    by_self_term : bool
+        Whether the number may depend on the self term; if not, it is computed once.
     """
 
     id: str
@@ -86,6 +90,7 @@ class Claim:
     paper_value: float | Mapping[str, float] = math.nan
     needs: Mapping[str, tuple | int] = field(default_factory=dict)
     obstacle: Callable[[xr.Dataset], str] | None = None
+    by_self_term: bool = True
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, each_number(self.threshold))):
@@ -214,7 +219,7 @@ def check_claims(
 
     values, without = numbers(claims, ds, self_terms=terms)
     found = judge(claims, values, without)
-    thresholds = [_thresholds(claim, values) for claim in claims]
+    thresholds = _thresholds(claims, values)
     reasons = [claim.lacking(ds) for claim in claims]
     for i, reason in enumerate(reasons):
         if not reason and found["value_mean"][i].isnull().any():
@@ -226,7 +231,7 @@ def check_claims(
     out = found.assign(
         {
             "value": values.drop_vars(["drawn", "points"]),
-            "threshold": xr.concat(thresholds, xr.Variable("claim", ids)),
+            "threshold": thresholds,
             "paper_value": ("claim", [_paper_value(claim, dataset) for claim in claims]),
             "distance_low": ("claim", left[:, 0]),
             "distance_high": ("claim", left[:, 1]),
@@ -271,16 +276,16 @@ def numbers(
             if each is not None and without is None:
                 without = values.expand_dims(left_out=each["left_out"]).transpose(..., "left_out")
                 without = without.copy(data=np.full(without.shape, np.nan))
-            for term in terms:
-                at = (claim.id, slice(None), term)
+            each_term = {term: term for term in terms} if claim.by_self_term else {terms[0]: terms}
+            for term, places in each_term.items():
+                at = (claim.id, slice(None), places)
                 number = _number(claim, ds, term)
                 drawn[claim.id] |= "seed" in number.dims
                 points[claim.id] = float(number.coords.get("points", math.nan))
-                here = number.broadcast_like(values.loc[at])
-                values.loc[at] = here.transpose(..., *REPEATS).values
+                values.loc[at] = _like(number, values.loc[at])
                 if each is not None:
-                    here = _number(claim, each, term, "left_out").broadcast_like(without.loc[at])
-                    without.loc[at] = here.transpose(..., *REPEATS, "left_out").values
+                    number = _number(claim, each, term, "left_out")
+                    without.loc[at] = _like(number, without.loc[at])
     known = {"drawn": drawn, "points": points}
     known = {name: ("claim", list(of_claim.values())) for name, of_claim in known.items()}
     return values.assign_coords(known), without
@@ -302,38 +307,47 @@ def judge(
         ``images_low`` and ``images_high`` are the interval over images alone, for these trainings.
         The dims are those of `values` without train_seed and seed.
     """
-    found = [
-        _judged(claim, *parts) for claim, parts in zip(claims, _each(values, without), strict=True)
-    ]
-    return xr.concat(found, xr.Variable("claim", values["claim"].values))
-
-
-def _each(
-    values: xr.DataArray, without: xr.DataArray | None
-) -> Iterator[tuple[xr.DataArray, xr.DataArray | None, float]]:
-    """Yield, for each claim, its numbers, those with an image left out, if any, and its points.
-
-    A number that does not depend on the draw has no dim seed.
-    """
+    claims = list(claims)
     points = values.coords.get("points", xr.full_like(values["drawn"], math.nan, float)).values
-    for i, drawn in enumerate(values["drawn"].values):
-        one = values.isel(claim=i, drop=True)
-        each = None if without is None else without.isel(claim=i, drop=True)
-        if each is None or not bool(each.notnull().any()):
-            each = None
-        yield (one, each, points[i]) if drawn else (one.isel(seed=0, drop=True), None, points[i])
+    groups = defaultdict(list)
+    for i, (claim, drawn, images, seeds) in enumerate(
+        zip(claims, values["drawn"].values, *_from(values, without), strict=True)
+    ):
+        points_or_none = None if math.isnan(points[i]) else points[i]
+        groups[claim.holds, points_or_none, drawn, drawn and images, tuple(seeds)].append(i)
+    values = values.drop_vars(["drawn", "points"], errors="ignore")
+    found = []
+    for (_, of, drawn, images, _), places in groups.items():
+        some = values.isel(claim=places)
+        some = some if drawn else some.isel(seed=0, drop=True)
+        each = without.isel(claim=places) if images else None
+        found.append(_judged([claims[i] for i in places], some, each, of))
+    order = np.argsort([i for places in groups.values() for i in places])
+    return xr.concat(found, "claim").isel(claim=order)
+
+
+def _from(values: xr.DataArray, without: xr.DataArray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each claim whether it has numbers with an image left out, and in which draws."""
+    drawn = values.mean("train_seed", skipna=False).notnull()
+    seeds = drawn.any([dim for dim in drawn.dims if dim not in ("claim", "seed")])
+    if without is None:
+        return np.zeros(values.sizes["claim"], bool), seeds.transpose("claim", "seed").values
+    images = without.notnull().any([dim for dim in without.dims if dim != "claim"])
+    return images.values, seeds.transpose("claim", "seed").values
 
 
 def _judged(
-    claim: Claim, values: xr.DataArray, without: xr.DataArray | None, points: float
+    claims: Sequence[Claim], values: xr.DataArray, without: xr.DataArray | None, of: float | None
 ) -> xr.Dataset:
-    level = EQUIVALENT if claim.holds == "within" else LEVEL
-    if math.isnan(points):
+    """Judge claims that hold alike and have the same draws; a correlation is one `of` so many."""
+    holds = claims[0].holds
+    level, threshold = EQUIVALENT if holds == "within" else LEVEL, _thresholds(claims, values)
+    if of is None:
         found = interval_over_trainings(values, without, level=level)
     else:
-        found = _of_correlation(claim, values.mean("train_seed"), points, level)
-    threshold = _thresholds(claim, values)
-    said = verdict(found["low"], found["high"], threshold, holds=claim.holds)
+        at = -threshold if holds == "below" else threshold
+        found = _of_correlation(values.mean("train_seed"), of, at, level)
+    said = verdict(found["low"], found["high"], threshold, holds=holds)
     known = found["mean"].notnull() & threshold.notnull()
     images = found["mean"] * np.nan, found["mean"] * np.nan
     if without is not None:
@@ -352,16 +366,20 @@ def _judged(
     )
 
 
-def _thresholds(claim: Claim, values: xr.DataArray) -> xr.DataArray:
-    """Return the threshold of a claim in the columns of `values`, (estimator, self_term)."""
-    return over_columns(claim.threshold, values["estimator"], values["self_term"])
+def _thresholds(claims: Sequence[Claim], values: xr.DataArray) -> xr.DataArray:
+    """Return the thresholds of claims in the columns of `values`, (claim, estimator, self_term)."""
+    columns = {name: values[name].values.tolist() for name in ("estimator", "self_term")}
+    each = [
+        [in_column(claim.threshold, *column) for column in itertools.product(*columns.values())]
+        for claim in claims
+    ]
+    coords = {"claim": [claim.id for claim in claims]} | columns
+    return xr.DataArray(np.reshape(each, [len(names) for names in coords.values()]), coords)
 
 
-def _of_correlation(claim: Claim, r: xr.DataArray, points: float, level: float) -> xr.Dataset:
-    """Return the interval of a correlation over settings, and what is seen beyond the threshold."""
+def _of_correlation(r: xr.DataArray, points: float, at: xr.DataArray, level: float) -> xr.Dataset:
+    """Return the interval of a correlation over settings, and what is seen beyond a threshold."""
     ends = r.expand_dims(end=2, axis=-1).copy(data=fisher_interval(r, points, level=level))
-    at = _thresholds(claim, r)
-    at = -at if claim.holds == "below" else at
     seen = xr.apply_ufunc(
         lambda one: detectable_correlation(points, threshold=one, level=level) - one,
         at, vectorize=True,
@@ -375,11 +393,16 @@ def _distances(claim: Claim, ds: xr.Dataset) -> tuple[float, float]:
     names = [*claim.needs.get("variables", ()), *claim.needs.get("matrices", ())]
     inverted = {str(name).split("_")[2] for name in names if str(name).startswith("stir_")}
     left = [f"inversion_loss_{model}" for model in sorted(inverted)]
-    left = [ds[name] for name in left if name in ds and not claim.lacking(ds)]
+    left = [] if claim.lacking(ds) else [ds[name] for name in left if name in ds]
     means = [one.mean([dim for dim in REPEATS if dim in one.dims]) for one in left]
     if not means:
         return math.nan, math.nan
     return min(float(one.min()) for one in means), max(float(one.max()) for one in means)
+
+
+def _like(number: xr.DataArray, place: xr.DataArray) -> np.ndarray:
+    """Return a number with all dims of the place that it is for, in their order."""
+    return number.broadcast_like(place).transpose(*place.dims).values
 
 
 def _number(claim: Claim, ds: xr.Dataset, self_term: str, *more: str) -> xr.DataArray:

@@ -16,6 +16,7 @@ from invlib.metrics.invariance import cka_divergence, diagonal, forgetting, lear
 from invlib.names import TASKS, choices
 
 __all__ = [
+    "BY_SELF_TERM",
     "VARIABLES",
     "curve_measure",
     "curve_needs",
@@ -34,6 +35,7 @@ VARIABLES = {
     "self term, pretrained": ("stir_pt_pt",),
     "self term, fine-tuned": ("stir_ft_ft",),
 }
+BY_SELF_TERM = ("learning", "forgetting")
 CIFAR = "cifar"  # a start: CIFAR-10 for fine-tuning to CIFAR-100, and CIFAR-100 for CIFAR-10
 OTHER = {"cifar10": "cifar100", "cifar100": "cifar10"}
 STARTS = ("imagenet", CIFAR, "none")  # none: a random start

@@ -18,7 +18,7 @@ from invlib.names import nearest
 from invlib.results.schema import COORDS, KINDS
 from papers.claims.claim import Claim, over_columns
 from papers.claims.columns import checked
-from papers.claims.curves import curve_measure, curve_needs, starts_missing
+from papers.claims.curves import BY_SELF_TERM, curve_measure, curve_needs, starts_missing
 from papers.claims.data import ClaimData, Paper, paper_of
 from papers.claims.shapes import SHAPES
 
@@ -81,6 +81,8 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
     except ValueError as error:
         raise ValueError(f"{paper.file}: claim {data.id}: {error}") from None
     depends = "self_term" in inspect.signature(measure).parameters
+    by_self_term = depends if name in own else any(one[0] in BY_SELF_TERM for one in curves)
+    by_self_term |= isinstance(arguments.get("value"), Mapping)
 
     def number(ds: xr.Dataset, self_term: str) -> xr.DataArray:
         given = arguments | ({"self_term": self_term} if depends else {})
@@ -103,6 +105,7 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
         paper_value=data.paper,
         needs={k: tuple(v) if isinstance(v, list) else v for k, v in needs.items()},
         obstacle=why_not,
+        by_self_term=by_self_term,
     )
 
 

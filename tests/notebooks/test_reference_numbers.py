@@ -50,6 +50,7 @@ from papers.claims.claim import Claim, check_claims
 from papers.claims.columns import COLUMNS, in_column
 from papers.claims.correlation import correlate, fisher_interval, partial, pearson
 from papers.claims.data import reported
+from papers.claims.kept import kept_ledger
 from papers.claims.settings import named, settings
 from papers.claims.shapes import crossing_difference
 from papers.claims.statistics import interval_over_trainings
@@ -192,7 +193,7 @@ def unlearning(ds: xr.Dataset) -> Iterator[str]:
 def _by_training(section: str, ds: xr.Dataset) -> tuple[Counter, dict[str, list[bool]]]:
     """Return the debiased verdicts, counted, and whether each training meets each claim."""
     (part,) = (part for _, part in settings(ds))
-    ledger = check_claims(CLAIMS[section], part).sel(estimator="debiased", self_term="measured")
+    ledger = kept_ledger(CLAIMS[section], part).sel(estimator="debiased", self_term="measured")
     met = {}
     for claim in CLAIMS[section]:
         values = claim.measure(part.sel(estimator=["debiased"]), "measured")
@@ -312,7 +313,7 @@ def more_steps(made: dict) -> int:
 def _ledger(section: str, dataset: str) -> xr.Dataset:
     ds = open_results(results_root("cifar") / f"{section}.nc")
     (part,) = (part for words, part in settings(ds) if words == [dataset])
-    return check_claims(CLAIMS[section], part)
+    return kept_ledger(CLAIMS[section], part)
 
 
 def verdict(section: str, claim: str, dataset: str) -> xr.Dataset:
@@ -660,7 +661,8 @@ def _verdicts_that_changed(claims: dict[str, Claim]) -> Iterator[str]:
             for claim in now
         ]
         for words, part in settings(open_results(results_root("cifar") / f"{name}.nc")):
-            was, is_now = (check_claims(each, part)["verdict"] for each in (before, now))
+            was = check_claims(before, part)["verdict"]
+            is_now = kept_ledger(CLAIMS[name], part)["verdict"].sel(claim=was["claim"])
             for estimator in ("debiased", "biased"):
                 differ = (was != is_now).sel(estimator=estimator)
                 changed[estimator] += int(differ.sum())
@@ -703,7 +705,7 @@ def _on_further_data_sets(ds: xr.Dataset) -> Iterator[str]:
     """Yield how the verdicts on the further data sets differ from those on the first."""
     debiased = dict(estimator="debiased", self_term="measured")
     first, *others, stand_in = (
-        check_claims(CLAIMS["finetuning_task"], part).sel(debiased) for _, part in settings(ds)
+        kept_ledger(CLAIMS["finetuning_task"], part).sel(debiased) for _, part in settings(ds)
     )
     assert stand_in["dataset"] == "caltech101"
     other = [one["verdict"] != first["verdict"] for one in others]
@@ -735,7 +737,7 @@ def _on_further_data_sets(ds: xr.Dataset) -> Iterator[str]:
 
 def compression_expansion(ds: xr.Dataset) -> Iterator[str]:
     debiased = dict(estimator="debiased", self_term="measured")
-    by = {tuple(words): check_claims(CLAIMS["compression_expansion"], part).sel(debiased)
+    by = {tuple(words): kept_ledger(CLAIMS["compression_expansion"], part).sel(debiased)
           for words, part in settings(ds)}  # fmt: skip
     same = {}
     for rule in ("fast:50", "ngd:50"):
@@ -1003,9 +1005,8 @@ def adversarial_robustness(ds: xr.Dataset) -> Iterator[str]:
     gain = -attacked.diff("setting").isel(setting=0, drop=True)
     lower, higher = ["linf:0.001", "l2:0.1"], ["linf:0.002", "l2:0.2"]
     assert (gain.sel(attack=lower) < 0).all() and (gain.sel(attack=higher) > 0).all()
-    judged = check_claims(
-        CLAIMS["adversarial_robustness"], ds.isel(dataset=0, missing_dims="ignore")
-    )
+    ((_, part),) = settings(ds)
+    judged = kept_ledger(CLAIMS["adversarial_robustness"], part)
     ahead = judged.sel(claim="Q-4-adversarial-is-robust", estimator="debiased", self_term="one")
     yield "interval from {} to {:.2f}. The claim asks for more than 0.1".format(
         number(ahead["value_low"]), float(ahead["value_high"])
@@ -1097,7 +1098,7 @@ def data_set_size(ds: xr.Dataset) -> Iterator[str]:
         ds.attrs["device"]
     }  # "ran on a GPU", where trainings are in bfloat16
 
-    ledger = check_claims(CLAIMS["data_set_size"], ds)
+    ledger = kept_ledger(CLAIMS["data_set_size"], ds)
     as_paper = ledger["verdict"].sel(estimator="biased", self_term="one").values.tolist()
     yield f"{as_paper.count('undecided')} of the {len(as_paper)} verdicts are undecided"
     verdict = ledger["verdict"].sel(estimator="debiased", self_term="measured")
@@ -1274,7 +1275,7 @@ def where_did_scratch_start(ds: xr.Dataset) -> Iterator[str]:
     )
     changed = []
     for _, one in settings(ds):
-        verdict = check_claims(CLAIMS["where_did_scratch_start"], one)["verdict"]
+        verdict = kept_ledger(CLAIMS["where_did_scratch_start"], one)["verdict"]
         ours = verdict.sel(estimator="debiased", self_term="measured")
         other = verdict.sel(estimator="biased", self_term="one")
         differ = (ours != other).values
@@ -1291,7 +1292,7 @@ def architectures(ds: xr.Dataset) -> Iterator[str]:
     assert (ds.sizes["train_seed"], ds.sizes["seed"]) == (3, 2)
     yield f"random weights that saw {made['start_n']:,} images of CIFAR-100 six times"
     vit, resnet, convnext = ds["case"].values.tolist()
-    ledger = check_claims(CLAIMS["architectures"], ds)
+    ledger = kept_ledger(CLAIMS["architectures"], ds)
     trusted = ledger.sel(estimator="debiased", self_term="measured")
     said = trusted["verdict"].to_series().to_dict()
 
@@ -1349,7 +1350,7 @@ def learning_rate_schedules(ds: xr.Dataset) -> Iterator[str]:
     yield f"{made['finetuning_n']:,} images of CIFAR-100, eight epochs"
     assert (made["schedules_dataset"], made["finetuning_epochs"]) == ("cifar100", 8)
     ((_, part),) = settings(ds)
-    ledger = check_claims(CLAIMS["learning_rate_schedules"], part)
+    ledger = kept_ledger(CLAIMS["learning_rate_schedules"], part)
     trusted = ledger.sel(estimator="debiased", self_term="measured")
     said = trusted["verdict"].to_series().to_dict()
     assert said.pop("Q-3-cosine-peaks-early") == "reproduced"

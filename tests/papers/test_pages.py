@@ -12,7 +12,7 @@ import yaml
 from invlib import learning
 from invlib.results.netcdf import open_results, save_results
 from papers.across.work.claims_ledger import CLAIMS
-from papers.claims.claim import check_claims
+from papers.claims.kept import kept_ledger
 from papers.claims.settings import named, settings
 from papers.claims.tables import claims_html
 from papers.pages import _duration, provenance_html
@@ -100,7 +100,7 @@ def test_verdicts_of_further_data_sets_are_folded_under_their_counts(section, sh
     before, folded = page.split("<details class='further'>")
     assert "<details" not in before and folded.endswith("</table></details>")
     (_, _), (_, second) = settings(ds)
-    ledger = check_claims(CLAIMS["finetuning_task"], second)
+    ledger = kept_ledger(CLAIMS["finetuning_task"], second)
     said = ledger["verdict"].sel(estimator="debiased", self_term="measured").values.tolist()
     assert f"{said.count('reproduced')} reproduced" in folded.partition("</summary>")[0]
 
@@ -115,7 +115,7 @@ def test_verdicts_of_a_single_training_are_folded(section, shown):
 def test_no_name_reaches_a_page_as_html(section, shown):
     """Whatever shows a data set's name: verdicts, the box of provenance, the table of settings."""
     hostile = "<img src=x onerror=alert(1)>"
-    ds = shown["reference: cifar"].copy()
+    ds = shown["reference: cifar"].isel(dataset=[0, 1])  # one that is shown and one that is folded
     ds = ds.assign_coords(dataset=[hostile + str(name) for name in ds["dataset"].values])
     parameters = json.loads(ds.attrs["parameters"]) | {"datasets": [hostile], "model": hostile}
     ds.attrs |= {"parameters": json.dumps(parameters), "command": f"papermill -y '{hostile}'"}
@@ -124,8 +124,8 @@ def test_no_name_reaches_a_page_as_html(section, shown):
         section.verdicts(runs).data,
         section.made_with(runs).data,
         section.setup(runs)._repr_html_(),
-        *(claims_html(check_claims(CLAIMS["finetuning_task"], part), compact=False)
-          for _, part in section.rows(runs)),
+        *(claims_html(kept_ledger(CLAIMS["finetuning_task"], part), compact=False)
+          for _, part in settings(ds)),
     )  # fmt: skip
     for page in pages:
         assert "<img" not in page and "&lt;img" in page
