@@ -34,6 +34,17 @@ ARGS     ?=
 PYTHON   ?= python3
 VENV     ?= .venv
 
+# A misspelt name would change nothing, without a word.
+NAMES := SCALE OVERRIDE SECTIONS JOBS PROFILE PARTS DEVICES KEEP PRETRAINED FINETUNED IMAGES MODEL \
+         IMG_SIZE N STEPS SEEDS REPORT GPU ARGS PYTHON VENV BROWSER CLUSTER OMP_WAIT_POLICY
+OTHER := $(filter-out $(NAMES),$(foreach name,$(.VARIABLES),\
+         $(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+ifneq ($(strip $(OTHER)),)
+$(error $(firstword $(OTHER))=… means nothing here; did you mean $(shell $(PYTHON) -c 'import difflib, sys; \
+  print(difflib.get_close_matches(sys.argv[1].upper(), sys.argv[2:], 1, 0)[0])' $(firstword $(OTHER)) $(NAMES))? \
+  A variable of another program stands before make: NAME=… make)
+endif
+
 BIN      := $(VENV)/bin
 STAMP    := $(VENV)/.installed
 WORKFLOW := $(BIN)/python workflow/run.py
@@ -95,7 +106,7 @@ reference: run ## run at SCALE, then keep the results in data/results/SCALE
 	@$(BIN)/python workflow/reference.py --scale "$(SCALE)" --only "$(SECTIONS)"
 
 bench: $(STAMP) ## measure what a comparison costs (KEEP=1 to show it in the book)
-	@$(BIN)/python -m papers bench $(if $(KEEP),--keep)
+	@$(BIN)/python -m papers bench $(if $(filter-out 0 no false,$(KEEP)),--keep)
 
 report: $(STAMP) ## compare PRETRAINED and FINETUNED on IMAGES; the report is one HTML file, REPORT
 	@$(BIN)/python workflow/report.py --pretrained "$(PRETRAINED)" --finetuned "$(FINETUNED)" \
@@ -150,4 +161,6 @@ clean: ## delete the rendered book and its intermediate files
 	rm -rf _build
 
 clean-runs: ## delete what was computed at SCALE (SCALE=training: all trainings)
+	@case "$(SCALE)" in "" | .* | */*) false;; *) test -d "data/runs/$(SCALE)";; esac || \
+	  { echo "SCALE=$(SCALE): no such folder in data/runs, where there are:" $$(ls data/runs 2>/dev/null); exit 2; }
 	rm -rf "data/runs/$(SCALE)"

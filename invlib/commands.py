@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from invlib.comparison.compare import compare
 from invlib.data.downloads import OFFICIAL
 from invlib.data.images import ImageSet, load_images
 from invlib.data.sources import EMBEDDED
-from invlib.files import atomic
+from invlib.files import atomic, usable
 from invlib.inversion.cache import cached_invert
 from invlib.metrics.invariance import cka_divergence, forgetting, learning
 from invlib.models.checkpoint_files import read_weights
@@ -73,12 +72,7 @@ def compare_command(arguments: argparse.Namespace) -> int:
         for seed, text in enumerate((arguments.pretrained, arguments.finetuned))
     )
     ds = compare(
-        *models,
-        pool,
-        n=n,
-        seeds=arguments.seeds,
-        stir=not arguments.no_stir,
-        **_recipe(arguments),
+        *models, pool, n=n, seeds=arguments.seeds, stir=not arguments.no_stir, **_recipe(arguments)
     )
     command = shlex.join(["python", "-m", "invlib", *arguments.argv])
     save_results(ds.assign_attrs(command=command_text(command)), out)
@@ -115,7 +109,6 @@ def invert_command(arguments: argparse.Namespace) -> int:
     images = pool.sample(n, arguments.seed).tensor(model.img_size).to(device)
     found = cached_invert(model, images, seed=arguments.seed, **_recipe(arguments))
     rows = [("X", images), *zip(found.layers, found.images, strict=True)]
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with atomic(folder) as unfinished:
         unfinished.mkdir()
         for layer, batch in rows:
@@ -140,15 +133,10 @@ def images_here(name: str) -> str:
 
 
 def _writable(output: str) -> Path:
-    """Return the path; PermissionError before any work if nothing can be written there."""
+    """Return the path; OSError before any work if nothing can be written there."""
     path = Path(output).expanduser()
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    try:
-        with tempfile.TemporaryFile(dir=above):  # root may write anywhere, but not in /proc
-            return path
-    except OSError:
-        words = f"--output {output!r}: {above} is no folder that can be written to"
-        raise PermissionError(words) from None
+    usable(next(folder for folder in path.absolute().parents if folder.exists()))
+    return path
 
 
 def _images(arguments: argparse.Namespace, most: int) -> tuple[ImageSet, int]:

@@ -12,6 +12,8 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -21,8 +23,8 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
 __all__ = [
-    "BLANK", "atomic", "check_seal", "content", "copy", "lock", "read_sealed", "seal",
-    "write_sealed",
+    "BLANK", "atomic", "broken_part", "check_seal", "content", "copy", "lock", "read_sealed",
+    "seal", "usable", "write_sealed",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -41,9 +43,10 @@ Seen = TypeVar("Seen")
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`. What is written there becomes `path` at the end.
 
-    It may be a file or a folder. A reader of `path` finds the old file or the new one, never a
-    part, even after a crash or a power cut. If the block fails, or the file system refuses
-    (OSError), the new file is removed. A folder cannot replace another folder.
+    It may be a file or a folder. The folder around it is made if needed, and a link is followed. A
+    reader of `path` finds the old file or the new one, never a part, even after a crash or a power
+    cut. If the block fails, or the file system refuses (OSError), the new file is removed. A folder
+    cannot replace another folder.
 
     Examples
     --------
@@ -55,7 +58,10 @@ def atomic(path: Path) -> Iterator[Path]:
     ...     path.read_text(), [file.name for file in Path(folder).iterdir()]
     ('all of it', ['log.txt'])
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    path = Path(os.path.realpath(path))
+    usable(path.parent)
+    # a name is 255 bytes long at most
+    unfinished = path.with_name(f".{path.name[:50]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         yield unfinished
         for file in unfinished.iterdir() if unfinished.is_dir() else [unfinished]:
@@ -83,9 +89,19 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def usable(folder: Path) -> None:
+    """Make `folder` if needed; OSError names it if no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):  # root may write anywhere, but not in /proc
+            pass
+    except OSError as error:
+        words = f"{folder} is no folder that can be written to ({error.strerror})"
+        raise OSError(error.errno, words) from error
+
+
 def copy(source: Path, target: Path) -> None:
-    """Copy a file to `target`, whole or not at all, and make its folder if needed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    """Copy a file to `target`, whole or not at all."""
     with atomic(target) as unfinished:
         shutil.copyfile(source, unfinished)
 
@@ -98,17 +114,14 @@ def lock(path: Path) -> AbstractContextManager:
     """
     held = FileLock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        usable(path.parent)
         return held.acquire(blocking=False)
     except Timeout:
         logger.info("another process holds %s: waiting", path)
         return held.acquire()
     except OSError as error:
-        raise OSError(
-            error.errno,
-            f"{path.parent} cannot be written ({error}); for a cache, let INVLIB_CACHE name a "
-            "folder that can be written",
-        ) from error
+        words = f"{error.strerror}; for a cache, let INVLIB_CACHE name another folder"
+        raise OSError(error.errno, words) from error
 
 
 def content(path: Path) -> str:
@@ -162,6 +175,11 @@ def check_seal(path: Path) -> bool:
     return _remembered(_seal_holds, path)
 
 
+def broken_part(path: Path) -> str | None:
+    """Return the first entry of a zip archive that fails its CRC-32; None if all are whole."""
+    return _remembered(_first_broken, path)
+
+
 def write_sealed(tensors: dict[str, Any], path: Path, settings: dict[str, Any]) -> None:
     """Write PyTorch's tensors, and settings in JSON's types, whole or not at all, with a seal."""
     from safetensors.torch import save_file  # imports torch; a list of runs needs none
@@ -207,6 +225,13 @@ def _seal_holds(path: str, *_stamp: int) -> bool:
     if digest.hexdigest().encode() != found[0]:
         raise ValueError(f"{path} is damaged: it is not as it was written")
     return True
+
+
+@functools.lru_cache(maxsize=1024)
+def _first_broken(path: str, *_stamp: int) -> str | None:
+    with zipfile.ZipFile(path) as archive:
+        some = any(part.CRC for part in archive.infolist())  # PyTorch can be told to write none
+        return archive.testzip() if some else None
 
 
 @functools.lru_cache(maxsize=1024)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import operator
+import textwrap
 from collections.abc import Collection, Iterable
+from typing import Any
 
 __all__ = [
     "AUGMENTATIONS", "ESTIMATORS", "JACKKNIFES", "OPTIMIZERS", "RECIPES", "SCHEDULES", "SELF_TERMS",
-    "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "each", "listed", "nearest", "owners",
-    "refused", "unknown", "whole_number", "whole_numbers",
+    "SIMILARITIES", "STARTS", "TASKS", "TOKENS", "choices", "dataset", "each", "listed",
+    "nearest", "owners", "refused", "unknown", "whole_number", "whole_numbers",
 ]  # fmt: skip
 
 # What is measured.
@@ -40,9 +42,10 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
     return f"; did you mean {names[match[0]]!r}?" if match else ""
 
 
-def each(values: str | Iterable) -> list:
-    """Return several values as a list; a single word is one value, not its letters."""
-    return [values] if isinstance(values, str) else list(values)
+def each(values: object) -> list:
+    """Return several values as a list; a single word, or what is no collection, is one value."""
+    single = isinstance(values, str) or not isinstance(values, Iterable)
+    return [values] if single else list(values)
 
 
 def listed(names: Collection[str], most: int = 3) -> str:
@@ -57,17 +60,20 @@ def listed(names: Collection[str], most: int = 3) -> str:
     return f"{shown}, … ({len(names)})" if len(names) > most else shown
 
 
+def _known(allowed: Collection[str]) -> str:
+    names = ", ".join(map(repr, allowed))
+    return textwrap.shorten(names, 150, placeholder=f" … ({len(allowed)})")  # two lines
+
+
 def unknown(kind: str, value: object, allowed: Iterable[str]) -> str:
-    """Return the message for an unknown name: it lists the known ones and suggests the nearest."""
+    """Return the message for an unknown name: it suggests the nearest and lists the known ones."""
     allowed = sorted(allowed)
-    known = ", ".join(map(repr, allowed))
-    return f"unknown {kind} {value!r}; known are {known}{nearest(value, allowed)}"
+    return f"unknown {kind} {value!r}; known are {_known(allowed)}{nearest(value, allowed)}"
 
 
 def refused(parameter: object, value: object, allowed: Collection[str]) -> str:
     """Return the message for a value that is not one of `allowed`, with the nearest of them."""
-    names = ", ".join(map(repr, allowed))
-    return f"{parameter}={value!r} is not one of {names}{nearest(value, allowed)}"
+    return f"{parameter}={value!r} is not one of {_known(allowed)}{nearest(value, allowed)}"
 
 
 def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
@@ -84,6 +90,16 @@ def choices(parameter: str, value: str, allowed: Iterable[str]) -> str:
     if value not in allowed:
         raise ValueError(refused(parameter, value, allowed))
     return value
+
+
+def dataset(ds: object) -> Any:
+    """Return `ds` if it is a Dataset of xarray; TypeError says what makes one of something else."""
+    if not (hasattr(ds, "data_vars") and hasattr(ds, "coords")):
+        raise TypeError(
+            f"ds is of type {type(ds).__name__}, not a Dataset; open_results(path) reads one from "
+            "a file, and ds[['name']] has a single variable"
+        )
+    return ds
 
 
 def owners(variable: str) -> dict[str, str]:

@@ -22,14 +22,9 @@ from pathlib import Path
 from invlib.names import nearest
 
 __all__ = [
-    "cache_root",
-    "datasets_root",
-    "project_root",
-    "resolve_weights",
-    "results_root",
-    "runs_root",
+    "cache_root", "datasets_root", "project_root", "resolve_weights", "results_root", "runs_root",
     "training_folder",
-]
+]  # fmt: skip
 
 
 def project_root() -> Path:
@@ -119,7 +114,7 @@ def resolve_weights(path: str | os.PathLike[str]) -> Path:
             inside = ", ".join(sorted(file.name for file in place.iterdir())[:9]) or "it is empty"
             raise FileNotFoundError(f"weights={place} is a folder; name a file in it: {inside}")
     beside = [f.name for p in places if p.parent.is_dir() for f in p.parent.glob("[!.]*")]
-    beside += ["random", "timm"]  # as in NAME=WEIGHTS of a command
+    beside = {*beside, "random", "timm"} - {given.name}  # as in NAME=WEIGHTS of a command
     raise FileNotFoundError(
         f"weights={os.fspath(path)!r} is no file; looked for "
         f"{', '.join(map(str, places))}{nearest(given.name, beside)}"

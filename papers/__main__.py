@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from invlib.__main__ import add_training_options, commands_of, run_command, train_all
 from invlib.files import copy
-from invlib.names import choices
+from invlib.names import choices, nearest, whole_number
 from invlib.paths import project_root, resolve_weights, results_root, runs_root, training_folder
 from papers.across.claims_ledger import ClaimsLedger
 from papers.cells import PAGE, parameters_text, rewrite, rewrite_page
@@ -49,9 +49,10 @@ def train_command(arguments: argparse.Namespace) -> int:
             print(f"{id}  {done}  {run.describe()}")
         return 0
     if arguments.id is not None and arguments.id not in runs:
+        said = f"id={arguments.id!r} is no run of scale {arguments.scale}"
+        hint = nearest(arguments.id, runs)
         raise ValueError(
-            f"id={arguments.id!r} is no run of scale {arguments.scale}; its runs are "
-            + ", ".join(runs)
+            f"{said}{hint}; python -m papers train --scale {arguments.scale} lists all"
         )
     train_all(list(runs.values()) if arguments.all else [runs[arguments.id]], root, arguments)
     return 0
@@ -75,6 +76,7 @@ def part_command(arguments: argparse.Namespace) -> int:
 
 def plan_command(arguments: argparse.Namespace) -> int:
     """Print the jobs of a scale, and the GPU-hours and the storage they take."""
+    whole_number("parts", arguments.parts)
     parameters = load_scale(arguments.scale, arguments.override)
     sections = {name: cls.from_parameters(parameters) for name, cls in SECTIONS.items()}
     runs = runs_of(section for section in sections.values() if not section.own_trainings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,6 +97,12 @@ def usual_parameters(scale: str) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         parameters = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        folders = {path.parent, Path("notebooks/scales/overrides")}
+        there = {file.stem: file for folder in folders for file in folder.glob("*.yaml")}
+        closest = difflib.get_close_matches(path.stem, there, n=1)
+        hint = f"; did you mean {there[closest[0]]}?" if closest else ""
+        raise ParameterError(f"{path}: there is no such file{hint}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ParameterError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(parameters, dict):

@@ -250,7 +250,7 @@ class Section(BaseModel):
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         """Build the section from a mapping, which may have parameters of other sections too."""
         known = _every_parameter(cls)
-        listed = "; known are " + ", ".join(sorted(cls.model_fields))
+        listed = f"; python -m papers parameters {cls.name} lists those there are"
         problems = [
             f"unknown parameter {name!r}{nearest(name, known) or listed}"
             for name in parameters

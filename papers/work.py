@@ -101,7 +101,6 @@ def kept(compute: Callable[[Section, str], xr.Dataset]) -> Callable[[Section, st
             if hashlib.sha256(blob).digest() == seal:  # a damaged piece is made again
                 return pickle.loads(blob)
         ds = compute(section, name).load()
-        path.parent.mkdir(parents=True, exist_ok=True)
         blob = pickle.dumps(ds)
         with atomic(path) as unfinished:
             unfinished.write_bytes(hashlib.sha256(blob).digest() + blob)

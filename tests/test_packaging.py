@@ -269,6 +269,46 @@ def test_help_lists_every_target():
     assert bare.stdout == out.stdout
 
 
+def make(*arguments, **environ):
+    command = ["make", *arguments]
+    env = environment() | environ
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("wrong", ["SCLAE=smoke", "scale=smoke"])
+def test_a_misspelt_variable_of_make_is_refused_with_the_nearest(wrong):
+    out = make("help", wrong, f"PYTHON={sys.executable}")
+    assert out.returncode != 0 and "did you mean SCALE?" in out.stderr and not out.stdout
+    assert len(out.stderr.splitlines()) == 1
+
+
+def test_make_takes_every_variable_that_it_has():
+    names = re.findall(r"^([A-Z_]+) *\?=", (ROOT / "Makefile").read_text(), re.M)
+    assert {"SCALE", "SECTIONS", "ARGS"} < set(names)
+    given = [f"{name}=a b" for name in names if name not in ("PYTHON", "VENV")]
+    assert make("help", *given).returncode == 0
+    assert make("help", SCLAE="smoke").returncode == 0  # of the environment: another program's
+
+
+@pytest.mark.parametrize("scale", ["", "..", "laptop/..", "laptp"])
+def test_make_deletes_the_runs_of_one_scale_only(tmp_path, scale):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("runs/laptop", "runs/smoke", "results/cifar"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    command = ["make", "clean-runs", f"SCALE={scale}"]
+    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert out.returncode != 0 and f"SCALE={scale}: no such folder" in out.stdout
+    assert len([*tmp_path.glob("data/*/*")]) == 3
+    subprocess.run(["make", "clean-runs", "SCALE=smoke"], cwd=tmp_path, check=True)
+    assert sorted(p.name for p in tmp_path.glob("data/*/*")) == ["cifar", "laptop"]
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("1", True), ("0", False), ("no", False), ("", False)])
+def test_a_benchmark_is_kept_if_it_is_asked_for(keep, kept):
+    out = make("-n", "bench", f"KEEP={keep}", f"VENV={Path(sys.prefix)}")
+    assert out.returncode == 0 and ("--keep" in out.stdout) == kept
+
+
 def test_make_refuses_an_old_python(tmp_path):
     (tmp_path / "python").write_text("#!/bin/sh\nexec false\n")
     (tmp_path / "python").chmod(0o755)

@@ -3,6 +3,7 @@
 Of a profile only `executor` is read here; everything else is Snakemake's business.
 """
 
+import difflib
 import hashlib
 import importlib.util
 import os
@@ -14,22 +15,28 @@ import time
 from pathlib import Path
 
 import yaml
+from platformdirs import AppDirs
 
 # Executors that Snakemake has itself.
 BUILT_IN = ("local", "dryrun", "touch")
 
 
 def executor_of(profile: str) -> str:
-    """Return the executor of a profile's folder, "local" if it names none; stop in one line.
+    """Return the executor of a profile, "local" if it names none; stop in one line if it is none.
 
-    A name that is no folder here may be one of the user's own profiles, which Snakemake finds.
+    It is a folder or a file, or the name of one where Snakemake looks for the user's own.
     """
-    folder = Path(profile)
-    if not folder.is_dir():
-        if "/" in profile:
-            sys.exit(f"PROFILE={profile}: there is no such folder; workflow/profiles/slurm is one")
-        return "local"
-    files = sorted(folder.glob("config*.yaml"))
+    dirs = AppDirs("snakemake", "snakemake")
+    places = [Path(), Path(dirs.user_config_dir), Path(dirs.site_config_dir)]
+    found = next((path for place in places if (path := place / profile).exists()), None)
+    if found is None:
+        ours = [path.as_posix() for path in Path("workflow/profiles").glob("*/")]
+        own = [path.name for place in places[1:] for path in place.glob("*/")]
+        names = {Path(name).name: name for name in [*ours, *own]}
+        closest = difflib.get_close_matches(Path(profile).name, names, n=1, cutoff=0)
+        sys.exit(f"PROFILE={profile}: there is no such folder; {names[closest[0]]} is one")
+    names = ("config*.yaml", "profile*.yaml")
+    files = sorted(f for name in names for f in found.glob(name)) if found.is_dir() else [found]
     if not files:
         sys.exit(f"PROFILE={profile}: the folder has no config.yaml")
     try:

@@ -49,7 +49,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", required=True)
     parser.add_argument("--only", default="", help="names of sections, instead of all of them")
     arguments = parser.parse_args()
-    only = arguments.only.split()
+    only = arguments.only.replace(",", " ").split()
     keep(arguments.scale, only)
     if arguments.scale == REFERENCE_SCALE and (not only or "finetuning_task" in only):
         picture(arguments.scale)

@@ -20,7 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
 from invlib.commands import images_here
-from invlib.files import atomic
+from invlib.files import atomic, usable
 from papers.parameters import ParameterError
 from papers.run import run_notebook
 from papers.sections import SECTIONS
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parameters = parameters_of(arguments)
         section = SECTIONS["your_models"].from_parameters(parameters)
         section.work.check(section)  # models and images, before a kernel is started
-        out.parent.mkdir(parents=True, exist_ok=True)
+        usable(out.parent)  # not only when all is done
     except (OSError, ParameterError, TypeError, ValueError) as error:
         said = str(error).replace("--model NAME", "MODEL=NAME")
         print(f"report: error: {said}", file=sys.stderr)

@@ -6,6 +6,7 @@ that nobody is at work says so. This script knows (see locks.py), says so, and b
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,20 +39,25 @@ def main() -> None:
     arguments, more = parser.parse_known_args()
 
     os.chdir(ROOT)
-    check(arguments.scale, arguments.override, arguments.only.split())
+    only = arguments.only.replace(",", " ").split()
+    check(arguments.scale, arguments.override, only)
+    if not re.fullmatch(r"all|unlimited|0*[1-9]\d*", arguments.jobs):
+        sys.exit(f"JOBS={arguments.jobs!r} must be a whole number of at least 1, or all")
+    if not re.fullmatch(r"((\d+|cpu|(GPU|MIG)-[\w/-]+)(,|$))*", arguments.devices):
+        sys.exit(f"DEVICES={arguments.devices!r} must be numbers of GPUs, or their UUIDs: 0,1")
     gpus = arguments.devices.split(",") if arguments.devices else devices.found()
     gpus = [] if arguments.profile else gpus
     usual = 16 if arguments.profile else len(gpus) if len(gpus) > 1 else 0
     parts = arguments.parts or str(usual)
     if not parts.isdecimal():
-        sys.exit(f"parts={parts!r} must be a whole number >= 0")
+        sys.exit(f"PARTS={parts!r} must be a whole number >= 0")
     slurm, executor = None, cluster.executor_of(arguments.profile) if arguments.profile else "local"
     cluster.check_plugin(executor)
     dry = {"-n", "--dry-run", "--dryrun"} & set(more)
     if executor == "slurm" and not dry:
         slurm = cluster.Slurm(ROOT)
         more += slurm.options()
-    targets = [f"data/runs/{arguments.scale}/{name}.nc" for name in arguments.only.split()]
+    targets = [f"data/runs/{arguments.scale}/{name}.nc" for name in only]
     snakemake = [sys.executable, "-m", "snakemake"]
     where = ["--profile", arguments.profile] if arguments.profile else ["--cores", cores(arguments)]
     config = [f"scale={arguments.scale}", f"override={arguments.override}", f"parts={parts}"]

@@ -171,8 +171,8 @@ def compare(
     pool = as_pool(pool)
     for name, model in dict(pretrained=pretrained, finetuned=finetuned).items():
         check_model(model, name)
-        if (dtype := next(model.net.parameters()).dtype) not in _PRECISIONS:
-            raise TypeError(f"{name} is {dtype}; expected float32 or half: {name}.float()")
+        if model.dtype not in _PRECISIONS:
+            raise TypeError(f"{name} is {model.dtype}; expected float32 or half: {name}.float()")
     models = {"pt": pretrained, "ft": finetuned}
     seeds, pair = whole_numbers("seeds", seeds), Pair(models, layers, tokens, similarities)
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= s < 2**63 for s in seeds):
@@ -333,7 +333,7 @@ def _without_inversion(pair: Pair, images: dict[str, Tensor], k: int) -> tuple[l
         values = _similar(pair, grams["pt"], grams[target], matrix=True)
         answering = grams[target][pair.answering(target, "pt")]
         out.append(pair.array(name, _MATRIX_OF_A_SEED, values))
-        out += _jackknife(pair, name, grams["pt"], answering)
+        out += _left_out(pair, f"{name}_jackknife", grams["pt"], answering)
     if k:
         v, u = (torch.stack(directions[short]) for short in ("pt", "ft"))
         overlap = subspace_from_directions(v[:, None], u[None])  # (ref_layer, layer)
@@ -367,9 +367,9 @@ def _with_inversion(
             out.append(pair.array(name, _MATRIX_OF_A_SEED, values, some))
             same = np.array(pair.answering(target, reference))[own]
             pairs = seen[range(len(own)), same]  # (ref_layer, n, n): layer = ref_layer
-            out += _jackknife(pair, name, grams[target][same], pairs, some)
+            out += _left_out(pair, f"{name}_jackknife", grams[target][same], pairs, some)
             if jackknife == "matrix":
-                out += _left_out(pair, name, grams[target], seen, some)
+                out += _left_out(pair, f"{name}_left_out", grams[target], seen, some)
         parts.append(out)
     if not inversion.snapshots:
         return parts[0]
@@ -426,21 +426,20 @@ def _both(function: Callable[..., Tensor], a: Tensor, b: Tensor) -> np.ndarray:
     return torch.stack(values).cpu().numpy()
 
 
-def _jackknife(pair: Pair, name: str, k: Tensor, l: Tensor, some=None) -> list[xr.DataArray]:  # noqa: E741
-    """Return the variable ``<name>_jackknife`` from Grams (layer, n, n); none if n < 5."""
-    if k.shape[-1] < 5:  # one less is too few for the debiased estimator
-        return []
-    values = _both(cka_leave_one_out, k, l).astype("float32")  # for a spread: 7 digits are plenty
-    return [pair.array(f"{name}_jackknife", ("estimator", "layer", "left_out"), values, some)]
+def _left_out(pair: Pair, name: str, k: Tensor, l: Tensor, some=None) -> list[xr.DataArray]:  # noqa: E741
+    """Return CKA without each image in turn; none if n < 5, too few for the debiased estimator.
 
-
-def _left_out(pair: Pair, name: str, k: Tensor, l: Tensor, some) -> list[xr.DataArray]:  # noqa: E741
-    """Return variable ``<name>_left_out`` from Grams (layer, n, n), (ref_layer, layer, n, n)."""
+    Of Grams (layer, n, n) and (layer, n, n), or (ref_layer, layer, n, n) for a whole matrix.
+    """
     if k.shape[-1] < 5:
         return []
-    # one by one: n times as much as CKA is in hand
-    values = np.stack([_both(cka_leave_one_out, k, row).astype("float32") for row in l], axis=1)
-    return [pair.array(f"{name}_left_out", (*_MATRIX_OF_A_SEED, "left_out"), values, some)]
+    # For a spread 7 digits are plenty; one by one, as n times as much as CKA is in hand.
+    rows = l if (whole := l.ndim > k.ndim) else l[None]
+    values = np.stack([_both(cka_leave_one_out, k, row).astype("float32") for row in rows], axis=1)
+    dims = (*_MATRIX_OF_A_SEED, "left_out")
+    if not whole:
+        values, dims = values[:, 0], ("estimator", "layer", "left_out")
+    return [pair.array(name, dims, values, some)]
 
 
 def _pixels(x: Tensor) -> np.ndarray:

@@ -23,6 +23,7 @@ from invlib.data.images import ImageSet
 from invlib.metrics.subspaces import numerical_rank
 from invlib.models.base import frozen
 from invlib.models.staged import StagedModel, check_layers
+from invlib.models.tokens import enter
 from invlib.names import choices
 from invlib.results.provenance import provenance
 
@@ -163,9 +164,9 @@ def probe_layers(
     rows = []
     with torch.no_grad(), frozen(model):
         for x in train.tensor(model.img_size).split(batch):
-            for k, h in zip(layers, model.features(x.to(model.device), layers), strict=True):
+            for k, h in zip(layers, model.features(enter(model, x), layers), strict=True):
                 features[k].append(pooled(h, pool).cpu())
-        x = test.tensor(model.img_size).to(model.device)
+        x = enter(model, test.tensor(model.img_size))
         for k, h in zip(layers, model.walk(x, layers, batch=batch), strict=True):
             try:
                 probe = linear_probe(
@@ -209,7 +210,8 @@ def _checked(
     features: Tensor | ArrayLike, labels: Tensor | ArrayLike, pool: str, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return pooled features (N, d) and labels (N,) as arrays; ValueError if they do not fit."""
-    x = pooled(torch.as_tensor(features), pool).detach().cpu().numpy()
+    x = pooled(torch.as_tensor(features), pool).detach().cpu()
+    x = x.to(torch.promote_types(x.dtype, torch.float32)).numpy()  # which has no bfloat16
     y = torch.as_tensor(labels).cpu().numpy()
     if y.shape != x.shape[:1]:
         raise ValueError(f"{split}_labels have shape {y.shape}, but there are {len(x)} images")

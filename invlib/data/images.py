@@ -105,6 +105,8 @@ class ImageSet:
 
         They are cropped and resized as by `resize`; None keeps the size: (N, 3, H, W).
         """
+        if img_size is not None:
+            whole_number("img_size", img_size, 1)
         sides = self.images.shape[1:3] if img_size is None else (img_size, img_size)
         out = torch.empty((len(self), 3, *sides), device=device)
         for start in range(0, len(self), _BLOCK):

@@ -41,9 +41,9 @@ def as_pool(pool: object) -> ImageSet | Tensor | Items:
         return pool
     source = pool.dataset if isinstance(pool, DataLoader) else pool
     if isinstance(source, IterableDataset):
-        parts = [torch.as_tensor(_part(item)) for item in pool]
+        parts = [_tensor(_part(item), "an item") for item in pool]
         pool = torch.stack(parts) if source is pool else torch.cat(parts)
-    if isinstance(pool, np.ndarray | Tensor):
+    if hasattr(pool, "__array__") and hasattr(pool, "dtype"):
         images = _checked(pool, "pool")
         if images.is_floating_point():
             return images
@@ -115,14 +115,27 @@ def _pixels(image: object, img_size: int | None) -> Tensor:
         size = rgb.size if img_size is None else (img_size, img_size)
         image = np.array(ImageOps.fit(rgb, size, Image.Resampling.BICUBIC))
     if not isinstance(image, np.ndarray | Tensor):
-        raise TypeError(f"an item is of type {type(image).__name__}, not an image, array or tensor")
-    image = torch.as_tensor(image)
+        kind = f"an item is of type {type(image).__name__}, not an image, array or tensor"
+        raise TypeError(f"{kind}; load_images(folder, 'all') reads files")
+    image = _tensor(image, "an item")
     return image[None] if image.ndim == 2 else image
+
+
+def _tensor(images: object, name: str) -> Tensor:
+    """Return numbers as a dense tensor, whatever their strides and byte order were."""
+    if isinstance(images, Tensor):
+        if images.is_meta or images.layout != torch.strided:
+            raise TypeError(f"{name} is {images.layout} on {images.device}, not a dense tensor")
+        return images.detach()
+    array = np.asarray(images)
+    if array.dtype.kind not in "biufc" or np.ma.is_masked(images):
+        raise TypeError(f"{name} is an array of type {array.dtype}; expected are numbers, unmasked")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), "C"))
 
 
 def _checked(images: np.ndarray | Tensor, name: str) -> Tensor:
     """Return images (N, 3, H, W), uint8 or floats in [0, 1]; ValueError or TypeError for others."""
-    x = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    x = _tensor(images, name)
     at = [axis for axis in (1, 3) if x.ndim == 4 and x.shape[axis] in (1, 3)]
     if len(at) != 1 or not len(x):
         form = "(N, 3, H, W) or (N, H, W, 3), or grey with 1 for 3"

@@ -77,7 +77,7 @@ def find_source(
     if official:
         return official_source(name, choices("split", split, official.splits), root)
     if inner.is_dir() and not reasons and folders.has_pictures(inner):
-        return _undivided(folder.name, split, inner, test_share, split_seed)
+        return _undivided(folder, split, inner, test_share, split_seed)
     raise ValueError(_nothing_there(None if is_path else name, folder, root, reasons))
 
 
@@ -95,15 +95,16 @@ def _nothing_there(name: str | None, folder: Path, root: Path, reasons: list[str
     layout = "train.npz and test.npz, or images as train/<class>/*.jpg and test/<class>/*.jpg"
     if folder.is_dir():
         why = "; ".join(reasons) or f"{folder} has no train/ and test/ with class folders"
-        return f"{why}; {folder} should hold {layout}"
+        return f"{why}; {folder} should hold {layout}{_tables(folder)}"
     if folder.is_file():
         return f"{folder} is a file; name a folder that holds {layout}, or an .npz file"
     if name is None:
         beside = [path.name for path in folder.parent.glob("*/")]
         return f"there is no folder {folder}{nearest(folder.name, beside)}; it should hold {layout}"
+    hint = nearest(name, known) or f"; known are {', '.join(known)}."
     return (
-        f"there is no data set {name!r}; known are {', '.join(known)}{nearest(name, known) or '.'} "
-        f"Looked in {folder}, which should hold {layout}; INVLIB_DATA names another root."
+        f"there is no data set {name!r}{hint} Looked in {folder}, which should hold {layout}; "
+        "INVLIB_DATA names another root"
     )
 
 
@@ -190,9 +191,17 @@ def _image_folder(name: str, split: str, splits: dict[str, Path], data_set: Path
     return _named(name, split, folders.class_files(path), classes, data_set)
 
 
-def _undivided(name: str, split: str, path: Path, share: float | None, seed: int) -> ImageFiles:
-    """Return all images of a folder without splits, or a part of them."""
+def _tables(folder: Path) -> str:
+    """Return in words that tables, where labels may stand, are not read; "" without any."""
+    names = sorted(path.name for path in folder.glob("*.[CTct][Ss][Vv]"))
+    ways = "move the images into a folder for each class, or save images and labels as .npz"
+    return f"; labels in {listed(names)} are not read: {ways}" if names else ""
+
+
+def _undivided(folder: Path, split: str, path: Path, share: float | None, seed: int) -> ImageFiles:
+    """Return all images of a folder without splits, or a part of them; they are in `path`."""
     classes = folders.class_names(path)
+    tables = "" if classes else _tables(folder)
     files, skipped = folders.class_files(path, labelled=bool(classes))
     if share is not None:
         choices("split", split, ("test", "train"))
@@ -205,9 +214,11 @@ def _undivided(name: str, split: str, path: Path, share: float | None, seed: int
         what = f"the classes {listed(classes)}" if classes else "images without class folders"
         raise ValueError(
             f"{path} has {what}, but no train/ and test/ with class folders; take split='all', or "
-            f"test_share=0.2, which divides every class, instead of {split!r}"
+            f"test_share=0.2, which divides every class, instead of {split!r}{tables}"
         )
-    return _named(name, split, (files, skipped), classes or [folders.UNLABELLED], path)
+    if tables:
+        logger.warning("%s: all images are %s%s", folder, folders.UNLABELLED, tables)
+    return _named(folder.name, split, (files, skipped), classes or [folders.UNLABELLED], path)
 
 
 def _named(

@@ -40,11 +40,7 @@ def palette(num_classes: int) -> np.ndarray:
 
 
 def paste_squares(
-    images: ImageSet,
-    *,
-    size: int = 4,
-    ratio: float = 1.0,
-    seed: int | np.random.SeedSequence = 0,
+    images: ImageSet, *, size: int = 4, ratio: float = 1.0, seed: int | np.random.SeedSequence = 0
 ) -> ImageSet:
     """Return a copy of the images with squares, coloured by class as in `palette`.
 

@@ -307,7 +307,7 @@ def _gradient(model, x, goal: _Goal) -> tuple[Tensor, Tensor]:
     """Return relative distances of all rows, and their gradients with respect to the pixels."""
     leaf, norm = x.detach().requires_grad_(), torch.cat(goal.norms)
     loss = _distances(model, leaf, goal)
-    if next(model.net.parameters()).dtype != torch.float16:
+    if model.dtype != torch.float16:
         return loss.detach(), torch.autograd.grad(loss.sum(), leaf)[0]
     # Those of a relative distance are too small for float16, those of the distance itself are not.
     (grad,) = torch.autograd.grad((loss * norm).sum(), leaf)

@@ -20,13 +20,9 @@ from invlib.metrics.grams import (
 )
 
 __all__ = [
-    "cka_from_grams",
-    "cka_leave_one_out",
-    "cka_matrix",
-    "cka_matrix_from_grams",
-    "linear_cka",
+    "cka_from_grams", "cka_leave_one_out", "cka_matrix", "cka_matrix_from_grams", "linear_cka",
     "minibatch_cka_from_grams",
-]
+]  # fmt: skip
 
 
 def cka_from_grams(k: Tensor, l: Tensor, *, debiased: bool = False) -> Tensor:  # noqa: E741

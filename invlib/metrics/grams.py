@@ -21,7 +21,10 @@ VANISHED = 1e-12  # a centred Gram smaller than this share of the Gram is only r
 
 
 def as_rows(x: Tensor, name: str = "x") -> Tensor:
-    """Return `x` as ``(n, d)``; ValueError if it is no representation."""
+    """Return `x` as ``(n, d)``; TypeError or ValueError if it is no representation."""
+    if not isinstance(x, Tensor) or x.is_meta or x.layout != torch.strided:
+        kind = f"a {x.layout} tensor on {x.device}" if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{name} is {kind}; need a dense tensor (n, ...), as torch.tensor(x) is")
     if not x.is_floating_point() or x.ndim == 0 or x.numel() == 0:
         raise ValueError(f"{name} is {x.dtype} {tuple(x.shape)}; need floating, non-empty (n, ...)")
     x = x.detach().reshape(len(x), -1)

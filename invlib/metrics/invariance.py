@@ -15,20 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from invlib.names import SELF_TERMS, choices, owners, unknown
+from invlib.names import SELF_TERMS, choices, dataset, owners, unknown
 
 __all__ = [
-    "cka_divergence",
-    "compressed_share",
-    "compression",
-    "diagonal",
-    "diagonals",
-    "expansion",
-    "forgetting",
-    "invariance_flow",
-    "learning",
-    "nearest_depth",
-]
+    "cka_divergence", "compressed_share", "compression", "diagonal", "diagonals", "expansion",
+    "forgetting", "invariance_flow", "learning", "nearest_depth",
+]  # fmt: skip
 
 _BY_MODEL = [f"{what}_{short}" for what in ("depth", "layer_name") for short in ("pt", "ft")]
 
@@ -136,7 +128,7 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
     >>> diagonal(_toy(stir_pt_pt=0.9), "stir_pt_pt").values
     array([0.9, 0.9])
     """
-    if f"{name}_diagonal" in ds:
+    if f"{name}_diagonal" in dataset(ds):
         return _labelled(ds, ds[f"{name}_diagonal"], name)
     matrix = _variable(ds, name)
     if _different(ds):
@@ -161,7 +153,9 @@ def diagonals(ds: xr.Dataset) -> xr.Dataset:
     >>> list(diagonals(_toy(stir_pt_pt=0.9, cka_pt_pt=1.0)))
     ['stir_pt_pt_diagonal', 'cka_pt_pt_diagonal']
     """
-    matrices = [name for name, array in ds.items() if {"ref_layer", "layer"} <= set(array.dims)]
+    matrices = [
+        name for name, array in dataset(ds).items() if {"ref_layer", "layer"} <= set(array.dims)
+    ]
     entries = {f"{name}_diagonal": diagonal(ds, name).drop_attrs() for name in matrices}
     if _different(ds):  # which differ in them
         entries = {k: array.drop_vars(["depth", "layer_name"]) for k, array in entries.items()}
@@ -259,7 +253,7 @@ def _self_term(ds: xr.Dataset, name: str, self_term: str) -> xr.DataArray | floa
 
 
 def _variable(ds: xr.Dataset, name: str) -> xr.DataArray:
-    if name not in ds:
+    if name not in dataset(ds):
         raise KeyError(unknown("variable", name, map(str, ds.data_vars)))
     return ds[name]
 

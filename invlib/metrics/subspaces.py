@@ -13,11 +13,8 @@ from torch import Tensor
 from invlib.metrics.grams import F64, as_rows, centred_blocks, gram, varies
 
 __all__ = [
-    "numerical_rank",
-    "principal_directions",
-    "subspace_from_directions",
-    "subspace_similarity",
-]
+    "numerical_rank", "principal_directions", "subspace_from_directions", "subspace_similarity",
+]  # fmt: skip
 
 
 def _scatter(x: Tensor, name: str) -> Tensor:

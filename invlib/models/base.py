@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,8 @@ from torch import Tensor, nn
 from invlib.names import whole_number
 
 __all__ = [
-    "Family", "check_size", "classifier", "evaluating", "frozen", "has_batch_norm", "normalise",
-    "outside_autocast", "remember_normalisation", "split_batches",
+    "Family", "check_weights", "classifier", "evaluating", "frozen",
+    "normalise", "outside_autocast", "remember_normalisation", "split_batches",
 ]  # fmt: skip
 
 # Puts a freshly drawn head for so many classes into a network; returns what applies it.
@@ -53,7 +54,7 @@ class Family:
 
     def resize(self, net: nn.Module, img_size: int) -> None:
         """Set the side of the input in pixels; ValueError if the network does not take it."""
-        check_size(img_size)
+        whole_number("img_size", img_size, 1)
         x = torch.zeros(1, 3, img_size, img_size).to(next(net.parameters()))
         with frozen(net), torch.no_grad():
             try:
@@ -83,9 +84,11 @@ def classifier(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Te
     return net.forward_head
 
 
-def check_size(img_size: int) -> None:
-    """Raise TypeError or ValueError unless `img_size` can be the side of an image in pixels."""
-    whole_number("img_size", img_size, 1)
+def check_weights(net: nn.Module, name: str) -> None:
+    """Raise ValueError if a weight of `net` has no values: on the meta device, in a lazy module."""
+    for key, weight in chain(net.named_parameters(), net.named_buffers()):
+        if nn.parameter.is_lazy(weight) or weight.is_meta:
+            raise ValueError(f"{name}: {key} has no values yet: load some, or show it a batch")
 
 
 def remember_normalisation(net: nn.Module, **values: Sequence[float]) -> None:
@@ -149,11 +152,6 @@ def outside_autocast(device: torch.device) -> AbstractContextManager:
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
-
-
-def has_batch_norm(net: nn.Module) -> bool:
-    """Return whether `net` normalises by the batch in training, so that it needs two images."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules())
 
 
 def split_batches(order: Tensor, size: int, *, least: int = 1) -> list[Tensor]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invlib.files import read_sealed
+from invlib.files import broken_part, read_sealed
 from invlib.names import choices, listed
 
 __all__ = ["HARMLESS", "Weights", "find_network", "read_weights"]
@@ -71,8 +71,8 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     """Return the tensors of a file, by the names they have there.
 
     Of a checkpoint, those of `entry`: by default the first of `_ENTRIES`, or else the only one with
-    any. ValueError if the file is incomplete or of another kind, holds a type that is not read, or
-    several entries with weights: the message says what to do.
+    any. ValueError if the file is damaged (before PyTorch 1.6 there were no checksums), of another
+    kind, holds a type that is not read or several entries with weights. It says what to do.
     """
     with open(path, "rb") as file:
         start = file.read(64)
@@ -80,7 +80,7 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
         tensors, settings = read_sealed(path)
         return Weights(tensors, settings, entry=entry)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        return _weights_in(_load(path), path, entry)
+        return _weights_in(_load(path, zipped=start[:2] == b"PK"), path, entry)
     kind = "neither a safetensors file nor one of torch.save" if start else "empty"
     if start.startswith(b"version https://git-lfs"):
         kind = "a pointer of Git LFS, not the weights; `git lfs pull` fetches them"
@@ -89,10 +89,12 @@ def read_weights(path: Path, *, entry: str | None = None) -> Weights:
     raise ValueError(f"weights={str(path)!r} is {kind}")
 
 
-def _load(path: Path) -> object:
+def _load(path: Path, *, zipped: bool) -> object:
     """Return what ``torch.save`` wrote; ValueError for a type that is not in `HARMLESS`."""
     allowed = [(value, name) for name, value in HARMLESS.items()]
     try:
+        if zipped and (part := broken_part(path)):  # torch.load looks at no checksum
+            raise ValueError(f"{part} fails its checksum")
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch reports damage in many ways
@@ -105,6 +107,8 @@ def _load(path: Path) -> object:
                 "torch.save(x.state_dict(), 'weights.pth') for a whole module, "
                 "torch.save(x['state_dict'], 'weights.pth') for a checkpoint"
             )
+        elif "TorchScript" in text:
+            what = f"is in TorchScript; save torch.jit.load({path.name!r}).state_dict() of it"
         raise ValueError(f"weights={str(path)!r} {what}") from error
 
 

@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from invlib.models.base import (
     Family,
-    check_size,
+    check_weights,
     evaluating,
     frozen,
     normalise,
@@ -36,7 +36,7 @@ from invlib.models.base import (
 from invlib.models.convnets import CHAIN
 from invlib.models.staged import FAMILIES, StagedModel
 from invlib.models.zoo import create
-from invlib.names import nearest
+from invlib.names import each, nearest, whole_number
 
 __all__ = ["Passes", "build", "wrap_model"]
 
@@ -50,9 +50,6 @@ class _Enough(Exception):  # noqa: N818
 
 class _Unfit(ValueError):
     """A submodule that cannot be a layer."""
-
-
-# ── What a submodule returns ─────────────────────────────────────────────────────────────────────
 
 
 def _parts(value: object) -> dict[int | str, object]:
@@ -99,9 +96,6 @@ def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-# ── Passes of a module ───────────────────────────────────────────────────────────────────────────
-
-
 @dataclasses.dataclass(frozen=True)
 class Tap:
     """Where a layer is: the output of a submodule, or as ``name:input`` its first input."""
@@ -139,6 +133,9 @@ class Tap:
 def _replaced(net: nn.Module, taps: Iterable[Tap], forward: Callable) -> Iterator[None]:
     """Let the submodules at `taps` run ``forward(tap, own forward, …)`` in place of their own."""
     with ExitStack() as stack:
+        for module in net.modules():  # nobody can listen to what is compiled
+            if compiled := vars(module).pop("_compiled_call_impl", None):
+                stack.callback(setattr, module, "_compiled_call_impl", compiled)
         for tap in taps:
             module = net.get_submodule(tap.spec.removesuffix(_INPUT))
             if "forward" in vars(module):  # somebody has replaced it
@@ -205,7 +202,10 @@ class Passes:
             raise
         except Exception as error:  # whatever a module raises that takes something else
             name, shape = type(self.net).__name__, tuple(x.shape)
-            raise ValueError(f"{name} does not take images {shape}: {_one_line(error)}") from error
+            kinds = " and ".join(sorted({str(p.dtype)[6:] for p in self.net.parameters()}))
+            kinds = "" if kinds == str(x.dtype)[6:] else f" (its weights are {kinds})"
+            line = f"{name} does not take images {shape}{kinds}: {_one_line(error)}"
+            raise ValueError(line) from error
         taps, features = [], []
         for spec, calls in seen.items():
             if len(calls) != 1:
@@ -295,16 +295,14 @@ class Passes:
         return result[0]
 
 
-# ── Layers by name ───────────────────────────────────────────────────────────────────────────────
-
-
 def _named(net: nn.Module, layers: str | Iterable[str]) -> list[str]:
     """Return the specs that names and patterns in `layers` stand for; ValueError if for none."""
     known = [name for name, _ in net.named_modules() if name]
     specs: dict[str, None] = {}
-    for asked in [layers] if isinstance(layers, str) else layers:
+    for asked in each(layers):
         if not isinstance(asked, str):
-            raise TypeError(f"layers={layers!r} must be names of submodules or patterns of them")
+            kind = type(asked).__name__
+            raise TypeError(f"layers are names of submodules, or patterns of them, not {kind}")
         name, at_input, _ = asked.partition(_INPUT)
         wanted = name.split(".")  # a star stands for what is between two points
         fits = [n for n in known if len(have := n.split(".")) == len(wanted)
@@ -365,9 +363,6 @@ def _children(make: Callable[[list[str]], Passes], net: nn.Module) -> list[str]:
         with suppress(_Unfit):
             names += [tap.spec for tap in make([name]).taps]
     return names
-
-
-# ── Models ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def _keeps(net: nn.Module, num_classes: int | None) -> Callable[[Tensor], Tensor]:
@@ -520,7 +515,7 @@ def wrap_model(
             f"module is of type {type(module).__name__}; expected a torch.nn.Module that takes "
             "normalised images, and a name goes to load_model(...)"
         )
-    check_size(img_size)
+    whole_number("img_size", img_size, 1)
     for what, values, above in (("mean", mean, -1), ("std", std, 0)):
         numbers = np.shape(values) == (3,) and np.asarray(values).dtype.kind in "fiu"
         if not (numbers and all(above < value <= 1 for value in values)):
@@ -531,6 +526,9 @@ def wrap_model(
     net = module
     while inner := next((m for n, m in net.named_children() if _is_around(net, n)), None):
         net = inner
+    if isinstance(net, torch.jit.ScriptModule):
+        raise TypeError("module is in TorchScript, without layers; wrap what it was made from")
+    check_weights(net, "module")
     scale = nn.Module()
     remember_normalisation(scale, mean=mean, std=std)
     scale.to(next(net.parameters(), scale.input_mean).device)

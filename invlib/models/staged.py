@@ -20,7 +20,7 @@ from timm.models.vgg import VGG
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from invlib.models.base import Family
+from invlib.models.base import Family, check_weights
 from invlib.models.convnets import CHAIN, CONV4, Conv4
 from invlib.models.vit import VIT
 from invlib.names import TASKS, choices, each, whole_numbers
@@ -131,6 +131,12 @@ class StagedModel(nn.Module):
     def device(self) -> torch.device:
         return next(chain(self.net.parameters(), self.buffers())).device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type of the weights, float32 for a module without any."""
+        weights = chain(self.net.parameters(), self.buffers())
+        return next(w.dtype for w in weights if w.is_floating_point() or w.is_complex())
+
     def prefix(self, x: Tensor, k: int) -> Tensor:
         """Return the representation of images `x` at layer `k`, without running later layers."""
         return self.features(x, [k])[0]
@@ -175,10 +181,14 @@ class StagedModel(nn.Module):
 
 
 def check_model(model: object, name: str = "model") -> None:
-    """Raise TypeError unless this is a StagedModel."""
+    """Raise TypeError unless this is a StagedModel, ValueError if its weights have no values."""
     if not isinstance(model, StagedModel):
         ways = "load_model(...), or wrap_model(module, img_size=…, mean=…, std=…)"
         raise TypeError(f"{name} is of type {type(model).__name__}; expected a model from {ways}")
+    check_weights(model.net, name)
+    kinds = sorted({str(p.dtype)[6:] for p in model.net.parameters()})
+    if len(kinds) > 1 and type(model) is StagedModel:  # other modules may know what they do
+        raise TypeError(f"{name} has weights of {' and '.join(kinds)}; {name}.float() has one type")
 
 
 def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
@@ -186,6 +196,7 @@ def check_layers(model: StagedModel, layers: Iterable[int] | None) -> list[int]:
 
     They may be given by number or by name.
     """
+    check_model(model)
     if isinstance(layers, Iterable):
         names = model.layer_names
         layers = [

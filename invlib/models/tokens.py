@@ -23,7 +23,7 @@ _CLASS_TOKENS = {"cls_token", "class_token", "class_embedding"}  # timm, torchvi
 
 def enter(model: StagedModel, images: Tensor) -> Tensor:
     """Return `images` on the device and in the floating type of the model's weights."""
-    return images.to(next(model.net.parameters(), images.to(model.device)))
+    return images.to(model.device, model.dtype)
 
 
 def represent(h: Tensor, tokens: str = "all") -> Tensor:

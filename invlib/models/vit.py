@@ -13,7 +13,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from invlib.models.base import Family, check_size, classifier, remember_normalisation
+from invlib.models.base import Family, classifier, remember_normalisation
+from invlib.names import whole_number
 
 __all__ = ["VIT", "ReconstructionHead"]
 
@@ -111,7 +112,7 @@ class VisionTransformers(Family):
         ValueError if the patch does not divide it.
         """
         patch = net.patch_embed.patch_size[0]
-        check_size(img_size)
+        whole_number("img_size", img_size, 1)
         if img_size % patch:
             raise ValueError(f"img_size={img_size!r} must be a multiple of {patch}, the patch size")
         net.set_input_size(img_size=(img_size, img_size))

@@ -18,7 +18,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from invlib.models.convnets import Conv4
-from invlib.names import nearest, unknown
+from invlib.names import listed, nearest, unknown
 
 __all__ = ["CIFAR_NETS", "SMALL_VITS", "create"]
 
@@ -78,11 +78,11 @@ def create(
         net.img_size = 32
         return net
     if not timm.is_model(name):
-        known = [*SMALL_VITS, "conv4", *CIFAR_NETS]
+        known = [*SMALL_VITS, "conv4", *CIFAR_NETS, *timm.list_models()]
         plain = re.sub(r".*/|\..*", "", name)  # the hub's name has an owner and a tag
         raise ValueError(
-            f"unknown model {name!r}{nearest(plain, [*known, *timm.list_models()])}; known are "
-            f"{', '.join(known)} (from conv4 on also narrower: 'conv4_w16'), and timm.list_models()"
+            f"unknown model {name!r}{nearest(plain, known)}; known are {listed(known[:4], 4)}, "
+            f"{CIFAR_NETS[0]}, … (invlib.models.zoo), and timm.list_models()"
         )
     try:
         return timm.create_model(name, pretrained=pretrained, **classes)

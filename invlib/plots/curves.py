@@ -8,22 +8,16 @@ from itertools import chain
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from invlib.plots.panels import counted, legend, line, panels
 from invlib.plots.style import colour_of, look_of, marker_of
 
-__all__ = ["epoch_curves", "error_curves", "layer_curves", "standard_error"]
+__all__ = ["error_curves", "layer_curves", "standard_error"]
 
 
 def layer_curves(
-    rows: Mapping[str, Mapping[str, xr.DataArray]],
-    *,
-    hue: str = "task",
-    sharey: bool = True,
+    rows: Mapping[str, Mapping[str, xr.DataArray]], *, hue: str = "task", sharey: bool = True
 ) -> Figure:
     """Draw quantities by layer: a row of panels for each run, a column for each quantity.
 
@@ -121,31 +115,3 @@ def _looks(row: list[xr.DataArray], hue: str) -> dict[str, dict]:
         label: dict(color=tuple(shades[i]) if numbers else colour_of(i), marker=marker_of(i))
         for i, label in enumerate(labels)
     }
-
-
-def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
-    """Draw quantities by epoch, a line for each layer, early layers dark and late ones light.
-
-    `rows` are as in `layer_curves`, with dims epoch, layer, and perhaps seed (averaged).
-
-    Examples
-    --------
-    >>> toy = xr.DataArray([[0.0, 0.0], [0.1, 0.3]], dict(epoch=[0, 1], layer=[0, 1]))
-    >>> len(epoch_curves({"this run": {"learning": toy}}).axes)  # and its colour bar
-    2
-    """
-    with panels(rows, size=(3.5, 2.6), share=True) as (fig, drawn):
-        for row in drawn:
-            last = max(int(values["layer"].max()) for _, values in row)
-            colours = ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
-            for ax, values in row:
-                values = values.mean("seed") if "seed" in values.dims else values
-                for layer in values["layer"].values:
-                    look = dict(color=colours.to_rgba(layer), marker=".", markersize=6)
-                    name = f"layer {layer}"
-                    line(ax, values.sel(layer=layer), "epoch", name=name, linewidth=1.3, **look)
-                counted(ax, "epoch")
-            bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
-            bar.ax.set_ylim(0, last)
-            bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    return fig

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from invlib.files import atomic
-from invlib.names import nearest
+from invlib.names import dataset, nearest
 from invlib.results.validation import ResultError, conform, validate
 
 __all__ = ["open_results", "save_results"]
@@ -46,15 +46,14 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
     ...     float(open_results(path)["images_per_s"])
     90.0
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix != ".nc":
         raise ValueError(f"path={str(path)!r} must end in '.nc'")
-    ds = conform(ds).drop_encoding()
+    ds = conform(dataset(ds)).drop_encoding()
     try:
         validate(ds)
     except ResultError as error:
         raise ResultError(f"{path} was not written: {error}") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
     ds = ds.assign_attrs({_DIGEST: _digest(ds)})
     with atomic(path) as unfinished:
         try:
@@ -78,12 +77,12 @@ def open_results(path: str | os.PathLike[str]) -> xr.Dataset:
     ResultError
         If the file is incomplete, is no result, is newer than this library or breaks the schema.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         beside = [other.name for other in path.parent.glob("*.nc")]
         raise FileNotFoundError(f"no result at {path}{nearest(path.name, beside)}")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a result file")
+    if not path.is_file():  # to open a pipe would wait for ever
+        raise IsADirectoryError(f"{path} is a folder or a pipe, not a result file")
     with path.open("rb") as file:  # first, because netCDF hides the reason of an error
         start = file.read(8)
     if start != b"\x89HDF\r\n\x1a\n":

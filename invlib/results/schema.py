@@ -115,66 +115,49 @@ for _short, _long in PAIR.items():
             f"CKA of {_long}[layer] on the images and on the starting images", -1, 1, low_biased=0,
             nan="any",  # where all start at one image
         ),
-        f"inversion_loss_{_short}": Field(
-            "seed ref_layer", "float",
+        f"inversion_loss_{_short}": Field("seed ref_layer", "float",
             f"relative distance left after inverting the {_long} model", 0,
-            nan="draw" if _short == "ft" else "stack",
-        ),
-        f"inversion_loss_centred_{_short}": Field(
-            "seed ref_layer", "float",
-            f"distance left after inverting the {_long} model, over that of two images", 0,
-        ),
-        f"inversion_history_{_short}": Field(
-            "seed ref_layer iteration", "float",
-            f"relative distance while inverting the {_long} model", 0,
-        ),
-        f"arrived_{_short}": Field(
-            "seed ref_layer", "number",
-            f"images within the tolerance after inverting the {_long} model", 0,
-        ),
-        f"example_inverted_{_short}": Field(
-            "seed? ref_layer example y x channel", "uint8",
-            f"example images, inverted at {_long}[ref_layer]", 0, 255,
-        ),
+            nan="draw" if _short == "ft" else "stack"),
+        f"inversion_loss_centred_{_short}": Field("seed ref_layer", "float",
+            f"distance left after inverting the {_long} model, over that of two images", 0),
+        f"inversion_history_{_short}": Field("seed ref_layer iteration", "float",
+            f"relative distance while inverting the {_long} model", 0),
+        f"arrived_{_short}": Field("seed ref_layer", "number",
+            f"images within the tolerance after inverting the {_long} model", 0),
+        f"example_inverted_{_short}": Field("seed? ref_layer example y x channel", "uint8",
+            f"example images, inverted at {_long}[ref_layer]", 0, 255),
     }
 
 ACCURACY = {
     "train_accuracy": Field("", "float", "accuracy on the training images", 0, 1),
     "test_accuracy": Field("", "float", "accuracy on the test images", 0, 1),
     "test_loss": Field("", "float", "loss on the test images", 0),
-    "corrupted_accuracy": Field(
-        "corruption? severity", "float", "accuracy on corrupted test images", 0, 1
-    ),
-    "pretraining_accuracy": Field(
-        "", "float", "accuracy of the start on the data set it was trained on", 0, 1, nan="any"
-    ),
+    "corrupted_accuracy": Field("corruption? severity", "float",
+        "accuracy on corrupted test images", 0, 1),
+    "pretraining_accuracy": Field("", "float",
+        "accuracy of the start on the data set it was trained on", 0, 1, nan="any"),
 }
 
 # Nothing is trained at epoch 0, so a training loss or a learning rate may be NaN there.
 _TRAINING = {
     "train_loss": Field("epoch", "float", "mean training loss of the epoch", 0, nan="epoch 0"),
-    "train_accuracy": Field(
-        "epoch", "float", "accuracy on the training images", 0, 1, nan="epoch 0"
-    ),
+    "train_accuracy": Field("epoch", "float", "accuracy on the training images", 0, 1,
+        nan="epoch 0"),
     "test_loss": Field("epoch", "float", "loss on the test images", 0),
     "test_accuracy": Field("epoch", "float", "accuracy on the test images", 0, 1),
-    "test_accuracy_squares": Field(
-        "epoch", "float", "accuracy on the test images, all with class-coloured squares", 0, 1
-    ),
+    "test_accuracy_squares": Field("epoch", "float",
+        "accuracy on the test images, all with class-coloured squares", 0, 1),
     "learning_rate": Field("epoch", "float", "learning rate", 0, nan="epoch 0"),
     "epoch_time": Field("epoch", "float", "time the epoch took", 0, units="s", nan="epoch 0"),
 }
 
 PROBES = {
-    "probe_accuracy": Field(
-        "seed? layer", "float", "test accuracy of a linear probe on the layer", 0, 1
-    ),
-    "probe_regularisation": Field(
-        "seed? layer", "float", "regularisation of the probe, chosen on held-out images", 0
-    ),
-    "numerical_rank": Field(
-        "seed? layer rtol?", "number", "numerical rank of the layer's features", 0
-    ),
+    "probe_accuracy": Field("seed? layer", "float", "test accuracy of a linear probe on the layer",
+        0, 1),
+    "probe_regularisation": Field("seed? layer", "float",
+        "regularisation of the probe, chosen on held-out images", 0),
+    "numerical_rank": Field("seed? layer rtol?", "number", "numerical rank of the layer's features",
+        0),
     "num_features": Field("layer", "int", "numbers in the representation of one image", 1),
 }
 
@@ -198,9 +181,8 @@ STACKING = tuple(
 _LAYER = "layer: 0 = what enters the first block, k = output of block k"
 
 COORDS = {
-    "estimator": Field(
-        "estimator", "str", "CKA estimator, or another similarity", values=SIMILARITIES
-    ),
+    "estimator": Field("estimator", "str", "CKA estimator, or another similarity",
+        values=SIMILARITIES),
     "seed": Field("seed", "int", "seed that drew the images and the starting noise"),
     "layer": Field("layer", "int", _LAYER, 0, increasing=True),
     "layer_name": Field("layer", "str", "name of the layer"),
@@ -227,9 +209,8 @@ COORDS = {
     "train_seed": Field("train_seed", "int", "seed of the training"),
     "n_train": Field("n_train", "int", "number of training images", 1, increasing=True),
     "epoch": Field("epoch", "int", "epochs trained; 0 = before any step", 0, increasing=True),
-    "rtol": Field(
-        "rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1, increasing=True
-    ),
+    "rtol": Field("rtol", "float", "threshold on eigenvalues, relative to the largest", 0, 1,
+        increasing=True),
     "corruption": Field("corruption", "str", "corruption"),
     "severity": Field("severity", "int", "severity; 0 = clean", 0, 5, increasing=True),
 }

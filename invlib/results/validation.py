@@ -210,8 +210,9 @@ def _variable_problems(
 
 
 def _is(dtype: np.dtype, wanted: str) -> bool:
-    kinds = {"float": "f", "int": "iu", "number": "fiu", "str": "UOT"}
-    return dtype == wanted if wanted == "uint8" else dtype.kind in kinds[wanted]
+    ints = "bhilqBHILQ"  # of types that netCDF stores, so no half precision
+    kinds = {"uint8": "B", "float": "fd", "int": ints, "number": f"fd{ints}", "str": "UOT"}
+    return dtype.char in kinds[wanted]
 
 
 def _value_problems(

@@ -111,8 +111,7 @@ class TrainingRun(BaseModel):
     dataset: Name
     img_size: Count = None
     weights: Annotated[
-        Name | TrainingRun | None,
-        bounded("None, 'timm', a path to safetensors or a TrainingRun"),
+        Name | TrainingRun | None, bounded("None, 'timm', a path to safetensors or a TrainingRun")
     ] = None
     task: one_of(*TASKS) = "classification"
     n_train: Count = None

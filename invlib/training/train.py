@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from invlib.data.images import ImageSet, bicubic
 from invlib.files import lock
-from invlib.models.base import has_batch_norm, split_batches
+from invlib.models.base import split_batches
 from invlib.models.loading import load_model
 from invlib.models.staged import StagedModel
 from invlib.paths import runs_root, training_folder
@@ -145,6 +145,11 @@ def epoch_generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
+def has_batch_norm(model: nn.Module) -> bool:
+    """Return whether `model` normalises by the batch in training, so that it needs two images."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+
+
 class _Training:
     """A run in progress: the model, the data on its device, the optimiser and the log so far."""
 
@@ -159,7 +164,7 @@ class _Training:
         self.tests = _on_device(evaluated_on(run), size, device)
         marked = evaluated_on(run, squares=True) if run.squares else None
         self.marked = marked and _on_device(marked, size, device)
-        self.least = 2 if has_batch_norm(self.model.net) else 1  # images in a batch
+        self.least = 2 if has_batch_norm(self.model) else 1  # images in a batch
         self.steps = len(self.batches(torch.arange(len(images))))  # per epoch
         self.optimizer = build_optimizer(run, self.model.net)
         self.scheduler = build_scheduler(run, self.optimizer, run.epochs * self.steps)
@@ -227,10 +232,7 @@ class _Training:
     def step(self, index: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | int]:
         """Do one step on the images `index`; return the loss and the number of correct answers."""
         x = augment(
-            self.images[index],
-            self.model.img_size,
-            kind=self.run.augmentation,
-            generator=generator,
+            self.images[index], self.model.img_size, kind=self.run.augmentation, generator=generator
         )
         classify = self.run.task == "classification"
         target = self.labels[index] if classify else x

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -142,7 +143,7 @@ def add_gpu(add: Callable[..., argparse.ArgumentParser]) -> None:
         parsers[name].set_defaults(do=do)
     option = parsers["run"].add_argument
     option("--steps", default=",".join(STEPS), help="which, with commas (default: %(default)s)")
-    option("--budget", type=float, default=600, help="seconds after which no step begins (600)")
+    option("--budget", type=_seconds, default=600, help="seconds after which no step begins (600)")
     precisions = ("float32", "TF32", "bfloat16")
     option("--precision", choices=precisions, default="float32", help="from the third step on")
     option("--out", metavar="FOLDER", help="for the results")
@@ -152,8 +153,8 @@ def add_gpu(add: Callable[..., argparse.ArgumentParser]) -> None:
     option("--list", metavar="FILE", default=LIST, help="their parameters (default: %(default)s)")
     option("--plan", action="store_true", help="only say what they take")
     option("--processes", type=_positive, help="default: one less than cores, if memory allows")
-    option("--budget", type=float, default=600, help="seconds after which only what is complete is "
-           "put together (600)")  # fmt: skip
+    option("--budget", type=_seconds, default=600, help="seconds after which only what is complete "
+           "is put together (600)")  # fmt: skip
     option("--out", metavar="FOLDER", help="for the results")
     option("--toy", action="store_true", help="tiny sizes, to try it on a processor")
     option = parsers["bundle"].add_argument
@@ -178,3 +179,9 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not 1 or more")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d*)?", text):  # also no nan, which is never over
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return float(text)

@@ -50,7 +50,6 @@ def keep(numbers: dict[str, dict]) -> None:
     """Write what was measured so far, with five digits."""
     text = json.dumps(numbers, default=int)  # netCDF has NumPy's integers
     rounded = json.loads(text, parse_float=lambda number: float(f"{float(number):.5g}"))
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
     with atomic(KEPT) as unfinished:
         unfinished.write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
 

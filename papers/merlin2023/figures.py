@@ -1,4 +1,4 @@
-"""Figures of robustness: corrupted images, accuracy, and the scan of correlations."""
+"""Figures over epochs and of robustness: corrupted images, accuracy, the scan of correlations."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from invlib.plots.panels import counted, grid, legend, line, name_row, panels, picture
 from invlib.plots.style import colour_of, look_of, marker_of
@@ -24,6 +25,7 @@ __all__ = [
     "accuracy_by_severity",
     "correlation_curves",
     "corruption_grid",
+    "epoch_curves",
     "scan_overview",
     "spread_and_accuracy",
 ]
@@ -271,3 +273,31 @@ def _note(x: xr.DataArray, y: xr.DataArray) -> str:
         for name in ("correlation", "p_value_autocorrelation", "n_epochs_effective")
     )
     return f"$r$ = {r:.2f}, $p$ = {p:.2g} ({n:.0f} effective epochs)"
+
+
+def epoch_curves(rows: Mapping[str, Mapping[str, xr.DataArray]]) -> Figure:
+    """Draw quantities by epoch, a line for each layer, early layers dark and late ones light.
+
+    `rows` are as in `invlib.plots.layer_curves`, with dims epoch, layer and perhaps seed.
+
+    Examples
+    --------
+    >>> toy = xr.DataArray([[0.0, 0.0], [0.1, 0.3]], dict(epoch=[0, 1], layer=[0, 1]))
+    >>> len(epoch_curves({"this run": {"learning": toy}}).axes)  # and its colour bar
+    2
+    """
+    with panels(rows, size=(3.5, 2.6), share=True) as (fig, drawn):
+        for row in drawn:
+            last = max(int(values["layer"].max()) for _, values in row)
+            colours = ScalarMappable(Normalize(0, last * 1.12), "viridis")  # no pale yellow
+            for ax, values in row:
+                values = values.mean("seed") if "seed" in values.dims else values
+                for layer in values["layer"].values:
+                    look = dict(color=colours.to_rgba(layer), marker=".", markersize=6)
+                    name = f"layer {layer}"
+                    line(ax, values.sel(layer=layer), "epoch", name=name, linewidth=1.3, **look)
+                counted(ax, "epoch")
+            bar = fig.colorbar(colours, ax=[ax for ax, _ in row], label="layer", pad=0.01)
+            bar.ax.set_ylim(0, last)
+            bar.ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return fig

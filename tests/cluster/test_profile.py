@@ -16,6 +16,16 @@ from tests.workspace import ROOT, environment
 SHIPPED = "workflow/profiles/slurm"
 
 
+def executor_of(profile: str) -> str:
+    """Call the workflow's function of that name, from its folder."""
+    sys.path.insert(0, str(ROOT / "workflow"))
+    try:
+        import cluster
+    finally:
+        sys.path.pop(0)
+    return cluster.executor_of(profile)
+
+
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "workflow/run.py", "sections", "--scale", "smoke", *arguments],
@@ -69,6 +79,40 @@ def test_a_profile_of_no_use_is_one_line(text, said, tmp_path):
     assert said in out.stderr and len(out.stderr.splitlines()) == 1
 
 
-def test_the_number_of_parts_is_checked():
-    out = run("--parts", "many", "-n")
-    assert out.returncode == 1 and out.stderr == "parts='many' must be a whole number >= 0\n"
+@pytest.mark.parametrize("profile", ["slrm", "workflow/profiles/slrm", "workflow/profile/slurm"])
+def test_a_misspelt_profile_names_the_nearest(profile, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    with pytest.raises(SystemExit, match=f"{profile}: there is no .*; workflow/profiles/slurm is"):
+        executor_of(profile)
+    (tmp_path / "snakemake" / "mine").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="PROFILE=mien: there is no such folder; mine is one"):
+        executor_of("mien")
+
+
+def test_a_profile_of_the_users_own_is_read_where_snakemake_looks(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder = tmp_path / "snakemake" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "profile.v8+.yaml").write_text("executor: lsf")
+    assert executor_of("mine") == executor_of(str(folder / "profile.v8+.yaml")) == "lsf"
+    assert executor_of(str(ROOT / SHIPPED)) == "slurm"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--parts", "many"], "PARTS='many' must be a whole number >= 0"),
+        (["--jobs", "0"], "JOBS='0' must be a whole number of at least 1, or all"),
+        (["--jobs", "four"], "JOBS='four' must be"),
+        (["--devices", "gpu 0"], "DEVICES='gpu 0' must be numbers of GPUs"),
+        (["--only", "dynamics,robustnes"], "SECTIONS='robustnes' is not one of"),
+        (
+            ["--override", "cpu"],
+            "there is no such file; did you mean notebooks/scales/overrides/cp",
+        ),
+    ],
+)
+def test_other_variables_are_checked_before_snakemake_starts(arguments, said):
+    out = run(*arguments, "-n")
+    assert out.returncode == 1 and said in out.stderr and len(out.stderr.splitlines()) == 1

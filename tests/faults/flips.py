@@ -89,6 +89,7 @@ def decoded_seen(folder: Path, file: Path) -> object:
 
 KINDS = (
     Kind("weights, opened", "finished", "epoch_*.safetensors", weights_seen),
+    Kind("weights of a user's own", "own", "*.pth", weights_seen),
     Kind("weights of a finished run", "finished", "epoch_*.safetensors", run_seen),
     Kind("log of a finished run", "finished", "log.nc", run_seen),
     Kind("done.json", "finished", "done.json", run_seen),
@@ -123,6 +124,8 @@ def stock(root: Path) -> None:
         assert Trained(RUN, root / "cut" / RUN.id).epochs == [0, 1, 2]
     finally:
         training.evaluate = evaluate
+    (root / "own").mkdir()
+    torch.save(MODEL.net.state_dict(), root / "own" / "mine.pth")
     inversion_seen(root / "inversions", root)
     mine = root.parent / "mine"  # one place for all copies: an entry belongs to a path
     mine.mkdir()

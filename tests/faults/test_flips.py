@@ -21,7 +21,7 @@ def no_log():
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_flipped_bit_is_told_or_made_good(tmp_path):
-    counts, wrong = flips.flips(50, tmp_path, seed=1)
+    counts, wrong = flips.flips(55, tmp_path, seed=1)
     assert not wrong
     assert {kind for kind, _ in counts} == {kind.name for kind in flips.KINDS}
     assert {outcome for _, outcome in counts} == {"unchanged", "made again", "refused"}

@@ -30,6 +30,8 @@ def test_train_lists_the_runs_of_a_scale(capsys):
     [
         (["train", "--scale", "labtop"], "did you mean 'laptop'?"),
         (["train", "--scale", "smoke", "--id", "0123"], "id='0123' is no run of scale smoke"),
+        (["train", "--id", "0123"], "; python -m papers train --scale laptop lists all"),
+        (["plan", "--scale", "smoke", "--parts", "-4"], "parts=-4 must be a whole number"),
         (["claims", "--scale", "labtop"], "did you mean 'laptop'?"),
         (["bench", "--scale", "smoke", "--keep"], "--keep is for the full sizes"),
     ],
@@ -41,7 +43,17 @@ def test_bad_input_is_one_line_and_exit_status_2(arguments, said, capsys):
     assert error.startswith("papers: error: ") and "Traceback" not in error
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train", "--id", "a", "--all"], ["claim"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trian"],
+        ["train", "--id", "a", "--all"],
+        ["claim"],
+        ["gpu", "run", "--budget", "-5"],
+        ["gpu", "run", "--budget", "nan"],
+        ["gpu", "sections", "--budget", "inf"],
+    ],
+)
 def test_bad_usage_is_exit_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

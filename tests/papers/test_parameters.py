@@ -7,6 +7,7 @@ import yaml
 
 from papers.parameters import ParameterError, _is_plain, load_scale
 from papers.sections import SECTIONS
+from tests.workspace import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,15 @@ def test_an_override_of_no_use_is_named(tmp_path, text, said):
 def test_an_override_that_is_not_there_is_named():
     with pytest.raises(ParameterError, match=r"nowhere\.yaml"):
         load_scale("cifar", "nowhere.yaml")
+
+
+def test_an_override_that_is_misspelt_names_the_nearest(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for name in ("cpu", "notebooks/scales/overrides/cup.yaml"):
+        with pytest.raises(
+            ParameterError, match=r"no such file; did you mean notebooks/.*/cpu.yaml"
+        ):
+            load_scale("cifar", name)
 
 
 def test_yaml_that_holds_itself_or_billions_of_values_is_refused_at_once():

@@ -68,8 +68,9 @@ def test_every_problem_gets_its_line():
     assert len(lines) == 2 and all(line.startswith("toy: ") for line in lines)
 
 
-def test_a_name_far_from_all_lists_what_is_known():
-    assert "known are" in refused({"qqqqqq": 1}) and "seeds" in refused({"qqqqqq": 1})
+def test_a_name_far_from_all_says_what_lists_the_known_ones():
+    said = refused({"qqqqqq": 1})
+    assert "unknown parameter 'qqqqqq'; python -m papers parameters toy lists" in said
 
 
 def test_lists_become_tuples_and_whole_numbers_numbers():

@@ -149,11 +149,7 @@ def _star_distance(
 
 
 def _surface(
-    rng: np.random.Generator,
-    texture: np.ndarray,
-    family: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
+    rng: np.random.Generator, texture: np.ndarray, family: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
     """Return textured colour over the whole picture: (block, 32, 32, 3)."""
     n = len(texture)
@@ -192,12 +188,7 @@ def _background(rng: np.random.Generator, n: int, x: np.ndarray, y: np.ndarray) 
 
 
 def _wave(
-    rng: np.random.Generator,
-    n: int,
-    x: np.ndarray,
-    y: np.ndarray,
-    *,
-    cycles: tuple[float, float],
+    rng: np.random.Generator, n: int, x: np.ndarray, y: np.ndarray, *, cycles: tuple[float, float]
 ) -> np.ndarray:
     """Return a plane wave for each image, random in direction and phase: (n, 32, 32) in [-1, 1]."""
     angle, frequency = _uniform(rng, n, 0, 2 * np.pi), 2 * np.pi * _uniform(rng, n, *cycles)

@@ -189,3 +189,13 @@ def test_errors_name_the_layer_and_the_images(digits, model):
     name = broken.layer_names[2]
     with pytest.raises(ValueError, match=rf"layer 2 \({name}\) of .* non-finite"):
         probe_layers(broken, train, test)
+
+
+def test_models_in_half_precision_are_probed_and_other_things_refused():
+    train, test = load_images("digits", "train", n=40), load_images("digits", "test", n=30)
+    model = load_model("vit_pico_patch8_32")
+    whole = probe_layers(model, train, test, rtol=[1e-2])
+    half = probe_layers(model.bfloat16(), train, test, rtol=[1e-2])
+    assert abs(half.probe_accuracy - whole.probe_accuracy).max() <= 0.2
+    with pytest.raises(TypeError, match="model is of type Linear; expected a model from"):
+        probe_layers(torch.nn.Linear(2, 2), train, test)

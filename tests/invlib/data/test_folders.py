@@ -201,6 +201,25 @@ def test_flat_splits_say_that_the_folder_is_there_and_what_is_missing(root):
         load_images(root / "imagenet/val", "train")
 
 
+@pytest.mark.parametrize("table", ["labels.csv", "train.TSV"])
+def test_labels_in_a_table_are_named_where_they_are_missed(root, caplog, table):
+    put(root, "loose/images/0.jpg", "flat/train/0.jpg", "flat/test/0.jpg", "classes/cat/0.jpg")
+    for folder in ("loose", "flat", "classes"):
+        (root / folder / table).write_text("0.jpg,cat")
+    said = (
+        rf"labels in {table} are not read: move the images into a folder for each class, or .*npz"
+    )
+    for folder in ("loose", "flat"):
+        with pytest.raises(ValueError, match=said):
+            load_images(folder, "train")
+    assert not caplog.messages
+    assert seen("loose", "all") == (("unlabelled",), [1])
+    assert any("all images are unlabelled; labels in" in message for message in caplog.messages)
+    caplog.clear()
+    assert seen("classes", "all") == (("cat",), [1])  # which has its labels
+    assert not any("labels in" in message for message in caplog.messages)
+
+
 def test_a_folder_without_splits_is_divided_on_request(root):
     put(root, *(f"unsplit/{name}/{k}.png" for name in ("ant", "bee") for k in range(10)))
     with pytest.raises(ValueError, match="the classes ant, bee, but no train/.*test_share=0.2"):

@@ -212,3 +212,11 @@ def test_shapes_are_drawn_once_and_then_read(monkeypatch):
 def test_a_wrong_split_names_the_nearest(name):
     with pytest.raises(ValueError, match="split='tests' is not one of .*did you mean 'test'"):
         load_images(name, "tests")
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(0, ValueError), (-3, ValueError), (16.0, TypeError), ("16", TypeError)]
+)
+def test_a_size_that_no_image_has_is_refused_by_name(size, error):
+    with pytest.raises(error, match=f"img_size={size!r}"):
+        load_images("digits", "test", n=4).tensor(size)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from PIL import Image
 from torch.utils.data import (
     DataLoader,
@@ -59,6 +60,11 @@ SOURCES = {
     "uint8 NHWC tensor": torch.from_numpy(PIXELS),
     "float tensor": FLOATS,
     "double NHWC tensor": FLOATS.permute(0, 2, 3, 1).double(),
+    "big-endian array": FLOATS.numpy().astype(">f4"),
+    "array with a negative stride": FLOATS.numpy()[:, :, ::-1, ::-1].copy()[:, :, ::-1, ::-1],
+    "array of xarray": xr.DataArray(FLOATS.numpy()),
+    "tensor with a gradient": FLOATS.clone().requires_grad_(),
+    "list of mirrored arrays": [np.ascontiguousarray(x[:, ::-1])[:, ::-1] for x in PIXELS],
     "list of pictures": [Image.fromarray(pixels) for pixels in PIXELS],
     "list of arrays": list(PIXELS),
     "tuple of tensors": tuple(FLOATS),
@@ -140,6 +146,11 @@ MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         (FLOATS * torch.nan, ValueError, "pool runs from nan"),
         (PIXELS.astype(int), TypeError, "pool is torch.int64; expected is uint8"),
         (PIXELS > 9, TypeError, "pool is torch.bool"),
+        (FLOATS.to(torch.complex64), TypeError, "pool is torch.complex64"),
+        (FLOATS.to_sparse(), TypeError, "pool is torch.sparse_coo on cpu, not a dense tensor"),
+        (FLOATS.to("meta"), TypeError, "pool is torch.strided on meta, not a dense tensor"),
+        (np.ma.masked_greater(FLOATS.numpy(), 0.5), TypeError, "float32; expected are .* unmasked"),
+        (np.array([PIXELS, None], object), TypeError, "pool is an array of type object"),
         (PIXELS[0], ValueError, r"pool has the shape \(16, 16, 3\)"),
         (np.zeros((0, 3, 4, 4)), ValueError, r"pool has the shape \(0, 3, 4, 4\)"),
         (np.zeros((2, 4, 9, 9)), ValueError, r"pool has the shape \(2, 4, 9, 9\)"),
@@ -150,7 +161,7 @@ MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         (Pictures(lambda image, k: {"picture": image}), TypeError, "has the keys .'picture'."),
         (Pictures(lambda image, k: (k, image)), TypeError, "an item is of type int"),
         ([FLOATS[0], FLOATS[1, :, :8]], ValueError, "images of list differ in size"),
-        (["a.jpg"], TypeError, "an item is of type str"),
+        (["a.jpg"], TypeError, r"an item is of type str.*; load_images\(folder, .*reads files"),
         ("folder", TypeError, "pool is of type str; it may be load_images"),
         ({"image": PIXELS}, TypeError, "pool is of type dict"),
         (3, TypeError, "pool is of type int"),

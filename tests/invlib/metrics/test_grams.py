@@ -1,9 +1,11 @@
 """Gram matrices: centred without loss of digits, and centred for both estimators."""
 
+import numpy as np
 import pytest
 import torch
 
 from invlib.metrics import cka, grams
+from invlib.metrics.subspaces import numerical_rank
 from tests.invlib.metrics.representations import F64, hsic1, randn
 
 
@@ -63,3 +65,19 @@ def test_center_against_the_definitions_and_batched():
     torch.testing.assert_close((u[0] * u[1]).sum() / 18, hsic1(k[0], k[1]), rtol=1e-12, atol=0)
     with pytest.raises(ValueError, match=r"\(\.\.\., n, n\); got shape \(2, 3\)"):
         grams.center(torch.ones(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        (np.zeros((4, 2)), "ndarray"),
+        ([[1.0], [2.0]], "list"),
+        (None, "NoneType"),
+        (torch.eye(4).to_sparse(), "a torch.sparse_coo tensor on cpu"),
+        (torch.eye(4, device="meta"), "a torch.strided tensor on meta"),
+    ],
+)
+def test_only_a_dense_tensor_is_a_representation(bad, kind):
+    for measure in (cka.linear_cka, lambda x, y: numerical_rank(x)):
+        with pytest.raises(TypeError, match=rf"x is {kind}; need a dense tensor \(n, ...\)"):
+            measure(bad, bad)

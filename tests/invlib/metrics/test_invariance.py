@@ -1,5 +1,7 @@
 """Equations 2–5 on Datasets whose answer is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -90,6 +92,15 @@ def test_refusals(ds):
         learning(ds, self_term="measurd")
     with pytest.raises(KeyError, match="stir_ft_ft"):
         learning(ds.drop_vars("stir_ft_ft"))
+
+
+@pytest.mark.parametrize(
+    "function", [learning, forgetting, cka_divergence, invariance_flow, diagonals]
+)
+def test_what_is_no_dataset_is_one_line_with_the_remedy(ds, function):
+    for other in ("file.nc", Path("file.nc"), None, ds["stir_ft_pt"], {"stir_ft_pt": 1}, (ds,)):
+        with pytest.raises(TypeError, match=r"not a Dataset; open_results\(path\) reads one"):
+            function(other)
 
 
 def test_each_quantity_has_its_name(ds):

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invlib.models.base import frozen, has_batch_norm, split_batches
-from invlib.models.zoo import create
+from invlib.models.base import frozen, split_batches
 
 
 def test_a_single_image_joins_the_batch_before_it():
@@ -15,7 +14,6 @@ def test_a_single_image_joins_the_batch_before_it():
     assert [len(batch) for batch in together] == [32, 33]
     assert torch.equal(torch.cat(together), order) and torch.equal(torch.cat(alone), order)
     assert [len(batch) for batch in split_batches(order[:64], 32, least=2)] == [32, 32]
-    assert has_batch_norm(create("conv4_w4")) and not has_batch_norm(create("vit_pico_patch8_32"))
 
 
 @pytest.mark.parametrize("products", ["highest", "high"])

@@ -19,6 +19,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+from invlib.files import broken_part
 from invlib.models.loading import load_model
 
 NAME = "vit_pico_patch8_32"
@@ -376,7 +377,7 @@ def index_of_shards():
         ("w.pth", b"<!DOCTYPE html><html>", "neither a safetensors file nor one of torch.save"),
         ("w.pth", zipped_arrays(), "is damaged, or no file of torch.save"),
         ("w.pth", pickle.dumps([1, 2])[:-4], "is damaged, or no file of torch.save"),
-        ("w.pt", script, "TorchScript"),
+        ("w.pt", script, r"is in TorchScript; save torch.jit.load\('w.pt'\).state_dict"),
         ("model.safetensors.index.json", index_of_shards(), "is the index of several files"),
     ],
 )
@@ -402,3 +403,54 @@ def test_a_folder_names_the_files_in_it(tmp_path):
     stored(tmp_path, STATE, "pytorch_model.bin")
     with pytest.raises(FileNotFoundError, match="is a folder; name a file.*pytorch_model.bin"):
         load_model(NAME, weights=tmp_path)
+
+
+def flipped(path, at):
+    """Flip a bit of the file, `at` bytes after the place where a tensor of the network stands."""
+    blob = bytearray(path.read_bytes())
+    blob[blob.index(STATE["pos_embed"].numpy().tobytes()) + at] ^= 1
+    path.write_bytes(blob)
+    return path
+
+
+@pytest.mark.parametrize("at", [0, 777])
+def test_a_flipped_bit_is_refused_with_the_entry(tmp_path, at):
+    path = flipped(stored(tmp_path, STATE, "flip.pth"), at)
+    with pytest.raises(ValueError, match=r"flip.pth' is damaged.*\(flip/data/\d+ fails its checks"):
+        load_model(NAME, weights=path)
+    with pytest.raises(ValueError, match="fails its checksum"):  # also where it stands alone
+        load_model(NAME, weights=flipped(stored(tmp_path, {"model": STATE}, "again.ckpt"), at))
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    """As ``torch.save`` can be told to write it, and as it wrote files before zip archives."""
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = stored(tmp_path, STATE)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert same(load_model(NAME, weights=path))
+    assert same(
+        load_model(
+            NAME, weights=stored(tmp_path, STATE, "old.pth", _use_new_zipfile_serialization=False)
+        )
+    )
+
+
+def test_a_large_archive_is_checked_once_while_it_stays_the_same(tmp_path, monkeypatch):
+    path = stored(tmp_path, {"a.b": torch.zeros(2**19)}, "large.pth")
+    assert broken_part(path) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("zipfile.ZipFile.testzip", None)  # calling it would fail
+        assert broken_part(path) is None
+    blob = bytearray(path.read_bytes())
+    blob[2**20] ^= 1
+    path.write_bytes(blob)
+    assert broken_part(path) == "large/data/0"
+
+
+def test_a_link_to_nothing_is_not_proposed_in_its_own_place(tmp_path):
+    (tmp_path / "w.pth").symlink_to(tmp_path / "gone.pth")
+    with pytest.raises(FileNotFoundError, match="w.pth' is no file") as caught:
+        load_model(NAME, weights=tmp_path / "w.pth")
+    assert "did you mean 'w.pth'" not in str(caught.value)

@@ -351,7 +351,9 @@ def test_layers_that_are_not_there(net, layers, message):
 
 
 def test_layers_that_are_no_names(net):
-    with pytest.raises(TypeError, match=r"layers=\[0, 1\] must be names"):
+    with pytest.raises(
+        TypeError, match="layers are names of submodules, or patterns of them, not int"
+    ):
         wrap_model(net, [0, 1], **HOW)
 
 
@@ -462,3 +464,77 @@ def test_a_hooked_network_is_trained(tmp_path):
 def test_networks_and_sizes_that_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         load_model(**arguments)
+
+
+@pytest.mark.parametrize("part", ["stem", "fc", ""])
+def test_weights_without_values_are_named(net, part):
+    net.get_submodule(part).to("meta")
+    with pytest.raises(ValueError, match=rf"module: {part}[\w.]* has no values yet: load some"):
+        wrap_model(net, **HOW)
+
+
+def test_a_lazy_module_is_named():
+    with pytest.raises(ValueError, match="module: 0.weight has no values yet: .* show it a batch"):
+        wrap_model(nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU()), **HOW)
+
+
+def test_values_that_are_taken_away_later_are_missed_before_any_work(net):
+    model = wrap_model(net, **HOW).to("meta")
+    with pytest.raises(ValueError, match="model: stem.0.weight has no values yet"):
+        invert(model, images(2), iterations=1)
+
+
+@pytest.mark.parametrize("part", ["stem", "blocks.1", "fc"])
+def test_mixed_types_are_said_where_the_module_does_not_take_them(net, part):
+    net.get_submodule(part).half()
+    with pytest.raises(ValueError, match=r"\(its weights are float16 and float32\): RuntimeError"):
+        wrap_model(net, **HOW)
+
+
+class Casting(nn.Module):
+    """A layer in another precision that casts what it is given, as people write them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1).double()
+
+    def forward(self, x):
+        return self.conv(x.double()).to(x.dtype)
+
+
+def test_mixed_types_that_a_module_takes_are_taken():
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), Casting(), nn.ReLU())
+    model = wrap_model(net, ["0", "1"], **HOW)
+    assert invert(model, images(2), iterations=1).best.isfinite().all()
+
+
+def test_a_module_without_weights_is_compared(net):
+    model = wrap_model(nn.Sequential(nn.AvgPool2d(2), nn.MaxPool2d(2)), **HOW)
+    ds = compare(model, model, images(6), n=5, seeds=[0], iterations=1, subspace_k=1, cache=False)
+    assert (
+        model.dtype == torch.float32 and float(ds.cka_ft_pt.isel(layer=0, ref_layer=0).max()) > 0.99
+    )
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_torchscript_is_refused_by_name(net):
+    with pytest.raises(TypeError, match="module is in TorchScript, without layers; wrap what"):
+        wrap_model(torch.jit.trace(net.eval(), images(1)), **HOW)
+
+
+@pytest.mark.parametrize("layers", [3, [nn.ReLU()]])
+def test_other_things_than_names_are_named_by_their_type(net, layers):
+    with pytest.raises(TypeError, match="layers are names of submodules.*not (int|ReLU)$"):
+        wrap_model(net, layers, **HOW)
+
+
+def test_a_module_compiled_in_place_gives_what_it_gave_and_stays_compiled(net):
+    before = wrap_model(net, **HOW).features(images(2))
+    calls = []
+    for module in net.modules():
+        module.compile(backend=lambda graph, _: calls.append(1) or graph.forward)
+    model = wrap_model(net, **HOW)
+    for one, two in zip(before, model.features(images(2)), strict=True):
+        torch.testing.assert_close(one, two)
+    assert invert(model, images(2), iterations=1).best.isfinite().all()
+    assert not calls and all(m._compiled_call_impl for m in net.modules())

@@ -5,6 +5,8 @@ import copy
 import pytest
 import torch
 
+from invlib.comparison.compare import compare
+from invlib.inversion.invert import invert
 from invlib.models.loading import load_model
 
 
@@ -47,3 +49,26 @@ def test_a_number_in_quotes_is_no_name_of_a_layer():
 def test_layers_that_are_no_whole_numbers(bad):
     with pytest.raises(TypeError, match=r"layers=.* must be a list of whole numbers"):
         load_model("vit_pico_patch8_32").features(images(1, 32), bad)
+
+
+def test_weights_of_two_types_are_refused_before_any_work():
+    model = load_model("vit_pico_patch8_32")
+    model.net.blocks[1].half()
+    with pytest.raises(
+        TypeError, match=r"model has weights of float16 and float32; model.float\(\)"
+    ):
+        invert(model, images(2, 32), iterations=1)
+    assert invert(model.float(), images(2, 32), iterations=1).best.isfinite().all()
+
+
+def test_weights_without_values_are_refused_before_any_work():
+    model = load_model("vit_pico_patch8_32").to("meta")
+    with pytest.raises(ValueError, match="finetuned: cls_token has no values yet"):
+        compare(load_model("vit_pico_patch8_32"), model, images(6, 32), n=5, seeds=[0])
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
+def test_complex_weights_are_refused_by_name():
+    model = load_model("vit_pico_patch8_32").to(torch.complex64)
+    with pytest.raises(TypeError, match="pretrained is torch.complex64; expected float32 or half"):
+        compare(model, model, images(6, 32), n=5, seeds=[0])

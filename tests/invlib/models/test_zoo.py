@@ -1,5 +1,7 @@
 """Networks by name: our own names are not timm's, and a width scales every layer."""
 
+import textwrap
+
 import pytest
 import timm
 import torch
@@ -41,3 +43,21 @@ def test_full_width_is_64():
         assert [v.shape for v in weights[0].values()] == [v.shape for v in weights[1].values()]
     assert create("conv4").blocks[0][0].out_channels == 64
     assert create("vgg11_bn_cifar").features[0].out_channels == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("resnet81", "resnet18"),
+        ("google/vit-base-patch16-224", "vit_base_patch16_224"),
+        ("vit_base_patch16_224.augreg_in1", "vit_base_patch16_224.augreg_in1k"),
+        ("qqqqqqqqqqqq", None),
+    ],
+)
+def test_an_unknown_name_is_three_lines_with_the_nearest(name, nearest):
+    with pytest.raises(ValueError, match="unknown model") as caught:
+        load_model(name)
+    said = str(caught.value)
+    assert len(textwrap.wrap(f"invlib: error: {said}", 100)) <= 3
+    assert nearest is None or f"did you mean {nearest!r}" in said
+    assert nearest is not None or "timm.list_models()" in said

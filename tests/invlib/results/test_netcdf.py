@@ -344,3 +344,51 @@ def test_an_error_without_a_reason_asks_about_the_disk(tmp_path, monkeypatch):
     ):
         save_results(training(), tmp_path / "log.nc")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("other", [None, {}, comparison()["stir_ft_pt"], "file.nc"])
+def test_only_a_dataset_is_saved(other, tmp_path):
+    with pytest.raises(TypeError, match=r"not a Dataset; open_results.*\['name'\]\] has a single"):
+        save_results(other, tmp_path / "result.nc")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("path", ["/proc/x.nc", "/proc/a/x.nc", "/dev/null/x.nc"])
+def test_where_nothing_can_be_written_is_said_as_such(path):
+    folder = os.path.dirname(path)
+    with pytest.raises(OSError, match=f"{folder} is no folder that can be written to") as caught:
+        save_results(comparison(), path)
+    assert "No space" not in str(caught.value)
+
+
+def test_a_link_is_followed_and_stays(tmp_path):
+    (tmp_path / "link.nc").symlink_to(tmp_path / "there" / "result.nc")
+    save_results(comparison(), tmp_path / "link.nc")
+    assert (tmp_path / "link.nc").is_symlink() and open_results(tmp_path / "there" / "result.nc")
+
+
+def test_a_name_as_long_as_the_system_takes(tmp_path):
+    path = save_results(training(), tmp_path / f"{'a' * 252}.nc")
+    assert open_results(path).equals(training()) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_home_folder_is_known_by_its_sign(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert save_results(training(), "~/new/result.nc") == tmp_path / "new" / "result.nc"
+    assert open_results("~/new/result.nc").equals(training())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are POSIX")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nc")
+    with pytest.raises(OSError, match="pipe.nc is a folder or a pipe, not a result file"):
+        open_results(tmp_path / "pipe.nc")
+
+
+def test_half_precision_is_refused_before_it_is_written(tmp_path):
+    ds = comparison()
+    ds["stir_ft_pt"] = ds["stir_ft_pt"].astype(np.float16)
+    with pytest.raises(ResultError, match="stir_ft_pt: dtype float16, but float is required"):
+        save_results(ds, tmp_path / "result.nc")

@@ -19,7 +19,13 @@ from invlib.training.checkpoints import Trained
 from invlib.training.evaluation import evaluate
 from invlib.training.run import TrainingRun
 from invlib.training.seen import trained_on
-from invlib.training.train import build_optimizer, build_scheduler, epoch_generator, train
+from invlib.training.train import (
+    build_optimizer,
+    build_scheduler,
+    epoch_generator,
+    has_batch_norm,
+    train,
+)
 from tests.invlib.training.tiny import TINY, same, state, tiny
 
 CPU = torch.device("cpu")
@@ -466,3 +472,8 @@ def test_progress_is_shown_without_a_terminal_for_who_asks(tmp_path, monkeypatch
     monkeypatch.delenv("INVLIB_PROGRESS")
     train(run, root=tmp_path / "b", device="cpu")
     assert capsys.readouterr().err == ""
+
+
+def test_batch_norm_is_found():
+    nets = [load_model(name) for name in ("conv4_w4", "vit_pico_patch8_32")]
+    assert [has_batch_norm(net) for net in nets] == [True, False]

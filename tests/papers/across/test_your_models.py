@@ -158,6 +158,7 @@ REFUSED = {
     "seeds": (dict(seeds="one"), "SEEDS='one' must be whole numbers"),
     "a large seed": (dict(seeds="9" * 19), "must be whole numbers"),
     "a folder for the page": (dict(output="{folder}.html"), "is a folder; name a file"),
+    "no disk": (dict(output="/proc/x.html"), "/proc is no folder that can be written to"),
     "a recipe": (dict(recipe="fsat"), "did you mean 'fast'"),
     "no page": (dict(output="report.pdf"), "must end in '.html'"),
 }

@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 
 from invlib.metrics.invariance import forgetting
-from invlib.plots.curves import epoch_curves
 from invlib.results.netcdf import open_results
 from papers import explorers, lessons
 from papers.across.work.claims_ledger import CLAIMS
@@ -18,6 +17,7 @@ from papers.merlin2023.dynamics import Dynamics
 from papers.merlin2023.figures import (
     accuracy_by_severity,
     correlation_curves,
+    epoch_curves,
     scan_overview,
     spread_and_accuracy,
 )
