@@ -7,6 +7,8 @@ import pytest
 # as `papers` and the Makefile do: threads that wait give their core away
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+collect_ignore = ["mutants/run.py"]  # a script: mutmut decides how this process starts others
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let xdist take files in their order: by default those with few, long tests come last."""
