@@ -45,6 +45,8 @@ class CollectedOnce(PytestRunner):
         settings = config()
         selection = settings.pytest_add_cli_args_test_selection
         started = _prepareconfig([*OPTIONS, *settings.pytest_add_cli_args, *selection])
+        # Other tracebacks parse the file with all mutants, some 40,000 lines, for each failure.
+        started.option.tbstyle = "native"
         started._do_configure()
         self.session = pytest.Session.from_config(started)
         started.hook.pytest_sessionstart(session=self.session)

@@ -1,5 +1,7 @@
 """Reading at a distance: between snapshots, never outside of what was reached."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -118,7 +120,9 @@ def test_recipes_without_a_distance_in_common_have_no_gap_to_measure():
     far = left.where(left.recipe == 0, left + 5)
     assert gap(values, far, "recipe").isnull().values.tolist() == [False, True]
     for without in [(values, left.isel(recipe=0)), (values.isel(recipe=0), left)]:
-        with pytest.raises(ValueError, match="need a dim 'recipe'"):
+        has = "they have {} and {}".format(*(array.dims for array in without))
+        said = f"values and left need a dim 'recipe'; {has}"
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
             gap(*without, "recipe")
 
 

@@ -11,6 +11,7 @@ from invlib.metrics.invariance import (
     diagonal,
     diagonals,
     expansion,
+    nearest_depth,
 )
 
 LAYERS = [0, 1, 2]
@@ -137,6 +138,12 @@ def test_compression_and_expansion_are_the_means_of_the_triangles(ds):
     assert (compressed_share(0 * flow) == 0).all()  # where nothing flows, nothing is compressed
     missing = flow.where(flow["ref_layer"] < 2)  # a layer that one network does not have
     np.testing.assert_allclose(compressed_share(missing), flow.values[..., 1, 0] > 0)
+
+
+def test_of_two_depths_equally_near_the_shallower_is_taken():
+    assert 0.4 - 0.3 > 0.5 - 0.4  # in floating point
+    assert nearest_depth([0.4, 0.41], [0.3, 0.5]).tolist() == [0, 1]
+    assert nearest_depth([0.4], [0.3, 0.5 - 2e-10]).tolist() == [0]  # within rounding
 
 
 # ── Two different networks ────────────────────────────────────────────────────────────────────────
