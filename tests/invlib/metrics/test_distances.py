@@ -107,6 +107,25 @@ def test_diagonals_and_seeds_are_read_alike(ds):
     np.testing.assert_allclose(*same)
 
 
+def test_what_is_stored_without_each_image_is_read_with_its_matrix(ds):
+    stored = ds.assign(test_loss=("snapshot", [3.0, 2.0, 1.0]))[["test_loss", *ds]]
+    without = xr.DataArray([0.0, 0.1, 0.3], dims="left_out")
+    matrix = ds.stir_ft_pt.assign_attrs(long_name="STIR", units="1")
+    diagonal = matrix.isel(ref_layer=1, drop=True)
+    stored = stored.assign(
+        stir_ft_pt=matrix,
+        stir_ft_pt_left_out=matrix + without,
+        stir_ft_pt_jackknife=diagonal + without,
+    )
+    read = at_distance(stored, 0.55)
+    assert "test_loss" not in read and "snapshot" not in read.coords
+    assert read.stir_ft_pt.attrs == matrix.attrs
+    np.testing.assert_allclose(read.stir_ft_pt_left_out, read.stir_ft_pt + without)
+    own = read.stir_ft_pt.sel(ref_layer=1, layer=1)
+    np.testing.assert_allclose(read.stir_ft_pt_jackknife.sel(layer=1), own + without)
+    assert np.isfinite(own)
+
+
 def test_the_centred_distance_is_another_unit(ds):
     for model in LEFT:  # where images differ by half of their norm, the distance is twice as long
         ds[f"inversion_loss_centred_{model}"] = 2 * ds[f"inversion_loss_{model}"]
