@@ -223,3 +223,8 @@ def test_networks_with_the_same_depths_have_the_flow_of_one(ds):
     np.testing.assert_array_equal(learning(two), learning(ds))
     share = compressed_share(invariance_flow(two))
     np.testing.assert_array_equal(share, compressed_share(invariance_flow(ds)))
+
+
+def test_a_diagonal_has_the_labels_of_its_own_network_alone(two):
+    for ds in (two, diagonals(two)):
+        assert set(forgetting(ds).coords) == {"layer", "depth", "layer_name"}
