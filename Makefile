@@ -137,8 +137,8 @@ test-pages: $(STAMP) ## try every page of the book that is built in Chromium: ac
 test-cluster: $(STAMP) ## run the workflow through SLURM on this machine (CLUSTER=all for everything)
 	@OMP_NUM_THREADS=1 CLUSTER=$(or $(CLUSTER),some) $(BIN)/python -m pytest tests/cluster/test_slurm.py -v -s $(ARGS)
 
-mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (hours; goes on)
-	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run $(ARGS)
+mutants: $(STAMP) ## change the code in some thousand places, and count for which a test fails (goes on where it stopped)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py $(ARGS)
 	$(BIN)/python -m tests.mutants.table
 test-timm: $(STAMP) ## try all models of timm and write the table of those supported, in about an hour
 	@PYTHONPATH=. $(BIN)/python tests/timm_models.py $(ARGS)

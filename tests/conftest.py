@@ -35,6 +35,8 @@ LONG = (
     "tests/test_workflow.py",
 )
 
+collect_ignore = ["mutants/run.py"]  # a script: mutmut decides how this process starts others
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let xdist take files in their order: by default those with few, long tests come last."""

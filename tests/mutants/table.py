@@ -55,6 +55,14 @@ def module(mutant: str) -> str:
     return re.sub(r"\.xǁ?.*$|\.x_.*$", "", mutant)
 
 
+def changed(mutant: str) -> str:
+    """Return the diff of a mutant, as ``mutmut show`` prints it."""
+    # Here, because the examples above and below have to run where mutmut is not installed.
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    return get_diff_for_mutant(mutant, path=f"{module(mutant).replace('.', '/')}.py")
+
+
 def becomes(diff: str) -> str:
     """Return the lines that a mutant puts in, from what ``mutmut show`` prints, as one line.
 
@@ -108,7 +116,7 @@ def main() -> int:
     for mutant, status in statuses(mutmut("results", "--all", "true")).items():
         kind = "killed" if status in KILLED else "not run" if status in NOT_RUN else "survived"
         if kind == "survived":
-            diff = mutmut("show", mutant)
+            diff = changed(mutant)
             line = module(mutant), becomes(diff)
             if strict_only(diff):
                 kind = "equivalent"

@@ -1,10 +1,12 @@
 """Inversion: the literal recipe, independence from how the work is cut up, what is refused."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
-from invlib.inversion.invert import invert, start_images
+from invlib.inversion.invert import check_recipe, invert, start_images
 from invlib.inversion.rules import OPTIMIZERS
 from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
@@ -102,8 +104,8 @@ def test_too_little_memory_names_the_chunk(model, images, words, monkeypatch):
         raise RuntimeError(words)
 
     monkeypatch.setattr("invlib.inversion.invert._invert_chunk", exhausted)
-    said = r"chunk=4 images at 2 layers do not fit into memory: pass a smaller chunk \("
-    with pytest.raises(MemoryError, match=said):
+    said = f"chunk=4 images at 2 layers do not fit into memory: pass a smaller chunk ({words})"
+    with pytest.raises(MemoryError, match=f"^{re.escape(said)}$"):
         invert(model, images, iterations=1, layers=[0, 3], chunk=4)
     words = "shapes cannot be multiplied"
     with pytest.raises(RuntimeError, match=words):
@@ -171,6 +173,53 @@ def test_bad_input_is_named(model, images, change, message):
         invert(model, arguments.pop("images"), **arguments)
 
 
+PICO = "vit_pico_patch8_32"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (dict(images=torch.rand(2, 3, 16, 16)), ValueError,
+         f"images are (2, 3, 16, 16); {PICO} takes a tensor (N, (3, 32, 32))"),
+        (dict(images=[1, 2]), ValueError,
+         f"images are list; {PICO} takes a tensor (N, (3, 32, 32))"),
+        (dict(images=torch.zeros(2, 3, 32, 32, dtype=torch.uint8)), ValueError,
+         "images are torch.uint8; expected floats in [0, 1] (uint8 / 255)"),
+        (dict(images=torch.zeros(0, 3, 32, 32)), ValueError,
+         "images is an empty batch; at least one image is needed"),
+        (dict(images=torch.full((1, 3, 32, 32), 2.0)), ValueError,
+         "images range over [2, 2]; expected [0, 1] (normalisation is the model's own)"),
+        (dict(images=torch.rand(1, 3, 32, 32), init="images"), ValueError,
+         "init='images' starts at another image: at least 2 are needed"),
+        (dict(against=0.3), TypeError,
+         "against=0.3 must be a model and a weight: (model, 0.3)"),
+        (dict(snapshots=(5, 3)), ValueError,
+         "snapshots=(5, 3) must be increasing whole numbers from 1 to iterations=10"),
+        (dict(snapshots=(10, 11)), ValueError,
+         "snapshots=(10, 11) must be increasing whole numbers from 1 to iterations=10"),
+        (dict(tolerance=float("inf")), ValueError, "tolerance=inf must be a positive number"),
+        (dict(step=0), ValueError, "step=0 must be a positive number"),
+        (dict(iterations=0), ValueError, "iterations=0 must be a whole number of at least 1"),
+        (dict(chunk=0), ValueError, "chunk=0 must be a whole number of at least 1"),
+        (dict(seed="a"), TypeError, "seed='a' is not a whole number"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_wrong(model, images, change, kind, said):
+    arguments = dict(images=images, iterations=10) | change
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
+        invert(model, arguments.pop("images"), **arguments)
+
+
+@pytest.mark.parametrize("weight", [-1, 1, "0.3", torch.nan])
+def test_a_weight_lies_between_its_bounds(model, weight):
+    recipe = dict(iterations=1, optimizer="ngd", step=None, init="noise", chunk=None)
+    said = f"against={weight!r}: its weight must lie between -1 and 1"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        check_recipe(**recipe, weight=weight)
+    for fine in (-0.999, 0, 0.999):
+        check_recipe(**recipe, weight=fine)
+
+
 @pytest.mark.parametrize("other", [torch.nn.Linear(1, 1), "vit_pico_patch8_32"])
 def test_what_is_no_model_of_ours_is_told_the_way(other, images):
     with pytest.raises(TypeError, match=r"model is of type .*load_model\(.*wrap_model\("):
@@ -180,7 +229,11 @@ def test_what_is_no_model_of_ours_is_told_the_way(other, images):
 def test_a_layer_that_is_not_finite_is_named(images):
     model = load_model("vit_pico_patch8_32")
     model.net.blocks[1].mlp.fc2.bias.data[0] = torch.inf
-    with pytest.raises(ValueError, match=r"layer 2 \(block 2\)"):
+    said = (
+        f"layer 2 (block 2) of {PICO} has a representation that is zero or not finite for some "
+        "image; it cannot be inverted"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         invert(model, images, iterations=1)
 
 
@@ -374,5 +427,9 @@ def test_a_module_without_a_gradient_is_refused_before_any_work(monkeypatch):
     net = Detached(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
     model = wrap_model(net, ["0"], img_size=8, mean=[0.5] * 3, std=[0.5] * 3)
     monkeypatch.setattr("invlib.inversion.invert._invert_chunk", None)  # calling it would fail
-    with pytest.raises(ValueError, match=r"layer 0 \(0\) of Detached gives the pixels no gradient"):
+    said = (
+        "layer 0 (0) of Detached gives the pixels no gradient: it runs under torch.no_grad(), or "
+        "detaches what it is given"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         invert(model, torch.rand(2, 3, 8, 8))

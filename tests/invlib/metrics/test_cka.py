@@ -257,6 +257,28 @@ def test_minibatch_cka_refuses():
     assert torch.isfinite(minibatch_cka(constant.split(6), x.split(6)))
 
 
+def test_minibatch_cka_names_the_side_and_the_layer_it_refuses():
+    ks = torch.stack([grams.gram(randn(6, 20, seed=i)) for i in range(3)])
+    bad = ks.clone()
+    bad[1] = 5  # constant, as a Gram from elsewhere
+    for sides, name in [((bad, ks), "ks"), ((ks, bad), "ls")]:
+        with pytest.raises(ValueError, match=rf"^{name}\[1\] is degenerate: too few images differ"):
+            cka.minibatch_cka_from_grams([sides] * 2)
+    with pytest.raises(ValueError, match="^ks and ls hold no batches$"):
+        cka.minibatch_cka_from_grams([])
+    with pytest.raises(ValueError, match="^left and right hold no batches$"):
+        cka.minibatch_cka_from_grams([], names=("left", "right"))
+
+
+def test_minibatch_cka_tells_small_variation_from_rounding():
+    ks, ls = (torch.stack([grams.gram(randn(8, 5, seed=s + i)) for i in (0, 1)]) for s in (0, 5))
+    expected = cka.minibatch_cka_from_grams([(ks, ls)])
+    got = cka.minibatch_cka_from_grams([(1e8 + ks, ls)])
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match=r"^ls\[0\] is degenerate"):
+        cka.minibatch_cka_from_grams([(ks, 1e8 * (1 + 1e-14 * ls))])
+
+
 # -- degenerate input -----------------------------------------------------------------------------
 
 

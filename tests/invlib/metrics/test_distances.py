@@ -1,5 +1,7 @@
 """Reading at a distance: between snapshots, never outside of what was reached."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -60,6 +62,24 @@ def test_what_was_not_reached_is_missing(ds):
     assert all(one.stir_ft_pt.sel(ref_layer=0).notnull().all() for one in ends)
 
 
+@pytest.mark.parametrize(
+    ("values", "left", "distance", "expected"),
+    [
+        ([0.0, 0.6, 0.8], [0.4, 0.2, 0.1], 0.15, 0.7),  # the two that enclose it, no others
+        ([0.6, np.nan], [0.4, 0.2], 0.4, 0.6),  # at the first snapshot, it alone
+    ],
+)
+def test_a_curve_is_read_between_its_nearest_snapshots(values, left, distance, expected):
+    one = xr.Dataset(
+        {
+            "stir_ft_pt": (("snapshot", "ref_layer", "layer"), np.reshape(values, (-1, 1, 1))),
+            "inversion_loss_pt": (("snapshot", "ref_layer"), np.reshape(left, (-1, 1))),
+        },
+        dict(snapshot=range(len(left)), ref_layer=[3], layer=[3]),
+    )
+    assert at_distance(one, distance).stir_ft_pt.item() == pytest.approx(expected)
+
+
 def test_the_flow_matrix_subtracts_inversions_at_one_distance(ds):
     flow = invariance_flow(at_distance(ds, 0.5))
     # both rows at 0.5: only what hangs on the layer is left, a tenth for each
@@ -85,6 +105,25 @@ def test_diagonals_and_seeds_are_read_alike(ds):
     )
     same = read.stir_pt_pt_diagonal.sel(layer=1), read.stir_pt_pt.sel(ref_layer=1, layer=1)
     np.testing.assert_allclose(*same)
+
+
+def test_what_is_stored_without_each_image_is_read_with_its_matrix(ds):
+    stored = ds.assign(test_loss=("snapshot", [3.0, 2.0, 1.0]))[["test_loss", *ds]]
+    without = xr.DataArray([0.0, 0.1, 0.3], dims="left_out")
+    matrix = ds.stir_ft_pt.assign_attrs(long_name="STIR", units="1")
+    diagonal = matrix.isel(ref_layer=1, drop=True)
+    stored = stored.assign(
+        stir_ft_pt=matrix,
+        stir_ft_pt_left_out=matrix + without,
+        stir_ft_pt_jackknife=diagonal + without,
+    )
+    read = at_distance(stored, 0.55)
+    assert "test_loss" not in read and "snapshot" not in read.coords
+    assert read.stir_ft_pt.attrs == matrix.attrs
+    np.testing.assert_allclose(read.stir_ft_pt_left_out, read.stir_ft_pt + without)
+    own = read.stir_ft_pt.sel(ref_layer=1, layer=1)
+    np.testing.assert_allclose(read.stir_ft_pt_jackknife.sel(layer=1), own + without)
+    assert np.isfinite(own)
 
 
 def test_the_centred_distance_is_another_unit(ds):
@@ -118,7 +157,9 @@ def test_recipes_without_a_distance_in_common_have_no_gap_to_measure():
     far = left.where(left.recipe == 0, left + 5)
     assert gap(values, far, "recipe").isnull().values.tolist() == [False, True]
     for without in [(values, left.isel(recipe=0)), (values.isel(recipe=0), left)]:
-        with pytest.raises(ValueError, match="need a dim 'recipe'"):
+        has = "they have {} and {}".format(*(array.dims for array in without))
+        said = f"values and left need a dim 'recipe'; {has}"
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
             gap(*without, "recipe")
 
 
@@ -178,11 +219,10 @@ def test_an_extrapolation_takes_the_last_three_and_is_judged_by_those_before():
     assert far.at_zero.notnull().all() and far.held_out.notnull().all()  # they span 1, not 0
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"), [(0, "distance=0 must"), (float("nan"), "distance=nan")]
-)
+@pytest.mark.parametrize(("wrong", "said"), [(0, "distance=0"), (float("nan"), "distance=nan")])
 def test_distances_of_no_use_are_refused(ds, wrong, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=f"^{said} must be a positive number$"):
         at_distance(ds, wrong)
-    with pytest.raises(ValueError, match="no snapshots: compare"):
+    said = "this comparison has no snapshots: compare(..., snapshots=(25, 50, 100))"
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         at_distance(ds.isel(snapshot=0, drop=True), 0.5)

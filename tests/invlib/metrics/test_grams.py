@@ -1,5 +1,7 @@
 """Gram matrices: centred without loss of digits, and centred for both estimators."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -81,3 +83,77 @@ def test_only_a_dense_tensor_is_a_representation(bad, kind):
     for measure in (cka.linear_cka, lambda x, y: numerical_rank(x)):
         with pytest.raises(TypeError, match=rf"x is {kind}; need a dense tensor \(n, ...\)"):
             measure(bad, bad)
+
+
+def test_columns_are_converted_in_blocks_of_limited_size():
+    def widths(x):
+        return [block.shape[1] for block in grams.centred_blocks(x)]
+
+    assert widths(torch.ones(1024, 300)) == [128, 128, 44]  # 1 MiB of float64
+    assert widths(torch.ones(2**18, 2)) == [1, 1]  # a column is the least
+    asked = []
+
+    class OnGPU:
+        device = torch.device("cuda")
+
+        def __len__(self):
+            return 2**14
+
+        def split(self, width, dim):
+            asked.append((width, dim))
+            return []
+
+    assert widths(OnGPU()) == [] and asked == [(512, 1)]  # 64 MiB
+
+
+@pytest.mark.parametrize(
+    ("dtype", "eps"), [(torch.float64, 2**-52), (torch.float32, 2**-23), (torch.float16, 2**-23)]
+)
+def test_variation_is_more_than_four_roundings_of_each_image(dtype, eps):
+    x = torch.ones(3, 4, dtype=dtype)  # each of norm 2
+    least = torch.tensor(3 * (4 * eps * 2) ** 2, dtype=F64)
+    more = torch.nextafter(least, torch.tensor(1.0, dtype=F64))
+    assert not grams.varies(x, least) and grams.varies(x, more)
+    assert grams.varies(x, torch.tensor(torch.nan))  # CKA refuses it later
+
+
+FLAT, VARIED = torch.ones(4, 4), 2 * torch.eye(4)
+NAN, ONE = torch.tensor(torch.nan), torch.tensor(1.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: grams.gram(torch.ones(3, 4, dtype=torch.int64)),
+         "x is torch.int64 (3, 4); need floating, non-empty (n, ...)"),
+        (lambda: cka.linear_cka(torch.ones(3, 4), torch.ones(3, 0)),
+         "y is torch.float32 (3, 0); need floating, non-empty (n, ...)"),
+        (lambda: grams.center(torch.ones(2, 3)),
+         "a Gram matrix is (..., n, n); got shape (2, 3)"),
+        (lambda: grams.center(torch.ones(3)), "a Gram matrix is (..., n, n); got shape (3,)"),
+        (lambda: grams.center(torch.eye(1)), "n=1 images; the biased estimator needs at least 2"),
+        (lambda: grams.center(torch.eye(3), debiased=True),
+         "n=3 images; the debiased estimator needs at least 4"),
+        (lambda: cka.cka_from_grams(torch.eye(8), torch.eye(7)),
+         "k has 8 images and l has 7; CKA compares the same images"),
+        (lambda: grams.refuse_undefined(NAN, k=(ONE, VARIED), l=(NAN, VARIED * torch.nan)),
+         "l holds non-finite values; CKA is undefined"),
+        (lambda: grams.refuse_undefined(NAN, k=(NAN, FLAT), l=(ONE, VARIED)),
+         "k is degenerate: all images have the same representation; CKA is undefined"),
+        (lambda: grams.refuse_undefined(NAN, debiased=True, k=(NAN, FLAT), l=(ONE, VARIED)),
+         "k is degenerate: too few images differ (all but one the same, say) for the debiased "
+         "estimator; CKA is undefined"),
+        (lambda: grams.refuse_undefined(NAN, debiased=True, k=(NAN, 0 * FLAT), l=(ONE, VARIED)),
+         "k is degenerate: all images have the same representation; CKA is undefined"),
+        (lambda: grams.refuse_undefined(NAN, k=(ONE, VARIED), l=(ONE, VARIED)),
+         "values of k, l are too large or too small for float64"),
+        (lambda: cka.cka_leave_one_out(torch.eye(2), torch.eye(2)),
+         "n=2 images; to leave one out the biased estimator needs 3"),
+        (lambda: cka.cka_leave_one_out(torch.eye(4), torch.eye(4), debiased=True),
+         "n=4 images; to leave one out the debiased estimator needs 5"),
+        (lambda: cka.cka_matrix([], [torch.ones(3, 4)]), "xs has 0 layers and ys 1; need some"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_wrong_with_which_side(call, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        call()

@@ -13,6 +13,7 @@ from invlib.metrics.invariance import (
     diagonal,
     diagonals,
     expansion,
+    nearest_depth,
 )
 
 LAYERS = [0, 1, 2]
@@ -150,6 +151,12 @@ def test_compression_and_expansion_are_the_means_of_the_triangles(ds):
     np.testing.assert_allclose(compressed_share(missing), flow.values[..., 1, 0] > 0)
 
 
+def test_of_two_depths_equally_near_the_shallower_is_taken():
+    assert 0.4 - 0.3 > 0.5 - 0.4  # in floating point
+    assert nearest_depth([0.4, 0.41], [0.3, 0.5]).tolist() == [0, 1]
+    assert nearest_depth([0.4], [0.3, 0.5 - 2e-10]).tolist() == [0]  # within rounding
+
+
 # ── Two different networks ────────────────────────────────────────────────────────────────────────
 
 
@@ -227,3 +234,8 @@ def test_networks_with_the_same_depths_have_the_flow_of_one(ds):
     np.testing.assert_array_equal(learning(two), learning(ds))
     share = compressed_share(invariance_flow(two))
     np.testing.assert_array_equal(share, compressed_share(invariance_flow(ds)))
+
+
+def test_a_diagonal_has_the_labels_of_its_own_network_alone(two):
+    for ds in (two, diagonals(two)):
+        assert set(forgetting(ds).coords) == {"layer", "depth", "layer_name"}

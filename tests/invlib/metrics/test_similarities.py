@@ -15,7 +15,7 @@ from invlib.metrics.similarities import (
     trimmed_cka,
 )
 from invlib.names import SIMILARITIES
-from tests.invlib.metrics.representations import orthogonal, randn, related
+from tests.invlib.metrics.representations import F64, orthogonal, randn, related
 
 
 @pytest.mark.parametrize(("d", "e"), [(5, 3), (60, 40)])  # fewer and more features than images
@@ -29,6 +29,11 @@ def test_procrustes_is_the_best_rotation_that_scipy_finds(d, e):
     cosine = np.sum(x @ rotation * y) / np.linalg.norm(x) / np.linalg.norm(y)
     assert value == pytest.approx(1 - 2 / np.pi * np.arccos(cosine), abs=1e-7)
     assert 0.2 < value < 0.95
+
+
+def test_procrustes_of_one_representation_is_1_however_it_rounds():
+    stack = torch.stack([gram(randn(6, 4, seed=seed)) for seed in range(40)])
+    torch.testing.assert_close(procrustes(stack, 3 * stack), torch.ones(40, dtype=F64))
 
 
 def test_mutual_knn_counts_the_neighbours_that_sklearn_finds():

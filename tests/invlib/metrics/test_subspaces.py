@@ -1,5 +1,7 @@
 """Principal directions and numerical rank, against singular values of NumPy."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from tests.invlib.metrics.representations import F64, orthogonal, randn, related
 few = settings(max_examples=15, derandomize=True, deadline=None, database=None)
 
 
-@pytest.mark.parametrize("n", [12, 60], ids=["n < d", "n > d"])
+@pytest.mark.parametrize("n", [12, 25, 60], ids=["n < d", "n = d", "n > d"])
 @pytest.mark.parametrize("k", [1, 4, 10])
 def test_subspace_similarity_equals_numpy_svd(n, k):
     x, y = related(n, 25, 25)
@@ -116,3 +118,35 @@ def test_non_finite_values_are_refused(value):
 def test_one_image_has_no_rank():
     with pytest.raises(ValueError, match="x has n=1 images; need at least 2"):
         subspaces.numerical_rank(randn(1, 7))
+
+
+X = torch.eye(4)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: subspaces.subspace_similarity(X, X[:, :3], k=1),
+         "x has 4 features and y 3; need the same"),
+        (lambda: subspaces.subspace_similarity(X, X.long(), k=1),
+         "y is torch.int64 (4, 4); need floating, non-empty (n, ...)"),
+        (lambda: subspaces.subspace_similarity(X, X[:1], k=1), "y has n=1 images; need at least 2"),
+        (lambda: subspaces.subspace_similarity(X, X * torch.inf, k=1),
+         "y holds non-finite values"),
+        (lambda: subspaces.principal_directions(X, 4), "k=4 is not in 1..3: centred, x has rank 3"),
+        (lambda: subspaces.subspace_from_directions(X, X[:, :2]),
+         "directions differ in (d, k): (4, 4) and (4, 2)"),
+        (lambda: subspaces.numerical_rank(X, rtol=[0.1, 1.0]), "rtol=1.0 is not in [1e-12, 1)"),
+        (lambda: subspaces.numerical_rank(X[:1]), "x has n=1 images; need at least 2"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_what_is_wrong_with_which_side(call, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        call()
+
+
+def test_two_images_have_one_direction():
+    x = torch.tensor([[0.0, 0.0, 1.0], [0.0, 2.0, 1.0]])
+    assert subspaces.numerical_rank(x) == 1
+    expected = torch.tensor([[0], [1], [0]], dtype=F64)
+    torch.testing.assert_close(subspaces.principal_directions(x, 1).abs(), expected)
