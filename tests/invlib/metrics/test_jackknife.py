@@ -47,6 +47,10 @@ def test_a_missing_value_leaves_no_interval():
     without[0, 1, 2, 3] = np.nan  # estimator, seed, layer, left_out
     for end in interval(value, without):
         assert end.isnull().sum() == 1 and end.isnull().sel(estimator="biased", layer=2)
+    one = ds.stir_pt_pt_diagonal.copy(deep=True)
+    one[0, 1, 2] = np.nan  # of a seed, with all its images
+    for end in interval(one, ds.stir_pt_pt_jackknife):
+        assert end.isnull().sum() == 1 and end.isnull().sel(estimator="biased", layer=2)
 
 
 def test_other_diagonals_without_each_image():

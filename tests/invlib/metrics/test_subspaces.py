@@ -130,6 +130,7 @@ X = torch.eye(4)
          "x has 4 features and y 3; need the same"),
         (lambda: subspaces.subspace_similarity(X, X.long(), k=1),
          "y is torch.int64 (4, 4); need floating, non-empty (n, ...)"),
+        (lambda: subspaces.subspace_similarity(X[:1], X, k=1), "x has n=1 images; need at least 2"),
         (lambda: subspaces.subspace_similarity(X, X[:1], k=1), "y has n=1 images; need at least 2"),
         (lambda: subspaces.subspace_similarity(X, X * torch.inf, k=1),
          "y holds non-finite values"),
@@ -150,3 +151,14 @@ def test_two_images_have_one_direction():
     assert subspaces.numerical_rank(x) == 1
     expected = torch.tensor([[0], [1], [0]], dtype=F64)
     torch.testing.assert_close(subspaces.principal_directions(x, 1).abs(), expected)
+
+
+def test_rounding_beside_a_single_direction_is_no_rank():
+    x = randn(12, 1) @ randn(1, 25, seed=1)
+    with pytest.raises(ValueError, match=r"^k=2 is not in 1\.\.1: centred, x has rank 1$"):
+        subspaces.principal_directions(x, 2)
+
+
+def test_features_of_several_blocks_have_one_scatter():
+    x = randn(400, 2) @ randn(2, 380, seed=1)  # a block of 1 MiB holds 327 columns
+    assert subspaces.numerical_rank(x) == 2
