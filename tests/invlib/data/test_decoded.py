@@ -102,7 +102,7 @@ def test_a_cache_that_cannot_be_written_says_how_to_move_it(root, tmp_path, monk
     put_archive(root / "mine")
     (tmp_path / "file").touch()
     monkeypatch.setenv("INVLIB_CACHE", str(tmp_path / "file"))  # as good as read-only, also to root
-    with pytest.raises(OSError, match="let INVLIB_CACHE name a folder"):
+    with pytest.raises(OSError, match="let INVLIB_CACHE name another folder"):
         load_images("mine", "train")
 
 
