@@ -27,7 +27,7 @@ ENGINE = ("metrics", "results", "models", "inversion", "comparison")
 ENGINE += ("names.py", "fields.py", "files.py", "paths.py", "progress.py")
 # Any module, any checkpoint, two different networks and digests took 900 more in the measuring part
 # than was planned for them.
-ENGINE_LINES, LIBRARY_LINES = 6_500, 10_640
+ENGINE_LINES, LIBRARY_LINES = 6_500, 10_650
 IMPORTS_IN_FUNCTIONS = 25
 
 
