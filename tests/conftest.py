@@ -11,6 +11,10 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# a make that a test starts is no part of the `make test` that started the tests
+for _name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+    os.environ.pop(_name, None)
+
 # nbformat's jsonschema does without it, as in `papers.__main__`, and each worker starts sooner
 sys.modules.setdefault("rfc3987_syntax", None)
 
