@@ -1,17 +1,22 @@
 """Inversions kept on disk: made once, by a key of all that they depend on."""
 
+import hashlib
 import inspect
+import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from invlib.data.images import load_images
-from invlib.inversion.cache import cached_invert, inversion_key
+from invlib.inversion import cache
+from invlib.inversion.cache import ENGINE, REVISIONS, cached_invert, inversion_key
 from invlib.inversion.invert import invert
 from invlib.inversion.rules import fast
+from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
 
 
@@ -201,3 +206,95 @@ def test_a_key_knows_network_size_and_device(pool):
         names.append(inversion_key(other, x))
     names.append(inversion_key(small, x.view(1, 6, 32, 32)))  # the same bytes in another shape
     assert len({key, *names}) == 4
+
+
+# --- the key, written out -------------------------------------------------------------------------
+
+
+def written(says, models, images):
+    """The hash of what a key says, and of all weights and images, by their names."""
+    digest = hashlib.sha256(json.dumps(says, sort_keys=True).encode())
+    weights = [item for model in models for item in sorted(model.trunk().items())]
+    for name, tensor in [*weights, ("images", images)]:
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()[:24]
+
+
+def test_a_key_says_the_recipe_the_network_and_the_device(models, pool):
+    x = pool.tensor(32)[:2]
+    says = dict(
+        seed=3, snapshots=[1, 2], tokens="cls", optimizer="fast", revision=REVISIONS["fast"],
+        engine=ENGINE, model="vit_pico_patch8_32", size=32, device="cpu", layers=[1, 2, 3],
+        shape=[2, 3, 32, 32],
+    )  # fmt: skip
+    asked = dict(tokens="cls", seed=3, snapshots=range(1, 3), optimizer="fast")
+    key = written(says, models[:1], x)
+    assert inversion_key(models[0], x, chunk=2, progress=True, **asked) == key
+    with torch.autocast("cpu", torch.bfloat16):
+        key = written(says | dict(precision=["highest", "torch.bfloat16"]), models[:1], x)
+        assert inversion_key(models[0], x, **asked) == key
+
+
+def wrapped(bias):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5), torch.nn.Tanh())
+    torch.nn.init.constant_(net[1].bias, bias)
+    return wrap_model(net, img_size=4, mean=[0.5] * 3, std=[0.5] * 3, layers=["0", "1"])
+
+
+def test_a_key_says_what_wrapped_modules_compute(pool):
+    model, other, x = wrapped(0.0), wrapped(1.0), pool.tensor(4)[:3]
+    seen = [h for each in (model, other) for h in each.features(x[:1], [1])]
+    with torch.no_grad():
+        features = [hashlib.sha256(h.double().numpy().tobytes()).hexdigest() for h in seen]
+    says = dict(
+        against=[other.name, 0.5], engine=ENGINE, model=model.name, size=4, device="cpu",
+        layers=[1], shape=[3, 3, 4, 4], features=features,
+    )  # fmt: skip
+    key = inversion_key(model, x, layers=[1], against=(other, 0.5))
+    assert len(set(features)) == 2 and key == written(says, (model, other), x)
+
+
+def test_without_a_folder_it_is_the_one_of_the_project(models, pool, tmp_path, monkeypatch):
+    monkeypatch.setenv("INVLIB_CACHE", str(tmp_path))
+    x, devices = pool.tensor(32)[:2], []
+    read = cache._read
+    monkeypatch.setattr(cache, "_read", lambda *a: devices.append(a[1]) or read(*a))
+    cached_invert(models[0], x, iterations=1)
+    key = inversion_key(models[0], x, iterations=1)
+    assert {file.name for file in tmp_path.glob("inversions/*")} == {
+        f"{key}.safetensors", f"{key}.lock"
+    }  # fmt: skip
+    assert devices == [torch.device("cpu")] * 2  # once more when it is this process's turn
+    assert {
+        t.device.type for t in read(tmp_path / "inversions" / f"{key}.safetensors", "meta")
+    } == {"meta"}
+    with pytest.raises(TypeError, match=r"^cache=3 must be True, False or a folder$"):
+        cached_invert(models[0], x, cache=3)
+
+
+def test_what_is_read_says_its_layers_and_snapshots(models, pool, tmp_path, counted):
+    x = pool.tensor(32)[:2]
+    for asked in (dict(tokens="cls"), dict(layers=[0, 2], snapshots=(1, 2))):
+        made, read = (
+            cached_invert(models[0], x, cache=tmp_path, iterations=2, **asked) for _ in range(2)
+        )
+        assert (made.layers, made.snapshots) == (read.layers, read.snapshots)
+    assert len(counted) == 2
+
+
+def test_a_damaged_file_that_cannot_be_removed_is_replaced(
+    models, pool, tmp_path, counted, caplog, monkeypatch
+):
+    def refuse(self, **_):
+        raise PermissionError("no")
+
+    x = pool.tensor(32)[:2]
+    cached_invert(models[0], x, cache=tmp_path, iterations=1)
+    (path,) = tmp_path.glob("*.safetensors")
+    save_file({"images": torch.zeros(1)}, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert cache._read(path, "cpu") is None
+    assert caplog.messages == [f"{path} is no whole inversion and is made again ('loss')"]
+    cached_invert(models[0], x, cache=tmp_path, iterations=1)
+    assert len(counted) == 2

@@ -115,3 +115,30 @@ def test_without_control_groups_the_machine_is_the_limit(limits, monkeypatch, tm
     assert available() == FREE
     monkeypatch.setattr(chunks, "_MINE", tmp_path / "nowhere")
     assert available() == FREE
+
+
+def test_groups_are_read_as_linux_writes_them(limits):
+    root = limits("4:cpu,memory:/X:1", "0::/X")  # versions side by side
+    group(root / "X", 2, 5 * GIB, GIB)
+    assert available() == 4 * GIB
+    group(root / "memory" / "X:1", 1, 3 * GIB, GIB)
+    assert available() == 2 * GIB
+    (root / "memory" / "X:1" / "memory.stat").write_text("anon 5\n")  # an old kernel says less
+    assert available() == 2 * GIB
+
+
+def test_it_is_the_memory_of_that_gpu(monkeypatch):
+    asked = []
+    for name, value in dict(mem_get_info=(1, 1), memory_reserved=1, memory_allocated=1).items():
+        monkeypatch.setattr(f"torch.cuda.{name}", lambda at, value=value: asked.append(at) or value)
+    available_bytes(gpu := torch.device("cuda", 3))
+    assert asked == [gpu] * 3
+
+
+def test_results_are_part_of_what_an_image_takes(model, monkeypatch):
+    images = torch.rand(1, 3, 32, 32).expand(101, 3, 32, 32)
+    row = 2 * 4 * images[0].numel()
+    one = activation_bytes(model, images[:1], [0, 1]) + 8 * row
+    monkeypatch.setattr(chunks, "_ENOUGH", {"cpu": 10_000})
+    monkeypatch.setattr(chunks, "available_bytes", lambda device: 3 * 100 * one)
+    assert default_chunk(model, images, [0, 1]) == 51  # 100 fit, so 101 are two chunks

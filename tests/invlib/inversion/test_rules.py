@@ -1,9 +1,12 @@
 """Descent rules: one for every recipe's name."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from invlib.inversion import rules
 from invlib.inversion.invert import invert
 from invlib.inversion.rules import OPTIMIZERS, adam, anytime, fast, fourier, lbfgs, ngd, tv
 from invlib.models.loading import load_model
@@ -286,3 +289,64 @@ def test_lbfgs_walks_as_written(path, bend, steps, step):
     for _ in range(steps):
         update(torch.tensor(gradient(x.view(2, -1).numpy(), scale)).view_as(x))
     np.testing.assert_allclose(x.view(2, -1).numpy(), expected, rtol=0, atol=1e-7)
+
+
+# --- what is at the edges -------------------------------------------------------------------------
+
+
+def test_a_gradient_of_nearly_nothing_is_a_short_step():
+    x = torch.full((1, 3, 2, 2), 0.5, dtype=torch.float64)
+    grad = torch.full_like(x, 1e-10 / 12**0.5)  # of length 1e-10
+    rules.ngd(x, 1)(grad)
+    assert float((0.5 - x).norm()) == pytest.approx(0.25)
+    assert float(rules._unit(grad.flatten(1)).norm()) == pytest.approx(0.5)
+
+
+def test_fast_leaves_the_length_if_it_is_asked_to(path):
+    start, grads = path
+    expected = walked(start, literal_adam(grads, 0.2, (0.8, 0.9)))
+    np.testing.assert_allclose(library(fast, path, unit=False), expected, rtol=0, atol=1e-6)
+
+
+def test_anytime_and_tv_walk_in_the_coordinates_of_patches_too(path):
+    basis = torch.tensor(np.linalg.qr(np.random.default_rng(1).normal(size=(12, 12)))[0][:5])
+    expected = library(fast, path, basis=basis, step=0.6, schedule=rules._inverse)
+    np.testing.assert_array_equal(library(anytime, path, basis=basis), expected)
+    np.testing.assert_allclose(library(tv, path, basis=basis, weight=0), expected, atol=1e-12)
+
+
+def test_fourier_keeps_odd_sides():
+    x = torch.full((1, 3, 5, 7), 0.5, dtype=torch.float64)
+    rules.fourier(x, 1)(torch.ones_like(x))
+    assert float(x.std()) < 1e-6 and float(x.mean()) < 0.45  # a constant stays one
+
+
+class Own:
+    def __call__(self, x, iterations, basis=None):
+        return 3
+
+
+def test_rules_are_named_by_where_they_are():
+    assert rules.named(partial(fast, 1, 2, unit=False)) == (
+        "invlib.inversion.rules.fast(1, 2, unit=False)"
+    )
+    assert rules.named(Own()) == f"{__name__}.Own"
+
+
+def test_a_rule_has_to_take_the_options_that_are_given():
+    rules.check_call(Own())
+    with pytest.raises(TypeError, match=rf"^optimizer={__name__}\.Own: got an unexpected .*'step'"):
+        rules.check_call(Own(), "step")
+    with pytest.raises(TypeError, match=r"\.Own returned int; a rule returns a function"):
+        rules.checked(Own())(torch.ones(1, 3, 2, 2), 1)
+
+
+def test_a_rule_is_looked_at_once():
+    def jump(x, iterations, basis=None):
+        return lambda grad: x.add_(grad)
+
+    x = torch.zeros(1, 3, 2, 2)
+    update = rules.checked(jump)(x, 2)
+    update(torch.ones_like(x))
+    update(torch.ones_like(x))  # it would wait for a GPU at each step
+    assert (x == 2).all()
