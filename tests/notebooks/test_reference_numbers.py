@@ -254,8 +254,8 @@ def learning_from_random_labels(whole: xr.Dataset) -> Iterator[str]:
     part = check_claims(CLAIMS["learning_from_random_labels"], next(p for _, p in settings(whole)))
     trusted = part.sel(estimator="debiased", self_term="measured")
 
-    def said(name: str, expected: str) -> str:
-        one = trusted.sel(claim=f"B-3.2-{name}")
+    def said(name: str, expected: str, place: str = "B-3.2") -> str:
+        one = trusted.sel(claim=f"{place}-{name}")
         assert one["verdict"].item() == expected
         return f"{two(one['value'])} [{two(one['value_low'])}, {two(one['value_high'])}]"
 
@@ -265,11 +265,15 @@ def learning_from_random_labels(whole: xr.Dataset) -> Iterator[str]:
     assert all(met["B-3.2-less-structure-less-change"])
     yield f"is undecided, {said('especially-early', 'undecided')}: the difference"
     for words, name in {
-        "use earlier layers?** In {} of 5": "more-images-earlier-layers",
-        "change them more? In {} of 5": "clearer-structure-earlier-layers",
+        'use earlier layers"** comes out in {} of 5 trainings': "more-images-earlier-layers",
+        'the more early layers change"** in {} of 5': "clearer-structure-earlier-layers",
     }.items():
         assert said(name, "undecided")
         yield words.format(sum(met[f"B-3.2-{name}"]))
+    yield f"change by {said('random-labels-keep-early-layers', 'undecided', 'B-5')}, and the claim"
+    (early,) = (c for c in CLAIMS["learning_from_random_labels"] if c.id.startswith("B-5-"))
+    yield f"asks for less than {in_column(early.threshold, 'debiased', 'measured')}."
+    assert early.holds == "below"
 
 
 def accuracy(ds: xr.Dataset) -> Iterator[str]:
@@ -1410,6 +1414,10 @@ def other_images(ds: xr.Dataset) -> Iterator[str]:
 
     left = [one["inversion_loss_pt"].mean("seed").isel(ref_layer=-1) for one in pairs.values()]
     yield f"stop at a distance of {two(left[0])} and {two(left[1])} in the last layer"
+    control = xr.concat(
+        [mean(ds[f"stir_control_{model}"], "dataset", "layer") for model in ("pt", "ft")], "model"
+    )
+    yield f"which inverts nothing, lies between {span(control, ' and ')}."
     lost = {name: mean(forgetting(one), "layer").values
             for name, one in pairs.items()}  # fmt: skip
     for curve in lost.values():
