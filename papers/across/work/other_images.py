@@ -78,7 +78,7 @@ def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
         for name in ds["dataset"].values.tolist():
             for setting in ds["setting"].values.tolist():
                 one = means.sel(dataset=name, setting=setting)
-                rows[title, name, setting] = {k: float(v) for k, v in one.items()}
+                rows[f"{title}, {name}", setting] = {k: float(v) for k, v in one.items()}
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
