@@ -3,7 +3,8 @@
 mutmut forks for each mutant and starts pytest in the fork. A test that kills takes some 10 ms, but
 pytest takes a second to read its settings, collect, and collect garbage at the end. Here the tests
 are collected before the fork, and the fork runs those that reach the mutant, the quickest first,
-until one fails.
+until one fails. Its name is kept in mutants/killers.txt, beside that of the mutant: a test that
+kills what it cannot know of is broken here, and its kills are none.
 
 mutmut gives each mutant the docstring of its function, whose examples would so be collected some
 hundred times. They are looked for in the function alone.
@@ -71,6 +72,8 @@ class CollectedOnce(PytestRunner):
             for item, following in zip_longest(items, items[1:]):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
                 if self.session.testsfailed:
+                    with open("killers.txt", "a") as killers:
+                        print(mutant_name, item.nodeid, file=killers)
                     self.session._setupstate.teardown_exact(None)
                     return 1
         return 0

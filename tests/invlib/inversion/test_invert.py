@@ -1,12 +1,20 @@
 """Inversion: the literal recipe, independence from how the work is cut up, what is refused."""
 
+import inspect
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 
-from invlib.inversion.invert import check_recipe, invert, start_images
+from invlib.inversion.invert import (
+    _driven,
+    check_gradient,
+    check_recipe,
+    invert,
+    start_images,
+)
 from invlib.inversion.rules import OPTIMIZERS
 from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
@@ -433,3 +441,188 @@ def test_a_module_without_a_gradient_is_refused_before_any_work(monkeypatch):
     )
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         invert(model, torch.rand(2, 3, 8, 8))
+
+
+# --- rows that leave, and how far it is -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_who_leaves_early_does_not_disturb_the_others(model, images, driven):
+    """Rows arrive one after another long before the end, and some never do."""
+    against = (load_model("vit_pico_patch8_32", seed=2), 0.2) if driven else None
+    options = dict(iterations=30, optimizer="anytime", against=against)
+    plain = invert(model, images, snapshots=range(1, 31), **options)
+    ends = plain.best[-1].flatten().sort().values
+    tolerance = float(ends[-3:-1].mean())  # two rows do not come so near
+    found = invert(model, images, tolerance=tolerance, **options)
+    near = plain.best <= tolerance  # (snapshot, layer, image)
+    first = near.float().argmax(0)
+    assert near[-1].sum() == 18 and len(first[near[-1]].unique()) > 2 and first[near[-1]].min() < 26
+    at = torch.where(near[-1], first, 29)[None]
+    assert torch.equal(found.best, plain.best.gather(0, at)[0])
+    pixels = at[..., None, None, None].expand(1, *plain.images.shape[1:])
+    assert torch.equal(found.images, plain.images.gather(0, pixels)[0])
+
+
+class Bar:
+    """What is told to a progress bar."""
+
+    share = 1.0
+
+    def __init__(self):
+        self.steps, self.updates = [], []
+
+    def step(self, t, best):
+        self.steps.append((t, len(best), self.share))
+
+    def update(self, steps):
+        self.updates.append(steps)
+
+
+def test_a_progress_bar_is_told_every_step_and_what_is_not_needed(model, images, monkeypatch):
+    bars = []
+
+    @contextmanager
+    def progress_bar(*asked):
+        bars.append((asked, Bar()))
+        yield bars[-1][1]
+
+    monkeypatch.setattr("invlib.inversion.invert.progress_bar", progress_bar)
+    options = dict(layers=[0, 3], iterations=2, chunk=3, progress=False)
+    invert(model, images, **options)
+    invert(model, images, tolerance=100.0, **options)
+    (asked, all_steps), (_, none) = bars
+    assert asked == (False, 2, "invert vit_pico_patch8_32")
+    assert all_steps.steps == [(t, 2 * n, n / 5) for n in (3, 2) for t in (0, 1)]
+    assert all_steps.updates == [0, 0]
+    assert none.steps == [] and none.updates == pytest.approx([2 * 3 / 5, 2 * 2 / 5])
+
+
+def test_an_equal_distance_keeps_what_was_found_first():
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2, bias=False))
+    torch.nn.init.zeros_(net[1].weight)
+    net[1].weight.data[:, 0] = 1  # one pixel is seen
+    blind = wrap_model(net, img_size=4, mean=[0] * 3, std=[1] * 3, layers=["1"])
+
+    def other_pixels(x, iterations, basis=None):
+        return lambda grad: x[:, 2].add_(0.1).clamp_(0, 1)
+
+    x = torch.full((1, 3, 4, 4), 0.7)
+    found = invert(blind, x, layers=["1"], iterations=3, optimizer=other_pixels, init="black")
+    assert (found.images == 0).all()
+
+
+# --- what each part does --------------------------------------------------------------------------
+
+
+def test_parts_have_two_images_where_there_are_two(model, images, monkeypatch):
+    asked = []
+
+    def split(index, chunk, *, least):
+        asked.append((len(index), chunk, least))
+        return index.split(chunk)
+
+    monkeypatch.setattr("invlib.inversion.invert.split_batches", split)
+    for n, chunk in [(5, 3), (5, 1), (1, 3)]:
+        invert(model, images[:n], layers=[0], iterations=1, chunk=chunk)
+    assert asked == [(5, 3, 2), (5, 1, 1), (1, 3, 1)]
+
+
+def test_fifty_steps_unless_it_is_said():
+    assert inspect.signature(invert).parameters["iterations"].default == 50
+
+
+def test_constant_starts_and_a_cycle_of_images(images):
+    assert (start_images(images, "white", 0) == 1).all()
+    assert (start_images(images, "black", 0) == 0).all()
+    order = torch.randperm(5, generator=torch.Generator().manual_seed(3)).tolist()
+    before = {k: order[i - 1] for i, k in enumerate(order)}  # who stands before whom
+    expected = images[[before[k] for k in range(5)]]
+    assert torch.equal(start_images(images, "images", 3), expected)
+    assert torch.equal(start_images(images[:2], "images", 0), images[[1, 0]])
+    with pytest.raises(ValueError, match="^init='grey' is not one of 'black'"):
+        start_images(images, "grey", 0)
+
+
+def rule_without_step(x, iterations, basis=None):
+    return lambda grad: None
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (dict(optimizer=rule_without_step), TypeError, "unexpected keyword argument 'step'"),
+        (dict(optimizer="sdg"), ValueError, "^optimizer='sdg' is not one of "),
+        (dict(init="grey"), ValueError, "^init='grey' is not one of "),
+        (dict(step=float("inf")), ValueError, "^step=inf must be a positive number$"),
+        (dict(tolerance=float("inf")), ValueError, "^tolerance=inf must be a positive number$"),
+    ],
+)
+def test_a_recipe_is_checked_by_itself(change, kind, said):
+    recipe = dict(iterations=3, optimizer="ngd", step=0.1, init="noise", chunk=None)
+    check_recipe(**recipe)
+    check_recipe(**recipe | dict(optimizer=rule_without_step, step=None))
+    with pytest.raises(kind, match=said):
+        check_recipe(**recipe | change)
+
+
+def test_gradients_of_half_precision_are_those_of_full(images):
+    grads = {}
+
+    def rule(x, iterations, basis=None):
+        return lambda grad: grads.setdefault(dtype, grad.double())
+
+    for dtype in (torch.float32, torch.float16):
+        half = load_model("vit_pico_patch8_32", seed=1).to(dtype)
+        invert(half, images, layers=[3], iterations=1, optimizer=rule)
+    full, half = (grads[dtype].flatten(1) for dtype in (torch.float32, torch.float16))
+    torch.testing.assert_close(half.norm(dim=1), full.norm(dim=1), rtol=0.02, atol=0)
+    assert (torch.nn.functional.cosine_similarity(half, full) > 0.99).all()
+
+
+def test_a_second_model_in_training_is_used_as_in_evaluation(images):
+    model, other = load_model("conv4_w4", seed=0), load_model("conv4_w4", seed=1)
+    options = dict(layers=[1], iterations=2, against=(other, 0.5))
+    usual = invert(model, images, **options)
+    other.train()
+    assert torch.equal(invert(model, images, **options).images, usual.images) and other.training
+
+
+def test_a_second_model_without_the_layer_is_refused_before_any_work(model, images, monkeypatch):
+    monkeypatch.setattr("invlib.inversion.invert.default_chunk", None)  # calling it would fail
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 2))
+    small = wrap_model(net, img_size=32, mean=[0] * 3, std=[1] * 3, layers=["1"])
+    with pytest.raises(ValueError, match="layer"):
+        invert(model, images, layers=[3], against=(small, 0.5))
+    with pytest.raises(ValueError, match="^tokens='cls': conv4_w4"):
+        invert(model, images, layers=[1], tokens="cls", against=(load_model("conv4_w4"), 0.5))
+
+
+def test_a_layer_that_is_zero_is_named(images):
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 2, bias=False))
+    torch.nn.init.zeros_(net[1].weight)
+    zero = wrap_model(net, img_size=32, mean=[0] * 3, std=[1] * 3, layers=["1"])
+    with pytest.raises(ValueError, match="zero or not finite"):
+        invert(zero, images, layers=["1"])
+
+
+def test_another_gradient_of_nearly_nothing_turns_little():
+    grad = torch.ones(1, 3, 2, 2, dtype=torch.float64)
+    other = torch.full_like(grad, -1e-10 / 12**0.5)  # of length 1e-10
+    turned = _driven(grad, other, 0.5) - grad
+    assert float(turned.norm()) == pytest.approx(0.25 * 12**0.5)
+
+
+def test_the_gradient_is_tried_on_one_image():
+    shapes = []
+
+    class Seen(torch.nn.Flatten):
+        def forward(self, x):
+            shapes.append(tuple(x.shape))
+            return super().forward(x)
+
+    net = torch.nn.Sequential(Seen(), torch.nn.Linear(48, 3), torch.nn.Linear(3, 2))
+    wrapped = wrap_model(net, img_size=4, mean=[0] * 3, std=[1] * 3, layers=["1", "2"])
+    shapes.clear()
+    check_gradient(wrapped, [wrapped.layers[-1]])
+    assert shapes == [(1, 3, 4, 4)]
