@@ -42,6 +42,16 @@ LONG = (
 collect_ignore = ["mutants/run.py"]  # a script: mutmut decides how this process starts others
 
 
+@pytest.fixture(autouse=True)
+def environment_as_before():
+    """What a command sets for the processes it starts ends with the test."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let xdist take files in their order: by default those with few, long tests come last."""
     if hasattr(config.option, "loadscopereorder"):
