@@ -6,7 +6,12 @@ from pydantic import Field, model_validator
 
 from invlib.training.run import TrainingRun
 from papers.across.base import OpenQuestion
-from papers.merlin2023.pretraining_dataset import IMAGENET, NONE, PretrainingDataset
+from papers.merlin2023.pretraining_dataset import (
+    IMAGENET,
+    MATCHED,
+    NONE,
+    PretrainingDataset,
+)
 from papers.parameters import Positive
 from papers.section import Inverted
 
@@ -73,6 +78,10 @@ class WhereDidScratchStart(OpenQuestion, PretrainingDataset):
     def draws(self) -> tuple[int, ...]:
         """Those of `seeds` that are used."""
         return self.seeds[: self.reading_draws]
+
+    def starts(self, target: str) -> list[str]:
+        """Return the starting points of `target` that the readings differ about."""
+        return [start for start in super().starts(target) if start != MATCHED]
 
     def others(self, target: str) -> list[str]:
         """Return the starts of `target` that are models from scratch on another data set."""

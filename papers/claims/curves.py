@@ -38,7 +38,7 @@ VARIABLES = {
 BY_SELF_TERM = ("learning", "forgetting")
 CIFAR = "cifar"  # a start: CIFAR-10 for fine-tuning to CIFAR-100, and CIFAR-100 for CIFAR-10
 OTHER = {"cifar10": "cifar100", "cifar100": "cifar10"}
-STARTS = ("imagenet", CIFAR, "none")  # none: a random start
+STARTS = ("imagenet", CIFAR, "none", "none, matched")  # none: a random start
 
 Curve = Sequence[str]  # a quantity and, where the results have several, a task or a start
 

@@ -9,16 +9,17 @@ from papers.parameters import Names, Natural, Positive, Seeds
 from papers.section import Inverted
 
 NONE = "none"  # no pretraining: a random start
+MATCHED = "none, matched"  # a random start, trained as the fine-tunings are
 IMAGENET = "imagenet"  # the model of `weights`
 
 
 class PretrainingDataset(MerlinSection):
     """Section 4.2: learning and forgetting from several starting points (Figures 2 and 3).
 
-    The start ``"imagenet"`` is the model of `weights`, ``"none"`` is a random start. Any other name
-    is a model trained here on that data set from a random start. A data set is not its own
-    pretraining, so that pair is left out. Training from a random start uses the optimiser and the
-    learning rate of the pretraining.
+    The start ``"imagenet"`` is the model of `weights`, ``"none"`` is a random start. Training from
+    it uses the images, optimiser and learning rate of the pretraining, and ``"none, matched"``
+    those of the fine-tuning. Any other name is a model trained here on that data set from a random
+    start. A data set is not its own pretraining, so that pair is left out.
 
     Examples
     --------
@@ -34,7 +35,8 @@ class PretrainingDataset(MerlinSection):
 
     targets: Names = Field(("digits",), description="classified from every start")
     pretrainings: Names = Field(
-        ("shapes", "none"), description='the starts; "imagenet" is the model of `weights`'
+        ("shapes", "none"),
+        description='the starts; "imagenet": `weights`; "none, matched": as the fine-tunings',
     )
     scratch_n: Positive | None = Field(
         None, description="training images from a random start; None: all"
@@ -57,10 +59,12 @@ class PretrainingDataset(MerlinSection):
         """Return the training on `target` from one starting point."""
         if start == NONE:
             return self.scratch_run(target, seed)
+        if start == MATCHED:
+            return self.finetuning_run(target, seed=seed, weights=None)
         if start == IMAGENET:
             if self.weights is None:
                 here = [name for name in self.pretrainings if name != IMAGENET]
-                choices("pretrainings", start, [*here, self.pretraining_dataset, NONE])
+                choices("pretrainings", start, [*here, self.pretraining_dataset, NONE, MATCHED])
             return self.finetuning_run(target, seed=seed, weights=self.weights)
         start_run = self.scratch_run(start, seed)
         return self.finetuning_run(target, seed=seed, weights=start_run)

@@ -42,7 +42,7 @@ ELSEWHERE = {"imagenet": 0.86, "cifar100": np.nan, "none": 0.92}  # and on CIFAR
 
 def as_printed(accuracy: dict = TABLE, elsewhere: dict = ELSEWHERE, **curves: dict) -> xr.Dataset:
     """The paper's numbers in three trainings, some of them changed."""
-    ds = pretraining.results(**curves)
+    ds = pretraining.results(**curves).sel(pretraining=list(accuracy))
     grid = {"pretraining": ds["pretraining"].values, "train_seed": ds["train_seed"].values}
     for name, of in {"test_accuracy": accuracy, "other_accuracy": elsewhere}.items():
         values = [[of[start]] * 3 for start in grid["pretraining"]]

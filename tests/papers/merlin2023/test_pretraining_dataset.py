@@ -27,7 +27,7 @@ from tests.synthetic import (
 )
 
 COMPARED = CLAIMS["pretraining_dataset"]
-STARTS = ("imagenet", "cifar100", "none")
+STARTS = ("imagenet", "cifar100", "none", "none, matched")
 
 # What section 4.2 and Figures 2 and 3 describe of CIFAR-10, one number a layer.
 PAPER = {
@@ -47,6 +47,8 @@ PAPER = {
         "none": curve([0, 5, 12], [0.30, 0.50, 0.80]),
     },
 }
+for _curves in PAPER.values():  # no figure of the paper shows it: as the other one from scratch
+    _curves["none, matched"] = _curves["none"]
 L, F, C = PAPER.values()
 
 
@@ -55,7 +57,7 @@ def results(dataset: str = "cifar10", **changes: dict[str, np.ndarray]) -> xr.Da
     curves = {name: by_layer(PAPER[name] | changes.get(name, {}), "pretraining") for name in PAPER}
     ds = comparison(diagonals(**curves), dataset=dataset)
     other = {"cifar10": "cifar100", "cifar100": "cifar10"}[dataset]
-    return ds.assign_coords(pretraining=["imagenet", other, "none"])
+    return ds.assign_coords(pretraining=["imagenet", other, *STARTS[2:]])
 
 
 def with_layers(curve: np.ndarray, values: dict[int, float]) -> np.ndarray:
@@ -76,6 +78,12 @@ REFUTED = {
     ),
     "A-4.2-pretrained-below-scratch-forgetting": (
         dict(forgetting={"none": just_above(F)}), {"A-C.1-correlation-from-scratch"},
+    ),
+    "A-4.2-matched-imagenet-below-scratch-learning": (
+        dict(learning={"none, matched": just_above(L)}), set(),
+    ),
+    "A-4.2-matched-imagenet-below-scratch-forgetting": (
+        dict(forgetting={"none, matched": just_above(F)}), set(),
     ),
     "A-4.2-imagenet-lowest-late-learning": (
         dict(learning={"imagenet": with_layers(L["imagenet"], {12: 0.51})}), set(),
@@ -161,7 +169,7 @@ def test_the_other_cifar_set_depends_on_the_data_set():
         xr.Variable("dataset", ["cifar10", "cifar100"]),
         data_vars="minimal", join="outer", compat="override", coords="minimal",
     )  # fmt: skip
-    assert both["pretraining"].size == 4
+    assert both["pretraining"].size == 5
     for dataset in ("cifar10", "cifar100"):
         found = verdicts(COMPARED, both.sel(dataset=dataset))
         assert set(found.values()) == {"reproduced"}
@@ -181,14 +189,19 @@ def test_a_start_that_was_not_run(start, hole):
         ds = ds.sel(pretraining=[other for other in STARTS if other != start])
     why = reasons(COMPARED, ds)
     assert set(why.values()) == {"", f"these results have no pretraining {start}"}
+    matched = {
+        f"A-4.2-matched-imagenet-below-scratch-{name}" for name in ("learning", "forgetting")
+    }
     alone = {
         "imagenet": {"A-C.1-correlation-cifar-pretraining", "A-C.1-correlation-from-scratch"},
         "cifar100": {"A-C.1-correlation-from-scratch", "A-C.1-correlation-lower-from-scratch"},
         "none": {
             "A-4.2-cka-pretrained-early-near-zero", "A-4.2-cka-imagenet-above-cifar",
-            "A-4.2-cka-orders-contrary", "A-C.1-correlation-cifar-pretraining",
+            "A-4.2-cka-orders-contrary", "A-C.1-correlation-cifar-pretraining", *matched,
         },
+        "none, matched": REFUTED.keys() - matched,
     }  # fmt: skip
+    alone["cifar100"] |= matched
     assert {id for id, reason in why.items() if not reason} == alone[start]
     verdicts(COMPARED, ds)  # no NaN verdict
 
@@ -271,6 +284,11 @@ def test_every_training_is_repeated_and_its_start_with_it():
     assert runs["digits from shapes, seed 0"].parent == twice().pretraining_run()
     photos = twice(weights="timm", pretrainings=["imagenet", "none"]).runs()
     assert {photos[f"digits from imagenet, seed {seed}"].weights for seed in (0, 1)} == {"timm"}
+    matched = twice(weights="timm", pretrainings=["none, matched"]).runs()
+    for seed in (0, 1):  # the fine-tuning, but for its start
+        tuned = photos[f"digits from imagenet, seed {seed}"]
+        same = tuned.model_copy(update={"weights": None})
+        assert matched[f"digits from none, matched, seed {seed}"] == same
     assert list(twice(train_seeds=[3]).runs()) == ["digits from shapes", "digits from none"]
 
 
