@@ -7,6 +7,7 @@ import torch
 from invlib.inversion import chunks
 from invlib.inversion.chunks import activation_bytes, available_bytes, default_chunk
 from invlib.models.base import frozen
+from invlib.models.hooked import wrap_model
 from invlib.models.loading import load_model
 
 
@@ -135,10 +136,32 @@ def test_it_is_the_memory_of_that_gpu(monkeypatch):
     assert asked == [gpu] * 3
 
 
-def test_results_are_part_of_what_an_image_takes(model, monkeypatch):
-    images = torch.rand(1, 3, 32, 32).expand(101, 3, 32, 32)
-    row = 2 * 4 * images[0].numel()
+def test_every_image_takes_as_much_memory_as_is_left_over_for_it(model, monkeypatch):
+    images = torch.rand(1, 3, 32, 32).expand(100, 3, 32, 32)
+    row = 2 * 4 * images[0].numel()  # two layers of float32
     one = activation_bytes(model, images[:1], [0, 1]) + 8 * row
     monkeypatch.setattr(chunks, "_ENOUGH", {"cpu": 10_000})
-    monkeypatch.setattr(chunks, "available_bytes", lambda device: 3 * 100 * one)
-    assert default_chunk(model, images, [0, 1]) == 51  # 100 fit, so 101 are two chunks
+    for left, most in [(300 * one, 100), (300 * one - 1, 50), (150 * one - 1, 34), (0, 1)]:
+        monkeypatch.setattr(chunks, "available_bytes", lambda device, left=left: left)
+        assert default_chunk(model, images, [0, 1]) == most
+
+
+def test_another_kind_of_device_takes_832_rows(model, monkeypatch):
+    monkeypatch.setattr(chunks, "_ENOUGH", {})
+    monkeypatch.setattr(chunks, "available_bytes", lambda device: 10**15)
+    images = torch.rand(1, 3, 32, 32).expand(834, 3, 32, 32)
+    asked = [default_chunk(model, images[:n], [0]) for n in (832, 833, 834)]
+    assert asked == [832, 417, 417]
+    assert default_chunk(model, images[:278], [0, 1, 3]) == 139  # 277 at each of three layers
+
+
+def test_activations_are_those_that_a_gradient_needs():
+    """Layers that stay as they are keep nothing of an image, and tanh keeps its 10 values."""
+    net = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(48, 10), torch.nn.Tanh(), torch.nn.Tanh()
+    )
+    model = wrap_model(net, img_size=4, mean=[0] * 3, std=[1] * 3, layers=["1", "2", "3"])
+    image = torch.rand(1, 3, 4, 4)
+    with frozen(model):
+        for layers, values in [([0], 0), ([1], 10), ([2], 20), ([0, 1, 2], 30), ([2, 2], 40)]:
+            assert activation_bytes(model, image, layers) == 4 * values
