@@ -11,7 +11,7 @@ from invlib.comparison.stacking import stack
 from invlib.metrics.invariance import diagonals
 from invlib.training.checkpoints import Trained
 from papers.claims.statistics import interval_over_trainings
-from papers.merlin2023.pretraining_dataset import NONE, PretrainingDataset
+from papers.merlin2023.pretraining_dataset import IMAGENET, MATCHED, NONE, PretrainingDataset
 from papers.merlin2023.work.base import compare_finetuned
 from papers.work import written
 
@@ -55,6 +55,27 @@ def accuracy_before(section: PretrainingDataset, trained: Trained) -> float:
 EARLY, LATE = (1, 6), (7, 12)  # the layers that the paper sets apart
 
 
+def like_with_like(ds: xr.Dataset, *, estimator: str = "debiased") -> pd.DataFrame:
+    """Return the start from ImageNet weights between two from random ones, for each data set.
+
+    One is trained with the images, steps and optimiser of the fine-tuning, one with its own. A cell
+    is the mean over trainings and half of its 95 % interval over them. `ds` are results of this
+    section.
+    """
+    made = json.loads(ds.attrs["parameters"])
+    names = {
+        MATCHED: f"random, {made['finetuning_n']:,} images, as fine-tuned",
+        IMAGENET: f"ImageNet, {made['finetuning_n']:,} images",
+        NONE: f"random, {made['scratch_n']:,} images",
+    }
+    rows = {
+        (dataset, name): _row(ds.sel(dataset=dataset, pretraining=start), estimator)
+        for dataset in ds["dataset"].values.tolist()
+        for start, name in names.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def by_accuracy(
     scratch: xr.Dataset, sizes: xr.Dataset, *, estimator: str = "debiased"
 ) -> pd.DataFrame:
@@ -72,22 +93,30 @@ def by_accuracy(
     """
     made = json.loads(scratch.attrs["parameters"])
     sizes = sizes.sel(seed=[seed for seed in sizes["seed"].values if seed in scratch["seed"]])
-    parts = {f"from scratch, {made['scratch_n']:,} images": scratch.sel(pretraining=NONE)}
+    parts = {
+        f"from scratch, {made['scratch_n']:,} images": scratch.sel(pretraining=NONE),
+        f"from scratch, {made['finetuning_n']:,} images, as fine-tuned": scratch.sel(
+            pretraining=MATCHED
+        ),
+    }
     for n in sizes["n_train"].values.tolist():
         for budget in sizes["budget"].values.tolist():
             same = n == made["finetuning_n"]  # the usual fine-tuning belongs to both budgets
             name = f"pretrained, {n:,} images" + ("" if same else f", equal {budget}")
             parts[name] = sizes.sel(n_train=n, budget=budget)
-    rows, accuracy = {}, {}
-    for name, ds in parts.items():
-        accuracy[name] = float(ds["test_accuracy"].mean())
-        rows[name] = {"test accuracy": _with_interval(ds["test_accuracy"])}
-        for measure in (learning, forgetting):
-            values = measure(ds).sel(estimator=estimator).mean("seed")
-            for first, last in (EARLY, LATE):
-                level = values.sel(layer=slice(first, last)).mean("layer")
-                rows[name][f"{measure.__name__}, layers {first}–{last}"] = _with_interval(level)
-    return pd.DataFrame.from_dict(rows, orient="index").loc[sorted(rows, key=accuracy.get)]
+    accuracy = {name: float(ds["test_accuracy"].mean()) for name, ds in parts.items()}
+    rows = {name: _row(parts[name], estimator) for name in sorted(parts, key=accuracy.get)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _row(ds: xr.Dataset, estimator: str) -> dict[str, str]:
+    row = {"test accuracy": _with_interval(ds["test_accuracy"])}
+    for measure in (learning, forgetting):
+        values = measure(ds).sel(estimator=estimator).mean("seed")
+        for first, last in (EARLY, LATE):
+            level = values.sel(layer=slice(first, last)).mean("layer")
+            row[f"{measure.__name__}, layers {first}–{last}"] = _with_interval(level)
+    return row
 
 
 def _with_interval(values: xr.DataArray) -> str:

@@ -12,7 +12,7 @@ from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.merlin2023.pretraining_dataset import PretrainingDataset
-from papers.merlin2023.work.pretraining_dataset import by_accuracy
+from papers.merlin2023.work.pretraining_dataset import by_accuracy, like_with_like
 from papers.merlin2023.work.trainings import stacked
 from papers.parameters import load_scale
 from tests.synthetic import (
@@ -320,7 +320,8 @@ def test_a_training_from_scratch_stands_among_fine_tunings_by_accuracy():
         spread = xr.DataArray([-0.01, 0, 0.01], {"train_seed": range(3)})
         return ds.assign(test_accuracy=accuracy + spread)
 
-    scratch = curves(0.5, 0.4).expand_dims(pretraining=["none"])
+    starts = {"none": curves(0.5, 0.4), "none, matched": curves(0.3, 0.6)}
+    scratch = stacked({(start,): ds for start, ds in starts.items()}, ["pretraining"])
     scratch.attrs["parameters"] = json.dumps({"scratch_n": 3000, "finetuning_n": 1000})
     parts = {
         (n, b): curves(0.4 + n / 5000, n / 5000) for n in (100, 1000) for b in ("steps", "all")
@@ -328,10 +329,29 @@ def test_a_training_from_scratch_stands_among_fine_tunings_by_accuracy():
     sizes = stacked(parts, ["n_train", "budget"])
     table = by_accuracy(scratch, sizes)
     assert table.index.tolist() == [
+        "from scratch, 1,000 images, as fine-tuned",
         "pretrained, 100 images, equal steps", "pretrained, 100 images, equal all",
         "from scratch, 3,000 images", "pretrained, 1,000 images",
     ]  # fmt: skip
     assert table["forgetting, layers 1–6"].tolist() == [
-        "0.02 ± 0.00", "0.02 ± 0.00", "0.40 ± 0.00", "0.20 ± 0.00"
+        "0.60 ± 0.00", "0.02 ± 0.00", "0.02 ± 0.00", "0.40 ± 0.00", "0.20 ± 0.00"
     ]  # fmt: skip
     assert table["test accuracy"].iloc[-1] == "0.60 ± 0.02"  # t, two degrees of freedom
+
+
+def test_the_start_from_photographs_stands_between_two_from_random_weights():
+    ds = results().expand_dims(dataset=["cifar10"])
+    ends = {"imagenet": 0.8, "cifar100": 0.6, "none": 0.5, "none, matched": 0.3}
+    accuracy = xr.DataArray(list(ends.values()), {"pretraining": list(ends)})
+    ds["test_accuracy"] = accuracy + 0 * ds["train_seed"]
+    ds.attrs["parameters"] = json.dumps({"scratch_n": 3000, "finetuning_n": 1000})
+    table = like_with_like(ds)
+    assert table.index.tolist() == [
+        ("cifar10", "random, 1,000 images, as fine-tuned"), ("cifar10", "ImageNet, 1,000 images"),
+        ("cifar10", "random, 3,000 images"),
+    ]  # fmt: skip
+    assert table["test accuracy"].tolist() == ["0.30 ± 0.00", "0.80 ± 0.00", "0.50 ± 0.00"]
+    early = [
+        f"{F[start][1:7].mean():.2f} ± 0.00" for start in ("none, matched", "imagenet", "none")
+    ]
+    assert table["forgetting, layers 1–6"].tolist() == early
