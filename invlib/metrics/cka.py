@@ -143,7 +143,7 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
         n(n-3)\,\mathrm{HSIC}_1 = \|\tilde Y^\top \tilde X\|_F^2 - \tfrac{n}{n-2} k^\top l
         + \tfrac{\sum k \sum l}{(n-1)(n-2)}
 
-    ValueError as by `linear_cka`, with the index of the layer.
+    ValueError as by `linear_cka`, with the index of the layer, and for a single array (n, d).
 
     Examples
     --------
@@ -151,6 +151,10 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
     >>> cka_matrix(xs, xs[:2]).shape
     torch.Size([3, 2])
     """
+    for name, layers in (("xs", xs), ("ys", ys)):
+        if getattr(layers, "ndim", 3) < 3:  # its rows are images, and would be taken for layers
+            shape = tuple(layers.shape)
+            raise ValueError(f"{name} is one array of shape {shape}; pass a list of layers (n, …)")
     return _linear(xs, ys, debiased, ("xs", "ys"))
 
 

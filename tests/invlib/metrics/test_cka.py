@@ -1,5 +1,7 @@
 """CKA against closed forms, plain definitions and an independent implementation."""
 
+import re
+
 import ckatorch
 import numpy as np
 import pytest
@@ -360,3 +362,12 @@ def test_all_images_but_one_equal(d):
     assert 0 < cka.linear_cka(x, y) < 1  # biased: one bit of information is still something
     with pytest.raises(ValueError, match="^x is degenerate: too few images differ"):
         cka.linear_cka(x, y, debiased=True)
+
+
+def test_one_array_of_features_is_no_list_of_layers():
+    x = torch.rand(8, 3)
+    for xs, ys, name in ((x, [x], "xs"), ([x], x.numpy(), "ys")):
+        said = f"{name} is one array of shape (8, 3); pass a list of layers (n, …)"
+        with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+            cka.cka_matrix(xs, ys)
+    assert cka.cka_matrix(x[None], [x]).shape == (1, 1)
