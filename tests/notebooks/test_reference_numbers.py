@@ -81,7 +81,7 @@ from papers.merlin2023.robustness_scan import (
     mean_corrupted_accuracy,
 )
 from papers.merlin2023.work.placebo import MARGINS, between_twins
-from papers.merlin2023.work.pretraining_dataset import by_accuracy
+from papers.merlin2023.work.pretraining_dataset import by_accuracy, like_with_like
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.workspace import ROOT
@@ -413,6 +413,30 @@ def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
     yield "debiased, from scratch it is {} times".format(number(learnt[0]["value_mean"], 1))
     yield "estimator it is {} times, which is und".format(number(learnt[1]["value_mean"], 1))
     assert [one["verdict"].item() for one in learnt] == ["not reproduced", "undecided"]
+    matched = {
+        (measure, name, estimator): number_of(
+            f"matched-imagenet-below-scratch-{measure}", name, estimator
+        )
+        for measure in ("learning", "forgetting")
+        for name in both
+        for estimator in ("debiased", "biased")
+    }
+    times = {key: number(one["value_mean"], 1) for key, one in matched.items()}
+    ahead = [times["forgetting", name, "debiased"] for name in both]
+    yield "forget {} times as much as the ImageNet weights, and {} times with CIFAR-100".format(
+        *ahead
+    )
+    ahead = [times["learning", name, "debiased"] for name in both]
+    yield "learn {} times as much, and {} times. With the paper's".format(*ahead)
+    ahead = [times[name, "cifar10", "biased"] for name in ("forgetting", "learning")]
+    yield "estimator it is {} and {} times on CIFAR-10".format(*ahead)
+    said = {key: one["verdict"].item() for key, one in matched.items()}
+    assert set(said.values()) == {"reproduced", "undecided"}
+    poor = two(ds["test_accuracy"].sel(dataset="cifar10", pretraining="none, matched"))
+    yield f"This network reaches {poor}, and it changes in all layers alike"
+    level = {e: like_with_like(ds, estimator=e).loc["cifar10"] for e in ("debiased", "biased")}
+    late = level["debiased"].filter(like="7–12").map(lambda cell: float(cell.split()[0]))
+    assert (late.iloc[1] > late.iloc[0]).all()  # ImageNet weights, and the random ones
     agree = {
         "pretrained-below-scratch-forgetting": "reproduced",
         "cka-orders-contrary": "not repro",
