@@ -40,6 +40,11 @@ WINDOWS = {
     "wide and dark": (WIDE, "dark", CONTRAST),
 }
 SMALLEST = 10  # pixels of text in a figure
+# Pages with tables that are wider than a wide screen's column, and why.
+WIDE_TABLES = {
+    "notebooks/how_inverted": "a column for each of 13 layers",
+    "notebooks/convergence": "a column for each way to invert",
+}
 LARGEST = {"notebooks/how_inverted": 4e6, "notebooks/convergence": 4e6}  # they show many X′
 LARGEST |= {"notebooks/what_is_an_inversion": 4e6}
 
@@ -147,6 +152,24 @@ def test_figures_can_be_read_are_said_in_words_and_have_their_files(visit, page)
             assert all(Path(link.removeprefix("file://")).is_file() for link in links)
     own = (BOOK / f"{page}.html").stat().st_size + sum(file.stat().st_size for file in files)
     assert own < LARGEST.get(page, 2e6), f"{own / 1e6:.1f} MB"
+
+
+@each_page
+def test_tables_fit_their_column(visit, page):
+    opened = visit(page)
+    opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    tables = opened.locator(".bd-article table:not(.explorer *)")  # all numbers of an explorer
+    wide = tables.evaluate_all(TABLES_TOO_WIDE)
+    assert bool(wide) == (page in WIDE_TABLES), "\n".join(wide)
+
+
+# What scrolls around a table, or else its section, is its column.
+TABLES_TOO_WIDE = """tables => tables.filter(one => {
+  let column = one.parentElement;
+  while (!column.matches("section") && getComputedStyle(column).overflowX == "visible")
+    column = column.parentElement;
+  return one.offsetWidth > column.clientWidth + 1;
+}).map(one => `${one.offsetWidth} pixels: ${one.rows[0].textContent.replace(/\\s+/g, " ")}`)"""
 
 
 @each_page

@@ -56,12 +56,12 @@ def dataset(section: RobustnessAcrossSettings) -> xr.Dataset:
 
 
 def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return forgetting and accuracies of every setting."""
+    """Return forgetting and accuracies of every setting, in the words of the page."""
     parts = {}
     for title, ds in shown.items():
-        means = by_setting(ds.sel(estimator="debiased")).rename(LABELS)
-        means["trainings"] = ds.sizes["train_seed"]
-        parts[title] = means.reset_coords(drop=True).to_dataframe().round(3)
+        means = by_setting(ds.sel(estimator="debiased")).reset_coords(drop=True)
+        run = f"{title}, {counted(ds.sizes['train_seed'], 'training')} each"
+        parts[run] = means[list(LABELS)].to_dataframe()[list(LABELS)].round(3)
     return pd.concat(parts, names=["run"])
 
 
