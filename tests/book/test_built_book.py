@@ -199,6 +199,19 @@ def test_a_click_or_a_key_enlarges_a_figure(visit):
     assert picture.is_visible()
 
 
+@pytest.mark.parametrize(
+    "page", ["book/intro", "notebooks/what_is_an_inversion", "notebooks/your_models"]
+)
+def test_the_flipbook_turns(visit, page):
+    opened = visit(page, NARROW)
+    flipbook = opened.locator("book-explorer[aria-label^=Flipbook]")
+    said = flipbook.locator(".explorer-state")
+    before = said.inner_text()
+    flipbook.get_by_role("slider", name="Layer").focus()
+    opened.keyboard.press("End")
+    assert "the distance left is" in before and said.inner_text() != before
+
+
 def test_search_finds_a_page(visit):
     opened = visit("search?q=forgetting")  # it lists what it finds one by one
     found = opened.locator("#search-results li a").filter(has_text="The fine-tuning task")
