@@ -308,9 +308,10 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
     """
     title, ds = last(shown)
     ds = ds.isel({dim: 0 for dim in ("dataset", "train_seed") if dim in ds.dims})
-    if "task" not in ds.dims:
+    tasked = "task" in ds.dims
+    if not tasked:
         second = [name for name in ds if "ft" in str(name).split("_")]
-        ds = ds.assign({name: ds[name].expand_dims(task=["a second one"]) for name in second})
+        ds = ds.assign({name: ds[name].expand_dims(task=["fine-tuned"]) for name in second})
     ds = ds.sel(estimator="debiased")
     tasks = [str(task) for task in ds["task"].values]
     images = ds["example_images"]
@@ -325,7 +326,7 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
         part, model = (ds.sel(task=task), "ft") if task else (ds, "pt")
         strips = part[f"example_inverted_{model}"]
         strips = strips.isel(task=0) if "task" in strips.dims else strips
-        name = f"fine-tuned: {task}" if task else "pretrained"
+        name = (f"fine-tuned: {task}" if tasked else task) if task else "pretrained"
         pictures[name] = [_strip(strips.isel(example=e).values) for e in shown_at]
         rows[name] = {
             "distance": mean(part[left[model]]).rename(ref_layer="layer"),
@@ -339,8 +340,10 @@ def flipbook(shown: Shown, *, examples: int = 2) -> HTML:
                 diagonal(pair, "stir_pt_ft" if task else "stir_ft_pt")
             )
             rows[name][f"change: {key}"] = mean(learning(pair) if task else forgetting(pair))
+    layers = ds["layer"].values  # of either network
     data = {
-        model: {key: packed(value) for key, value in row.items()} for model, row in rows.items()
+        model: {key: packed(value.reindex(layer=layers)) for key, value in row.items()}
+        for model, row in rows.items()
     }
     table = pd.DataFrame({name: row["distance"].to_series() for name, row in rows.items()})
     return element(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nbformat
@@ -14,18 +14,26 @@ import yaml
 from tests.workspace import ROOT, environment
 
 
-def build(folder: Path, pages: Mapping[str, str]) -> Path:
-    """Render HTML outputs as pages called by their names; return the folder of the built book."""
+def build(folder: Path, pages: Mapping[str, str], in_intro: Sequence[str] = ()) -> Path:
+    """Render HTML outputs as pages called by their names; return the folder of the built book.
+
+    Its first page shows those named in `in_intro`, too.
+    """
     for name in ("_static", "_ext"):
         shutil.copytree(ROOT / "book" / name, folder / "book" / name)
     for name in ("_config.yml", "book/references.bib"):
         shutil.copy(ROOT / name, folder / name)
     toc = {"format": "jb-book", "root": "intro", "chapters": [{"file": name} for name in pages]}
     (folder / "_toc.yml").write_text(yaml.safe_dump(toc))
-    (folder / "intro.md").write_text("# A small book\n\nIt has a page for each explorer.\n")
+    shown = "".join(
+        f"```{{notebook-element}} {name}.ipynb\n:cell: {name}\n```\n" for name in in_intro
+    )
+    text = f"# A small book\n\nIt has a page for each explorer.\n\n{shown}"
+    (folder / "intro.md").write_text(text)
     for name, text in pages.items():
         output = nbformat.v4.new_output("execute_result", {"text/html": text}, execution_count=1)
         cell = nbformat.v4.new_code_cell("explorer", outputs=[output], execution_count=1)
+        cell["id"] = name
         title = nbformat.v4.new_markdown_cell(f"# {name}\n\n## A part\n\nWords.")
         kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
         kernel |= {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}

@@ -40,6 +40,11 @@ WINDOWS = {
     "wide and dark": (WIDE, "dark", CONTRAST),
 }
 SMALLEST = 10  # pixels of text in a figure
+# Pages with tables that are wider than a wide screen's column, and why.
+WIDE_TABLES = {
+    "notebooks/how_inverted": "a column for each of 13 layers",
+    "notebooks/convergence": "a column for each way to invert",
+}
 LARGEST = {"notebooks/how_inverted": 4e6, "notebooks/convergence": 4e6}  # they show many X′
 LARGEST |= {"notebooks/what_is_an_inversion": 4e6}
 
@@ -150,6 +155,24 @@ def test_figures_can_be_read_are_said_in_words_and_have_their_files(visit, page)
 
 
 @each_page
+def test_tables_fit_their_column(visit, page):
+    opened = visit(page)
+    opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    tables = opened.locator(".bd-article table:not(.explorer *)")  # all numbers of an explorer
+    wide = tables.evaluate_all(TABLES_TOO_WIDE)
+    assert bool(wide) == (page in WIDE_TABLES), "\n".join(wide)
+
+
+# What scrolls around a table, or else its section, is its column.
+TABLES_TOO_WIDE = """tables => tables.filter(one => {
+  let column = one.parentElement;
+  while (!column.matches("section") && getComputedStyle(column).overflowX == "visible")
+    column = column.parentElement;
+  return one.offsetWidth > column.clientWidth + 1;
+}).map(one => `${one.offsetWidth} pixels: ${one.rows[0].textContent.replace(/\\s+/g, " ")}`)"""
+
+
+@each_page
 def test_next_in_the_text_is_next_in_the_navigation(page):
     source = ROOT / f"{page}.ipynb"
     if not source.is_file():
@@ -174,6 +197,19 @@ def test_a_click_or_a_key_enlarges_a_figure(visit):
     assert opened.locator("dialog[open]").count() == 0
     link.click()
     assert picture.is_visible()
+
+
+@pytest.mark.parametrize(
+    "page", ["book/intro", "notebooks/what_is_an_inversion", "notebooks/your_models"]
+)
+def test_the_flipbook_turns(visit, page):
+    opened = visit(page, NARROW)
+    flipbook = opened.locator("book-explorer[aria-label^=Flipbook]")
+    said = flipbook.locator(".explorer-state")
+    before = said.inner_text()
+    flipbook.get_by_role("slider", name="Layer").focus()
+    opened.keyboard.press("End")
+    assert "the distance left is" in before and said.inner_text() != before
 
 
 def test_search_finds_a_page(visit):

@@ -51,6 +51,7 @@ PAGES = {
     "choices": lambda: explorers.choices("finetuning_task", tasks(), hue="task"),
     "p_value": lambda: explorers.p_value(of("dynamics")),
     "flipbook": lambda: explorers.flipbook(of("finetuning_task")),
+    "two_models": lambda: explorers.flipbook(of("what_is_an_inversion")),
     "race": lambda: explorers.race(of("how_inverted")),
     "ledger": lambda: explorers.ledger(judged_tasks()),
 }
@@ -59,7 +60,7 @@ PAGES = {
 @pytest.fixture(scope="module")
 def book(tmp_path_factory) -> Path:
     pages = {name: make().data for name, make in PAGES.items()}
-    return small_book.build(tmp_path_factory.mktemp("book"), pages)
+    return small_book.build(tmp_path_factory.mktemp("book"), pages, ["flipbook"])
 
 
 def state(page) -> str:
@@ -222,9 +223,10 @@ def test_the_reader_finds_a_p_value(visit):
     assert f"{int((family >= abs(float(one.correlation))).sum())} of the 352" in said
 
 
-def test_the_flipbook_turns(visit):
+@pytest.mark.parametrize("name", ["flipbook", "intro"])  # a page of text can show it, too
+def test_the_flipbook_turns(visit, name):
     ds = results("finetuning_task").isel(dataset=0, train_seed=0).sel(estimator="debiased")
-    page = visit("flipbook", NARROW, has_touch=True)
+    page = visit(name, NARROW, has_touch=True)
     picture = page.locator(".explorer-picture[role=img]").nth(1)
     before = picture.get_attribute("style")
     page.get_by_role("slider", name="Layer").focus()
@@ -239,10 +241,19 @@ def test_the_flipbook_turns(visit):
     page.locator("fieldset label").filter(has_text="2").tap()
     assert (
         picture.get_attribute("aria-label")
-        == "X′ of photograph 2 for layer 12, fine-tuned: classification"
+        == "X′ of image 2 for layer 12, fine-tuned: classification"
     )
     left = ds["inversion_loss_ft"].sel(ref_layer=12, task="classification").mean("seed")
     assert near(state(page), float(left))
+
+
+def test_a_flipbook_of_two_models_names_the_other(visit):
+    page = visit("two_models")
+    forgotten = forgetting(results("what_is_an_inversion")).sel(estimator="debiased")
+    value = float(forgotten.sel(layer=6).mean("seed"))
+    assert "the fine-tuned model" in state(page) and near(state(page), value)
+    page.get_by_label("fine-tuned", exact=True).check(force=True)
+    assert "Layer 6, fine-tuned: " in state(page) and "the pretrained model" in state(page)
 
 
 def test_the_race_is_run_at_a_layer(visit):

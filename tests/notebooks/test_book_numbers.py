@@ -31,6 +31,7 @@ from papers.engine.truth_tables import error_table
 from papers.engine.work.convergence import one_curve
 from papers.lessons.words import number
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
+from papers.merlin2023.work.what_is_an_inversion import SEEN, resemblance
 from papers.sections import SECTIONS
 from tests.papers.engine.test_plan import of_scale
 from tests.workspace import ROOT
@@ -268,3 +269,17 @@ def test_no_other_decimal_is_typed(path, others):
             held.update(range(*found.span()))
     typed = {found for found in re.finditer(r"\d+\.\d+", text) if found.start() not in held}
     assert {found.group() for found in typed} <= others
+
+
+def test_the_introduction_says_what_the_photographs_become():
+    said = " ".join((ROOT / "book" / "intro.md").read_text(encoding="utf-8").split())
+    assert "In the deep layers $X'$ looks like noise" in said
+    first, *_, last = resemblance(result("cifar/finetuning_task")[0].isel(dataset=0, train_seed=0))
+    assert last < SEEN < first
+
+
+def test_the_time_of_a_book_is_said_once():
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/intro.md")]
+    assert all("between nine and ten minutes" in " ".join(text.split()) for text in pages)
+    minutes, seconds = map(int, re.search(r"\((\d+):(\d\d) after installation", pages[1]).groups())
+    assert 9 <= minutes + seconds / 60 <= 10

@@ -225,7 +225,7 @@ def test_the_flipbook_has_each_picture_and_its_numbers():
 
 def test_a_flipbook_of_two_models_without_a_task():
     data = data_of(explorers.flipbook(reference("what_is_an_inversion")))
-    assert list(data["models"]) == ["pretrained", "fine-tuned: a second one"]
+    assert list(data["models"]) == ["pretrained", "fine-tuned"]
 
 
 def test_the_race_is_that_of_the_results():

@@ -1,6 +1,6 @@
 """Compute the page on adversarial robustness: forgetting, and accuracy under attack."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -225,37 +225,33 @@ def points(ds: xr.Dataset) -> dict[str, xr.Dataset]:
     }
 
 
-def table(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
-    """Return accuracies and forgetting of every setting, means over trainings."""
-    rows = {}
-    for title, ds in shown.items():
-        last = ds.sel(estimator="debiased").isel(epoch=-1)
-        found = quantities(last)
-        means = {"clean": found["clean"]}
-        means |= {a: last["attacked_accuracy"].sel(attack=a) for a in last["attack"].values}
-        means |= {"forgetting": found["forgetting"], "its spread": found["spread"]}
-        means |= {"its mean layer": found["place"]}
-        for name in last["setting"].values.tolist():
-            rows[title, name] = {k: float(v.sel(setting=name).mean()) for k, v in means.items()}
-    return _shown(rows)
+def table(ds: xr.Dataset) -> pd.DataFrame:
+    """Return accuracies and forgetting of every setting, a column each; means over trainings."""
+    last = ds.sel(estimator="debiased").isel(epoch=-1)
+    found = quantities(last)
+    means = {"clean": found["clean"]}
+    means |= {a: last["attacked_accuracy"].sel(attack=a) for a in last["attack"].values}
+    means |= {"forgetting": found["forgetting"], "its spread": found["spread"]}
+    means |= {"its mean layer": found["place"]}
+    settings = last["setting"].values.tolist()
+    rows = {
+        words: [float(values.sel(setting=name).mean()) for name in settings]
+        for words, values in means.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=settings).round(3)
 
 
-def checks(shown: dict[str, xr.Dataset]) -> pd.DataFrame:
+def checks(ds: xr.Dataset) -> pd.DataFrame:
     """Return mean accuracies under the usual attacks, and under those of `CHECKS` beside them."""
     rows = {}
-    for title, ds in shown.items():
-        checked = ds["checked_accuracy"].dropna("setting", how="all").mean("train_seed")
-        for setting in checked["setting"].values.tolist():
-            usually = ds["attacked_accuracy"].isel(epoch=-1).sel(setting=setting)
-            rows[title, setting, "usual"] = usually.mean("train_seed").to_series()
-            for check in CHECKS:
-                rows[title, setting, check] = checked.sel(setting=setting, check=check).to_series()
-    return _shown(rows)
-
-
-def _shown(rows: Mapping[tuple, Mapping]) -> pd.DataFrame:
-    """Return rows as a table. Runs may have other attacks each."""
-    return pd.DataFrame.from_dict(rows, orient="index").round(3).astype(object).fillna("–")
+    checked = ds["checked_accuracy"].dropna("setting", how="all").mean("train_seed")
+    for setting in checked["setting"].values.tolist():
+        usually = ds["attacked_accuracy"].isel(epoch=-1).sel(setting=setting)
+        rows[setting, "usual"] = usually.mean("train_seed").to_series()
+        for check in CHECKS:
+            rows[setting, check] = checked.sel(setting=setting, check=check).to_series()
+    table = pd.DataFrame.from_dict(rows, orient="index").round(3)
+    return table.astype(object).fillna("–")
 
 
 def findings(ds: xr.Dataset) -> list[str]:

@@ -26,6 +26,7 @@ from papers.work import written
 
 __all__ = [
     "CLAIMS",
+    "at_a_glance",
     "dataset",
     "judged",
     "open_questions",
@@ -127,6 +128,20 @@ def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     table.loc["all"] = table.sum()
     return table
+
+
+def at_a_glance(counts: pd.DataFrame) -> pd.DataFrame:
+    """Return `verdict_counts` as text: those debiased, and in brackets those as the paper.
+
+    Examples
+    --------
+    >>> ways = pd.MultiIndex.from_product([["debiased", "as the paper"], ["reproduced"]])
+    >>> at_a_glance(pd.DataFrame([[22, 24]], ["compression_expansion"], ways))
+                          reproduced
+    compression expansion    22 (24)
+    """
+    trusted, paper = (counts[way].astype(str) for way in ("debiased", "as the paper"))
+    return (trusted + " (" + paper + ")").rename(index=lambda name: name.replace("_", " "))
 
 
 def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:

@@ -17,6 +17,7 @@ from papers.across.work.adversarial_robustness import (
     examples,
     findings,
     points,
+    table,
 )
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.settings import settings
@@ -230,6 +231,15 @@ def test_sentences_say_the_numbers():
 
 
 def test_the_table_of_checks_has_the_two_settings_that_are_checked():
-    table = checks({"this run": results()})
-    assert [name for _, name, _ in table.index] == [POOL[0]] * 5 + [ADVERSARIAL] * 5
-    assert table.loc[("this run", POOL[0], "large bound"), "l2:0.1"] == 0
+    table = checks(results())
+    assert [name for name, _ in table.index] == [POOL[0]] * 5 + [ADVERSARIAL] * 5
+    assert table.loc[(POOL[0], "large bound"), "l2:0.1"] == 0
+
+
+def test_the_table_has_a_column_for_each_setting():
+    ds = results()
+    shown = table(ds)
+    assert list(shown.columns) == ds["setting"].values.tolist()
+    assert {"clean", *ds["attack"].values, "forgetting"} < set(shown.index)
+    last = ds["attacked_accuracy"].isel(epoch=-1).sel(attack="l2:0.1", setting=POOL[0])
+    assert shown.loc["l2:0.1", POOL[0]] == round(float(last.mean()), 3)

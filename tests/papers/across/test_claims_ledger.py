@@ -18,6 +18,7 @@ from papers.__main__ import main
 from papers.across.claims_ledger import ClaimsLedger
 from papers.across.work.claims_ledger import (
     CLAIMS,
+    at_a_glance,
     judged,
     open_questions,
     verdict_counts,
@@ -133,6 +134,9 @@ def test_a_ledger_for_each_data_set_and_recipe(all_judged):
         flows = rows.loc["compression_expansion"].to_dict()
         assert (flows["reproduced"], flows["not reproduced"]) == (22, 2)
         assert rows.loc["accuracy", "not testable here"] == 10  # of EuroSAT and Pets one row each
+    row = counts.loc["compression_expansion"]
+    said = f"{row['debiased', 'reproduced']} ({row['as the paper', 'reproduced']})"
+    assert at_a_glance(counts).loc["compression expansion", "reproduced"] == said
 
 
 def test_the_ledger_in_words(all_judged):

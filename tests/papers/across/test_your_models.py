@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import xarray as xr
 
 from invlib import TrainingRun, forgetting, learning, train
+from papers import explorers
 from papers.across import your_models_figures as figures
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
@@ -210,3 +212,13 @@ def test_both_axes_of_the_baseline_are_the_pretrained_models(two):
     section, ds = two
     labels = [ax.get_xlabel() for ax in figures.flow(section.work.flows(ds)).axes[:2]]
     assert labels == ["fine-tuned layer $j$", "pretrained layer $j$"]
+
+
+def test_the_flipbook_has_the_layers_of_both_networks(two):
+    text = re.search(
+        r"<script type='application/json'>(.*?)</script>", explorers.flipbook({"": two[1]}).data
+    )
+    data, layers = json.loads(text[1]), two[1]["layer"].values.tolist()
+    assert list(data["pictures"]) == ["X", "pretrained", "fine-tuned"]
+    for rows in data["models"].values():
+        assert all(packed["dims"] == {"layer": layers} for packed in rows.values())

@@ -228,7 +228,9 @@ def test_the_section_at_toy_size(tmp_path, monkeypatch):
     np.testing.assert_allclose(ds["half_accuracy"].mean("half"), ds["corrupted_accuracy"])
     ((_, part),) = settings(ds)
     assert len(findings(part)) == 2 and "with 2 trainings each" in findings(part)[0]
-    assert section.work.table({"a": ds}).shape == (3, 6)
+    table = section.work.table(ds)
+    assert list(table.columns) == ["spread", "forgetting", "clean", "corrupted", "effective"]
+    assert list(table.index) == ds["setting"].values.tolist()
 
 
 def test_an_interval_by_pairs_does_not_take_repeats_for_new_points():
