@@ -19,10 +19,16 @@ def mend(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     scripts = context.get("script_files", [])
-    known = [(js, f"{js} {getattr(js, 'attributes', {}).get('body', '')}") for js in scripts]
-    context["script_files"] = [js for js, text in known if "thebe" not in text.lower()]
+    context["script_files"] = [js for js in scripts if not _of_thebe(js)]
     body = context.get("body", "")
     context["body"] = body.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def _of_thebe(script: object) -> bool:
+    attributes = getattr(script, "attributes", {})
+    if attributes.get("type", "").startswith("application/"):  # data, such as pictures in base64
+        return False
+    return "thebe" in f"{script} {attributes.get('body', '')}".lower()
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

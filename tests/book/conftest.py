@@ -16,6 +16,9 @@ GET_IT = (
     "`brew install --cask chromium` (macOS), or BROWSER=program"
 )
 
+WIDGETS_DRAWN = """[...document.querySelectorAll("script[type*='jupyter.widget-view']")].every(
+  one => one.parentElement.querySelector(".widget-subarea .jupyter-widgets"))"""
+
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator:
@@ -51,6 +54,8 @@ def visit(book, chromium) -> Iterator:
         context.route(elsewhere, lambda route: route.abort())
         name, _, query = page.partition("?")
         opened.goto(f"{site or f'file://{book}'}/{name}.html?{query}")
+        if more.get("java_script_enabled", True):
+            opened.wait_for_function(WIDGETS_DRAWN)
         return opened
 
     yield open_page

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+from ipywidgets import VBox
 
+from invlib import plots
 from invlib.metrics.invariance import forgetting, invariance_flow
 from invlib.metrics.jackknife import left_one_out
 from invlib.paths import results_root
@@ -21,6 +23,7 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.settings import by_training
 from papers.merlin2023.robustness_scan import correlation_scan
+from papers.widgets import turn
 from tests.book import small_book
 from tests.book.browser import NARROW, WIDE
 
@@ -57,9 +60,16 @@ PAGES = {
 }
 
 
+def turning() -> VBox:
+    ds = by_training(results("finetuning_task").isel(dataset=0)).sel(estimator="debiased")
+    trainings = {str(seed): forgetting(ds.sel(seed=seed)) for seed in ds["seed"].values}
+    figures = {k: plots.layer_curves({"cifar": {"forgetting": v}}) for k, v in trainings.items()}
+    return turn(figures, label="Training")
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory) -> Path:
-    pages = {name: make().data for name, make in PAGES.items()}
+    pages = {name: make().data for name, make in PAGES.items()} | {"turn": turning()}
     return small_book.build(tmp_path_factory.mktemp("book"), pages, ["flipbook"])
 
 
@@ -281,3 +291,30 @@ def test_the_ledger_is_filtered(visit):
     assert state(page).startswith(f"{wanted} of {trusted.size} verdicts")
     assert page.get_by_role("heading", name="Paper A: finetuning task").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_a_widget_turns_without_a_kernel(visit, viewport):
+    ds = by_training(results("finetuning_task").isel(dataset=0)).sel(estimator="debiased", layer=12)
+    ends = [f"to {float(end):.2f} at layer 12" for end in forgetting(ds.sel(task="classification"))]
+    page = visit("turn", viewport)
+    picture = page.locator(".cell_output img")
+    picture.wait_for()
+    seen = [picture.evaluate(PICTURE)]
+    page.get_by_role("combobox", name="Training", exact=True).focus()
+    for _ in ends[1:]:
+        page.keyboard.press("ArrowDown")
+        seen.append(picture.evaluate(PICTURE))
+    assert picture.count() == 1 and len({one["src"] for one in seen}) == len(ends) == 5
+    for one, end in zip(seen, ends, strict=True):
+        assert end in one["alt"] and one["loaded"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+
+
+PICTURE = "one => ({src: one.src, alt: one.alt, loaded: one.complete && one.naturalWidth > 0})"
+
+
+def test_what_draws_widgets_is_on_pages_with_widgets_alone(visit):
+    loaded = "script[src*='widgets/embed.js']"
+    assert visit("turn").locator(loaded).count() == 1
+    assert visit("flow").locator(loaded).count() == 0
