@@ -151,10 +151,9 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
     >>> cka_matrix(xs, xs[:2]).shape
     torch.Size([3, 2])
     """
-    for name, layers in (("xs", xs), ("ys", ys)):
-        if getattr(layers, "ndim", 3) < 3:  # its rows are images, and would be taken for layers
-            shape = tuple(layers.shape)
-            raise ValueError(f"{name} is one array of shape {shape}; pass a list of layers (n, …)")
+    for name, zs in (("xs", xs), ("ys", ys)):
+        if getattr(zs, "ndim", 3) < 3:  # its rows are images, and would be taken for layers
+            raise ValueError(f"{name} is one array {tuple(zs.shape)}; pass a list of layers (n, …)")
     return _linear(xs, ys, debiased, ("xs", "ys"))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from invlib.names import SELF_TERMS, choices, dataset, listed, owners, unknown
+from invlib.names import SELF_TERMS, choices, dataset, owners, unknown
 
 __all__ = [
     "cka_divergence", "compressed_share", "compression", "diagonal", "diagonals", "expansion",
@@ -138,13 +138,9 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
         entries = matrix.sel({dim: xr.DataArray(v, dims="pair") for dim, v in pairs.items()})
         entries = entries.drop_vars(pairs).rename(pair="layer").transpose(..., "layer")
         return _labelled(ds, entries.assign_coords(layer=ds["layer"]), name)
-    layers, refs = (np.atleast_1d(matrix[dim].values).tolist() for dim in ("layer", "ref_layer"))
-    if "ref_layer" not in matrix.dims or not set(layers) <= set(refs):
-        cut = f"has layer {listed([str(k) for k in layers])} and ref_layer "
-        raise ValueError(
-            f"{name} {cut}{listed([str(k) for k in refs])}; its diagonal needs both of each layer: "
-            "choose layers of the result, as in learning(ds).sel(layer=[3, 6])"
-        )
+    if not np.isin(matrix["layer"], matrix["ref_layer"]).all() or "ref_layer" not in matrix.dims:
+        had = " and ".join(f"{dim} {matrix[dim].values}" for dim in ("layer", "ref_layer"))
+        raise ValueError(f"{name} has {had}; its diagonal needs both: cut the result along layer")
     entries = matrix.sel(ref_layer=matrix["layer"])  # an array as index: one entry a layer
     return entries.drop_vars("ref_layer")
 
