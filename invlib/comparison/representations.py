@@ -91,6 +91,5 @@ def _check_finite(model: StagedModel, grams: Tensor, layers: list[int]) -> None:
     finite = grams.isfinite().all(-1).all(-1).all(0).tolist()
     if broken := [layer for layer, fine in zip(layers, finite, strict=True) if not fine]:
         layer = min(broken)
-        raise ValueError(
-            f"layer {layer} ({model.layer_names[layer]}) of {model.name} is not finite"
-        )
+        said = f"layer {layer} ({model.layer_names[layer]}) of {model.name} is not finite"
+        raise ValueError(said)

@@ -211,9 +211,8 @@ def _memory_named(what: str) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:  # on a CPU it is a plain RuntimeError
         if not re.search("out of memory|can't allocate|not enough memory|^$", str(error)):
             raise
-        raise MemoryError(
-            f"{what} do not fit into memory: pass a smaller chunk ({str(error):.200})"
-        ) from error
+        said = f"{what} do not fit into memory: pass a smaller chunk ({str(error):.200})"
+        raise MemoryError(said) from error
 
 
 @dataclass(frozen=True)

@@ -151,9 +151,8 @@ def cka_matrix(xs: Sequence[Tensor], ys: Sequence[Tensor], *, debiased: bool = F
     >>> cka_matrix(xs, xs[:2]).shape
     torch.Size([3, 2])
     """
-    for name, zs in (("xs", xs), ("ys", ys)):
-        if getattr(zs, "ndim", 3) < 3:  # its rows are images, and would be taken for layers
-            raise ValueError(f"{name} is one array {tuple(zs.shape)}; pass a list of layers (n, …)")
+    if bad := [n for n, zs in (("xs", xs), ("ys", ys)) if getattr(zs, "ndim", 3) < 3]:
+        raise ValueError(f"{bad[0]} is one array of features; pass a list of layers (n, …)")
     return _linear(xs, ys, debiased, ("xs", "ys"))
 
 

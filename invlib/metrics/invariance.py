@@ -139,8 +139,9 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
         entries = entries.drop_vars(pairs).rename(pair="layer").transpose(..., "layer")
         return _labelled(ds, entries.assign_coords(layer=ds["layer"]), name)
     if not np.isin(matrix["layer"], matrix["ref_layer"]).all() or "ref_layer" not in matrix.dims:
-        had = " and ".join(f"{dim} {matrix[dim].values}" for dim in ("layer", "ref_layer"))
-        raise ValueError(f"{name} has {had}; its diagonal needs both: cut the result along layer")
+        raise ValueError(
+            f"{name} has ref_layer {matrix['ref_layer'].values}: cut the result, by layer"
+        )
     entries = matrix.sel(ref_layer=matrix["layer"])  # an array as index: one entry a layer
     return entries.drop_vars("ref_layer")
 
@@ -156,9 +157,8 @@ def diagonals(ds: xr.Dataset) -> xr.Dataset:
     >>> list(diagonals(_toy(stir_pt_pt=0.9, cka_pt_pt=1.0)))
     ['stir_pt_pt_diagonal', 'cka_pt_pt_diagonal']
     """
-    matrices = [
-        name for name, array in dataset(ds).items() if {"ref_layer", "layer"} <= set(array.dims)
-    ]
+    both = {"ref_layer", "layer"}
+    matrices = [name for name, array in dataset(ds).items() if both <= set(array.dims)]
     entries = {f"{name}_diagonal": diagonal(ds, name).drop_attrs() for name in matrices}
     if _different(ds):  # which differ in them
         entries = {k: array.drop_vars(["depth", "layer_name"]) for k, array in entries.items()}

@@ -60,9 +60,8 @@ def save_results(ds: xr.Dataset, path: str | os.PathLike[str]) -> Path:
             with _NETCDF:
                 ds.to_netcdf(unfinished, engine=_engine(), format="NETCDF4", encoding=_encoding(ds))
         except RuntimeError as error:  # netCDF does not say why, not even that the disk is full
-            raise OSError(
-                f"{path} could not be written ({error}); is the disk full, or a quota reached?"
-            ) from error
+            said = f"{path} could not be written ({error}); is the disk full, or a quota reached?"
+            raise OSError(said) from error
         _read(unfinished, path)  # what was written can be opened
     return path
 

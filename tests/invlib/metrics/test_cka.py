@@ -367,7 +367,7 @@ def test_all_images_but_one_equal(d):
 def test_one_array_of_features_is_no_list_of_layers():
     x = torch.rand(8, 3)
     for xs, ys, name in ((x, [x], "xs"), ([x], x.numpy(), "ys")):
-        said = f"{name} is one array (8, 3); pass a list of layers (n, …)"
+        said = f"{name} is one array of features; pass a list of layers (n, …)"
         with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
             cka.cka_matrix(xs, ys)
     assert cka.cka_matrix(x[None], [x]).shape == (1, 1)

@@ -245,8 +245,11 @@ def test_a_diagonal_has_the_labels_of_its_own_network_alone(two):
 @pytest.mark.parametrize(
     ("cut", "said"),
     [
-        (dict(ref_layer=1), "stir_ft_ft has layer [0 1 2] and ref_layer 1; its diagonal needs"),
-        (dict(ref_layer=[0, 1]), "stir_ft_ft has layer [0 1 2] and ref_layer [0 1]; its diagonal"),
+        (dict(ref_layer=1), "stir_ft_ft has ref_layer 1: cut the result, by layer"),
+        (
+            dict(ref_layer=[0, 1]),
+            "stir_ft_ft has ref_layer [0 1]: cut the result, by layer",
+        ),
     ],
 )
 def test_results_cut_along_one_of_their_layers(cut, said):
