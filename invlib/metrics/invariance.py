@@ -139,9 +139,7 @@ def diagonal(ds: xr.Dataset, name: str) -> xr.DataArray:
         entries = entries.drop_vars(pairs).rename(pair="layer").transpose(..., "layer")
         return _labelled(ds, entries.assign_coords(layer=ds["layer"]), name)
     if not np.isin(matrix["layer"], matrix["ref_layer"]).all() or "ref_layer" not in matrix.dims:
-        raise ValueError(
-            f"{name} has ref_layer {matrix['ref_layer'].values}: cut the result, by layer"
-        )
+        raise ValueError(f"{name} has ref_layer {matrix['ref_layer'].values}: cut the result")
     entries = matrix.sel(ref_layer=matrix["layer"])  # an array as index: one entry a layer
     return entries.drop_vars("ref_layer")
 

@@ -245,10 +245,10 @@ def test_a_diagonal_has_the_labels_of_its_own_network_alone(two):
 @pytest.mark.parametrize(
     ("cut", "said"),
     [
-        (dict(ref_layer=1), "stir_ft_ft has ref_layer 1: cut the result, by layer"),
+        (dict(ref_layer=1), "stir_ft_ft has ref_layer 1: cut the result"),
         (
             dict(ref_layer=[0, 1]),
-            "stir_ft_ft has ref_layer [0 1]: cut the result, by layer",
+            "stir_ft_ft has ref_layer [0 1]: cut the result",
         ),
     ],
 )
