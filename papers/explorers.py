@@ -5,6 +5,9 @@ the page. `book/_static/explorers` draws it; no number is computed there. Withou
 JupyterLab, the element is its static table under the page's own figures. Each takes `shown`, as
 `papers.pages.beside_reference` returns it, and shows the last of these: the reference results, if
 there are any.
+
+`turn` is made with ipywidgets, and so lives in JupyterLab as well. In the book there is no kernel:
+its link runs in the browser, by way of ``book/_static/widgets``; without scripts it is not there.
 """
 
 import base64
@@ -14,11 +17,12 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 import xarray as xr
 from IPython.display import HTML
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from invlib.metrics.invariance import (
     cka_divergence,
@@ -30,6 +34,7 @@ from invlib.metrics.invariance import (
 from invlib.metrics.jackknife import left_one_out
 from invlib.names import SELF_TERMS
 from invlib.paths import project_root
+from invlib.plots.style import Drawing
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import judge, numbers
 from papers.claims.columns import COLUMNS, COMPACT
@@ -47,7 +52,7 @@ from papers.merlin2023.robustness_scan import (
     quantity,
 )
 
-__all__ = ["choices", "flipbook", "flow", "ledger", "p_value", "packed", "race"]
+__all__ = ["choices", "flipbook", "flow", "ledger", "p_value", "packed", "race", "turn"]
 
 Shown = Mapping[str, xr.Dataset]
 
@@ -479,3 +484,64 @@ def _number(way: xr.Dataset) -> str:
         return ""
     text = f"{float(way['value_mean']):.3g}"
     return f"{text} <small>{ends}</small>" if (ends := interval_text(way)) else text
+
+
+# --- an object of the notebook, too ---------------------------------------------------------------
+
+
+def turn(figures: Mapping[str, Drawing], *, label: str) -> widgets.VBox:
+    """Return figures of which a reader sees one at a time, and chooses which.
+
+    The keys are what there is to choose, `label` is the name of the choice. Panels at the same
+    place get the same y axis in all figures, so that a turn moves nothing but the lines. Each
+    picture has the words that `invlib.plots` finds for its figure.
+
+    Raises
+    ------
+    ValueError
+        If there is no figure.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from invlib.plots import layer_curves
+    >>> rising = xr.DataArray([0.0, 1.0], {"layer": [0, 1]})
+    >>> figures = {k: layer_curves({"": {"STIR": k * rising}}) for k in (1, 2)}
+    >>> choice, stack = turn({f"times {k}": v for k, v in figures.items()}, label="STIR").children
+    >>> choice.options, stack.selected_index, len(stack.children)
+    (('times 1', 'times 2'), 0, 2)
+    """
+    if not figures:
+        raise ValueError("there is no figure to turn to")
+    for panels in zip(*(figure.axes for figure in figures.values()), strict=True):
+        lows, highs = zip(*(panel.get_ylim() for panel in panels), strict=True)
+        for panel in panels:
+            panel.set_ylim(min(lows), max(highs))
+    choice = widgets.Dropdown(
+        options=list(figures), description=label, style={"description_width": "auto"}
+    )
+    choice.layout.width = "max-content"
+    stack = widgets.Stack([_picture(figure) for figure in figures.values()], selected_index=0)
+    widgets.jslink((choice, "index"), (stack, "selected_index"))
+    return widgets.VBox([choice, stack])
+
+
+def _picture(figure: Drawing) -> widgets.HTML:
+    """Return a figure as a widget. `ipywidgets.Image` has no text for those who do not see it."""
+    png, shown = figure._repr_png_()
+    source = "data:image/png;base64," + base64.b64encode(_few_colours(png)).decode()
+    size = f"width='{shown['width']}' height='{shown['height']}'"
+    words = html.escape(str(shown["alt"]), quote=True)
+    style = "max-width: 100%; height: auto; background: white"
+    return widgets.HTML(f"<img src='{source}' alt='{words}' {size} style='{style}'>")
+
+
+def _few_colours(png: bytes) -> bytes:
+    """Return a figure with a palette, a third of the size, and with its notes."""
+    with Image.open(io.BytesIO(png)) as full:
+        few = full.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        notes = PngImagePlugin.PngInfo()
+        for name, text in full.text.items():
+            notes.add_text(name, text)
+    few.save(file := io.BytesIO(), "PNG", pnginfo=notes, optimize=True)
+    return file.getvalue()

@@ -23,7 +23,6 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.settings import by_training
 from papers.merlin2023.robustness_scan import correlation_scan
-from papers.widgets import turn
 from tests.book import small_book
 from tests.book.browser import NARROW, WIDE
 
@@ -64,7 +63,7 @@ def turning() -> VBox:
     ds = by_training(results("finetuning_task").isel(dataset=0)).sel(estimator="debiased")
     trainings = {str(seed): forgetting(ds.sel(seed=seed)) for seed in ds["seed"].values}
     figures = {k: plots.layer_curves({"cifar": {"forgetting": v}}) for k, v in trainings.items()}
-    return turn(figures, label="Training")
+    return explorers.turn(figures, label="Training")
 
 
 @pytest.fixture(scope="module")

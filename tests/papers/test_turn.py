@@ -13,7 +13,7 @@ from ipywidgets import Widget
 from PIL import Image
 
 from invlib import plots
-from papers.widgets import turn
+from papers.explorers import turn
 
 
 def drawn(height: float):
