@@ -17,9 +17,9 @@ class PretrainingDataset(MerlinSection):
     """Section 4.2: learning and forgetting from several starting points (Figures 2 and 3).
 
     The start ``"imagenet"`` is the model of `weights`, ``"none"`` is a random start. Training from
-    it uses the images, optimiser and learning rate of the pretraining, and ``"none, matched"``
-    those of the fine-tuning. Any other name is a model trained here on that data set from a random
-    start. A data set is not its own pretraining, so that pair is left out.
+    it uses the optimiser and the learning rate of the pretraining. ``"none, matched"`` is the same
+    random start, trained as the fine-tunings are. Any other name is a model trained here on that
+    data set from a random start. A data set is not its own pretraining, so that pair is left out.
 
     Examples
     --------

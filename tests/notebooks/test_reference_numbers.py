@@ -428,6 +428,8 @@ def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
     yield "it is {} and {} times. With the paper's estimator".format(*second)
     papers_way = sorted(float(times[key]) for key in times if key[2] == "biased")
     yield f"they change more on both, {papers_way[0]} to {papers_way[-1]} times"
+    own, same = (ds["stir_pt_pt_diagonal"].sel(pretraining=p) for p in ("none", "none, matched"))
+    np.testing.assert_allclose(own, same, atol=1e-4)  # the same random weights, on both devices
     said = {key: one["verdict"].item() for key, one in matched.items()}
     assert set(said.values()) == {"reproduced", "undecided", "not reproduced"}
     forgotten = [said[key] for key in said if key[0] == "forgetting"]
@@ -1029,8 +1031,12 @@ def what_it_costs(ds: xr.Dataset) -> Iterator[str]:
     assert ds.attrs["device"] == "cpu: Intel(R) Xeon(R) Processor, 2 threads"
     assert ds.attrs["created"].startswith("2026-11-21")
     yield "Notes of 21 November 2026. The results of that day are from an Intel Xeon, two threads"
-    race = json.loads(open_results(results_root("cifar") / "how_inverted.nc").attrs["parameters"])
+    raced = open_results(results_root("cifar") / "how_inverted.nc")
+    race, best = json.loads(raced.attrs["parameters"]), raced["race_best"]
     yield f"at every layer (a race on {race['race_n']} images"
+    short = (best.sel(recipe="fast:40") - best.sel(recipe="ngd:500")).max()
+    yield f"older results took 40, which are up to {number(short, 3)} short"
+    assert (best.sel(recipe="fast:50") < best.sel(recipe="ngd:500")).all()
     checks = open_results(results_root("gpu") / "checks.nc")["peak_memory"]
     assert (checks / checks["images"]).diff("images").max() < 0
     yield "Memory grows more slowly than the images"
