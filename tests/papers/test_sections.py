@@ -23,6 +23,8 @@ OVERRIDES = {  # and the value of a parameter that each changes
     "cpu_convnets.yaml": ("labels_n", 2500),
     "cpu_questions.yaml": ("finetuning_n", 2000),
     "gpu_questions.yaml": ("scratch_epochs", 60),
+    "convergence_96px.yaml": ("img_size", 96),
+    "convergence_64images.yaml": ("convergence_n", 64),
 }
 
 
