@@ -148,12 +148,9 @@ _CONVERGENCE = {
     "way_images": Field(
         "shown_layer example y x channel", "uint8", "example images inverted so far", 0, 255
     ),
-    "stir_pt_untrained": Field(
-        "estimator layer", "float",
-        "STIR(pretrained[layer] | untrained[layer])", -1, 1, low_biased=0,
-    ),
-    "inversion_loss_untrained": Field(
-        "layer", "float", "relative distance left after inverting the untrained model", 0
+    "stir_untrained_pt": Field(
+        "estimator snapshot layer", "float",
+        "STIR(untrained[layer] | pretrained[layer])", -1, 1, low_biased=0,
     ),
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
 }

@@ -6,6 +6,7 @@ import xarray as xr
 from invlib.metrics.invariance import cka_divergence, compression, forgetting, invariance_flow
 from papers.claims.correlation import pearson
 from papers.claims.data import paper_of
+from papers.engine.work.convergence import one_curve
 from papers.lessons.merlin2023 import SETTLED, by_layer
 from papers.lessons.words import Item, Numbers, Trial, each, listed, mean, moves, number, top
 from papers.merlin2023.claims.robustness_across_settings import by_setting
@@ -294,6 +295,34 @@ def _start_at_images(ds: xr.Dataset) -> str:
     )
 
 
+def _falls_most(ds: xr.Dataset) -> str:
+    one = ds.isel(recipe=0, task=0, snapshot=[ds.sizes["snapshot"] // 2, -1])
+    lost = mean(forgetting(one), "snapshot", "layer")
+    left = mean(one["inversion_loss_pt"], "snapshot", "ref_layer")
+    (layer, _), (far, _) = (top(v.isel(snapshot=0) - v.isel(snapshot=1)) for v in (lost, left))
+    first, last = one["snapshot"].values
+    return (
+        f"Layer {layer}: from step {first} to {last} forgetting of {one['task'].item()} "
+        f"{moves(*lost.sel(layer=layer).values)}, and the distance "
+        f"{moves(*left.sel(ref_layer=layer).values)}. The distance itself falls most at layer "
+        f"{far}, {number(left.sel(ref_layer=far)[0])} to {number(left.sel(ref_layer=far)[1])}."
+    )
+
+
+def _off_the_curve(ds: xr.Dataset) -> str:
+    table = one_curve(ds)
+    draws = table.loc["other draws"] if "other draws" in table.index else None
+    apart = table.drop(index="other draws", errors="ignore").stack().dropna()
+    if apart.empty:
+        return "No two recipes come to the same distance in this run."
+    recipe, layer = apart.idxmax()
+    beside = "" if draws is None else f" Another draw lies {number(draws[layer])} off there."
+    return (
+        f"{recipe} at layer {layer}: at some distance that both reach, STIR differs by "
+        f"{number(apart.max())} from that of {ds['recipe'].values[0]}.{beside}"
+    )
+
+
 def _walk_on(ds: xr.Dataset) -> str:
     ds = ds.sel(recipe=[r for r in ds["recipe"].values if r.startswith("anytime")][-1])
     error = abs(ds["measured"] - ds["truth"]).sel(similarity="debiased")
@@ -354,6 +383,7 @@ ITEMS: dict[str, tuple[Item, ...]] = {
     "robustness_across_settings": (_most_robust, _leaves_most),
     "claims_ledger": (_turned, _undecided),
     "how_inverted": (_which_recipe, _start_at_images),
+    "convergence": (_falls_most, _off_the_curve),
     "known_invariances": (_walk_on, _kind_to_adam),
     "what_it_costs": (_tokens, _shared_work, _speedups),
 }

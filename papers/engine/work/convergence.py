@@ -1,6 +1,6 @@
 """Compute the section on convergence: one run a recipe, measured after more and more steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from pandas.io.formats.style import Styler
 
-from invlib import compare, forgetting, invert, learning, load_images, load_model, train
+from invlib import compare, forgetting, invert, learning, load_images, train
 from invlib.comparison.stacking import stack
 from invlib.data.images import ImageSet
 from invlib.metrics.distances import at_distance, extrapolate, gap
@@ -17,11 +17,12 @@ from invlib.models.staged import StagedModel
 from invlib.names import SIMILARITIES
 from papers.claims.claim import Claim
 from papers.engine.convergence import Convergence
-from papers.merlin2023.work.base import pretrained_model
+from papers.merlin2023.work.base import pretrained_model, untrained_model
 from papers.parameters import split
 from papers.work import best_device, written
 
 _KEPT = ("stir", "inversion_loss", "cka")
+_ENDING = ("fast", "adam")  # their schedules end with their steps
 
 
 @written("convergence", seeds=lambda section: section.convergence_seeds)
@@ -102,34 +103,27 @@ def _compared(
 
 
 def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) -> xr.Dataset:
-    """Return STIR of the pretrained model on images inverted with an untrained one: a baseline.
-
-    By the recipe and steps of the other pages, of the first seed.
-    """
-    model = load_model(section.model, img_size=section.img_size).to(pretrained.device)
+    """Return STIR of an untrained model on the very X′ of the first recipe and seed: a baseline."""
+    rule, steps, init = _split(section.convergence[0])
     ds = compare(
-        model,
         pretrained,
+        untrained_model(section).to(pretrained.device),
         pool,
         n=section.convergence_n,
         seeds=section.convergence_seeds[:1],
         layers=section.convergence_layers,
         inverted=["pt"],
-        optimizer=section.recipe,
-        iterations=section.iterations,
+        optimizer=rule,
+        iterations=steps,
+        init=init,
+        snapshots=section.convergence_snapshots,
         similarities=SIMILARITIES,
         subspace_k=section.directions(section.convergence_n),
         examples=0,
         cache=section.inversions,
     )
-    return xr.Dataset(
-        {
-            "stir_pt_untrained": diagonal(ds, "stir_ft_pt").isel(seed=0, drop=True),
-            "inversion_loss_untrained": ds["inversion_loss_pt"]
-            .rename(ref_layer="layer")
-            .isel(seed=0, drop=True),
-        }
-    ).drop_attrs()
+    stir = diagonal(ds, "stir_ft_pt").isel(seed=0, drop=True)
+    return xr.Dataset({"stir_untrained_pt": stir}).drop_attrs()
 
 
 def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> xr.Dataset:
@@ -175,22 +169,22 @@ def measures(ds: xr.Dataset) -> xr.Dataset:
 def by_steps(ds: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
     """Return the panels of the first figure: debiased, of the first recipe and one task."""
     one = measures(ds.isel(recipe=0)).sel(estimator="debiased", task=task)
-    names = ["learning", "forgetting", "distance left, pretrained", "self term, pretrained"]
-    return {name: one[name] for name in names}
+    return {str(name): one[name] for name in one.data_vars}
 
 
 def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
     """Return debiased STIR by layer at the end of the first recipe, (which, layer).
 
-    Of the fine-tuned models and of the pretrained one, given what the pretrained one cannot tell
-    apart; and of the pretrained one given what an untrained one cannot.
+    Of the fine-tuned models, of the pretrained one and of an untrained one, all given the same X′:
+    what the pretrained one cannot tell apart.
     """
     main = ds.isel(recipe=0, seed=0, snapshot=-1).sel(estimator="debiased")
     kept = diagonal(main, "stir_ft_pt")
     parts = {f"fine-tuned: {task}": kept.sel(task=task) for task in ds["task"].values}
     own = diagonal(main, "stir_pt_pt")  # the same for all tasks
     parts["pretrained itself"] = own.isel(task=0) if "task" in own.dims else own
-    parts["pretrained, of an untrained one"] = ds["stir_pt_untrained"].sel(estimator="debiased")
+    baseline = ds["stir_untrained_pt"].sel(estimator="debiased")
+    parts["untrained"] = baseline.isel(snapshot=-1, drop=True)
     bare = [part.reset_coords(drop=True) for part in parts.values()]
     return xr.concat(bare, xr.Variable("which", list(parts)), join="exact")
 
@@ -227,56 +221,80 @@ def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
     return ceil(20 * max(ends)) / 20
 
 
-def one_curve(ds: xr.Dataset, *, unit: str = "relative") -> pd.DataFrame:
+def settled(ds: xr.Dataset) -> xr.Dataset:
+    """Return the comparison without looks into the middle of a schedule that ends with its steps.
+
+    Half a run of such a rule is not a run of half the length.
+    """
+    looks = ds["snapshot"]
+    ends = [_split(name) for name in ds["recipe"].values]
+    ends = [steps if rule in _ENDING else -1 for rule, steps, _ in ends]
+    fixed = xr.DataArray(ends, {"recipe": ds["recipe"]}, ["recipe"])
+    return ds.where((fixed < 0) | (looks == fixed))
+
+
+def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") -> pd.DataFrame:
     """Return how far STIR of each recipe lies from the first one's curve over distance, by layer.
 
-    It is the largest difference of debiased STIR(fine-tuned | pretrained) at equal distance, over
-    the tasks. The last row is the yardstick: how far the other seeds of the first recipe lie. With
-    ``unit="centred"`` the distance is that of `invlib.metrics.distances.at_distance`.
+    It is the largest difference of debiased STIR at equal distance, over the tasks: of
+    STIR(fine-tuned | pretrained), which forgetting rests on, or with ``stir="pt_ft"`` of
+    STIR(pretrained | fine-tuned), which learning rests on. The last row is the yardstick: how far
+    the other seeds of the first recipe lie. With ``unit="centred"`` the distance is that of
+    `invlib.metrics.distances.at_distance`. Of schedules only the end is taken, see `settled`.
     """
-    measure = {"relative": "inversion_loss_pt", "centred": "inversion_loss_centred_pt"}[unit]
-    stir = diagonal(ds, "stir_ft_pt").sel(estimator="debiased")
-    left = ds[measure].rename(ref_layer="layer")
+    short = stir.split("_")[1]
+    of = {"relative": f"inversion_loss_{short}", "centred": f"inversion_loss_centred_{short}"}
+    ds = settled(ds[[f"stir_{stir}", of[unit]]]).sel(estimator="debiased")
+    values = diagonal(ds, f"stir_{stir}")
+    left = ds[of[unit]].rename(ref_layer="layer").broadcast_like(values)
     one = dict(seed=ds["seed"].values[0])
-    recipes = gap(stir.sel(one), left.sel(one).broadcast_like(stir.sel(one)), "recipe")
+    recipes = gap(values.sel(one), left.sel(one), "recipe")
     table = recipes.max("task").transpose("recipe", "layer").to_pandas().iloc[1:]
     if ds.sizes["seed"] > 1:
-        first = stir.isel(recipe=0)
-        draws = gap(first, left.isel(recipe=0).broadcast_like(first), "seed")
+        draws = gap(values.isel(recipe=0), left.isel(recipe=0), "seed")
         table.loc["other draws"] = draws.max(("task", "seed")).values
     return table.rename_axis("from " + str(ds["recipe"].values[0])).round(3)
 
 
-def readings(ds: xr.Dataset, distance: float) -> dict[str, xr.Dataset]:
-    """Return the comparison as read in several ways: after steps, at one distance, otherwise.
+def shared_distance(ds: xr.Dataset) -> float:
+    """Return the least distance, to a twentieth, that every recipe without a schedule reaches."""
+    recipes = [name for name in ds["recipe"].values if _split(name)[0] not in _ENDING]
+    return max(common_distance(ds, recipe=name) for name in recipes)
+
+
+def readings(ds: xr.Dataset, *distances: float) -> dict[str, xr.Dataset]:
+    """Return the comparison as read in several ways: after steps, at distances, otherwise.
 
     Each has neither ``recipe`` nor ``snapshot``, and one estimator: whatever takes a comparison
-    takes it.
+    takes it. Other similarities are read at the first of the distances.
     """
     first, *others = (str(name) for name in ds["recipe"].values)
     rules = {recipe: _split(recipe) for recipe in (first, *others)}
     # nobody asks here what a single image does
     ds = ds.drop_vars([name for name in ds if str(name).endswith(("_jackknife", "_left_out"))])
     debiased = ds.sel(estimator=["debiased"])
-    at = f"at {distance:g}"
-    out = {
+    early = debiased.sel(recipe=first).sel(snapshot=50, method="nearest")
+    out = {f"{first}, {early['snapshot'].item()} steps": early}
+    out |= {
         f"{recipe}, its end": debiased.sel(recipe=recipe, snapshot=rules[recipe][1])
         for recipe in (first, *others)
     }
     out |= {
-        f"{recipe}, {at}": at_distance(debiased.sel(recipe=recipe), distance)
+        f"{recipe}, at {distance:g}": at_distance(debiased.sel(recipe=recipe), distance)
+        for distance in distances
         for recipe in (first, *others)
-        if rules[recipe][0] != "fast"  # its schedule ends with its steps
+        if rules[recipe][0] not in _ENDING
     }
-    main = at_distance(ds.sel(recipe=first), distance)
+    main = at_distance(ds.sel(recipe=first), distances[0])
     for similarity in ds["estimator"].values:
         if similarity != "debiased":
-            out[f"{first}, {at}, {similarity}"] = main.sel(estimator=[similarity])
+            name = f"{first}, at {distances[0]:g}, {similarity}"
+            out[name] = main.sel(estimator=[similarity])
     return out
 
 
 def findings(
-    ds: xr.Dataset, claims: Iterable[Claim], distance: float
+    ds: xr.Dataset, claims: Iterable[Claim], *distances: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return two tables, claims by readings: the number that decides, and whether it holds.
 
@@ -285,7 +303,7 @@ def findings(
     """
     numbers: dict[str, dict[str, float]] = {}
     holds: dict[str, dict[str, bool | None]] = {}
-    for name, part in readings(ds, distance).items():
+    for name, part in readings(ds, *distances).items():
         estimator = part["estimator"].item()
         for claim in claims:
             if not claim.lacking(part):
@@ -303,17 +321,38 @@ def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
     return numbers.style.apply(lambda _: marks, axis=None).format(precision=2, na_rep="")
 
 
-def extrapolations(ds: xr.Dataset) -> pd.DataFrame:
-    """Return forgetting of the first recipe at its end and extrapolated, with the held-out errors.
+def at_one_distance(runs: Mapping[str, xr.Dataset], distance: float) -> pd.DataFrame:
+    """Return debiased learning and forgetting at one distance, (task, run and draw) × layer.
 
-    Debiased, in the mean over seeds.
+    Of the first recipe of each run and of the layers that all runs have; NaN where a layer was not
+    read.
+    """
+    parts = {}
+    for title, ds in runs.items():
+        one = at_distance(ds.isel(recipe=0).sel(estimator="debiased"), distance)
+        both = xr.Dataset({"learning": learning(one), "forgetting": forgetting(one)})
+        for seed in both["seed"].values:
+            name = f"{title}, draw {seed}" if both.sizes["seed"] > 1 else title
+            parts[name] = both.sel(seed=seed, drop=True).reset_coords(drop=True)
+    table = xr.concat(parts.values(), xr.Variable("run", list(parts)), join="inner")
+    long = table.to_dataarray("measure").stack(row=["task", "run"], column=["measure", "layer"])
+    return long.transpose("row", "column").to_pandas().round(3)
+
+
+def extrapolations(ds: xr.Dataset, measure: str = "forgetting") -> pd.DataFrame:
+    """Return forgetting or learning of the first recipe at its end and extrapolated to distance 0.
+
+    Debiased, in the mean over seeds. How far the forms differ is a lower bound of the error; the
+    last columns are what each form misses the last look by, if that is held out.
     """
     one = ds.isel(recipe=0).sel(estimator="debiased").mean("seed", keep_attrs=True)
-    values = forgetting(one)
-    found = extrapolate(values, one["inversion_loss_pt"].rename(ref_layer="layer"))
+    compute, short = {"forgetting": (forgetting, "pt"), "learning": (learning, "ft")}[measure]
+    values = compute(one)
+    found = extrapolate(values, one[f"inversion_loss_{short}"].rename(ref_layer="layer"))
+    at_zero, held_out = ({str(f): found[name].sel(form=f, drop=True) for f in found["form"].values}
+                         for name in ("at_zero", "held_out"))  # fmt: skip
     columns = {"end": values.isel(snapshot=-1, drop=True)}
-    for form in found["form"].values:
-        columns[f"at 0, {form}"] = found["at_zero"].sel(form=form, drop=True)
-    for form in found["form"].values:
-        columns[f"held out, {form}"] = found["held_out"].sel(form=form, drop=True)
+    columns |= {f"at 0, {form}": value for form, value in at_zero.items()}
+    columns["forms differ by"] = found["at_zero"].max("form") - found["at_zero"].min("form")
+    columns |= {f"held out, {form}": value for form, value in held_out.items()}
     return xr.Dataset(columns).to_dataframe()[list(columns)].round(3)

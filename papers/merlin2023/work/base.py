@@ -11,7 +11,7 @@ from papers.merlin2023.base import MerlinSection
 from papers.section import Inverted
 from papers.work import best_device
 
-__all__ = ["compare_finetuned", "fill_cache", "pretrained_model"]
+__all__ = ["compare_finetuned", "fill_cache", "pretrained_model", "untrained_model"]
 
 
 def pretrained_model(section: MerlinSection) -> StagedModel:
@@ -19,6 +19,11 @@ def pretrained_model(section: MerlinSection) -> StagedModel:
     if run := section.pretraining_run():
         return train(run, root=section.training_root).model()
     return load_model(section.model, weights=section.weights, img_size=section.img_size)
+
+
+def untrained_model(section: MerlinSection) -> StagedModel:
+    """Return a model with random weights that no training of the section starts from."""
+    return load_model(section.model, img_size=section.img_size, seed=section.train_seed + 1000)
 
 
 def compare_finetuned(

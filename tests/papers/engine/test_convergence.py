@@ -7,6 +7,7 @@ import xarray as xr
 from invlib.results.netcdf import open_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.engine.work.convergence import (
+    at_one_distance,
     beside_untrained,
     by_choice,
     by_steps,
@@ -17,6 +18,8 @@ from papers.engine.work.convergence import (
     measures,
     one_curve,
     readings,
+    settled,
+    shared_distance,
 )
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
@@ -76,6 +79,47 @@ def test_a_recipe_off_the_curve_is_seen_beside_other_draws():
     assert one_curve(ds, unit="centred").equals(table)  # the same curves, stretched
 
 
+def test_what_learning_rests_on_has_a_curve_of_its_own():
+    ds = followed(off=0.3)
+    assert one_curve(ds, stir="pt_ft").equals(one_curve(ds))  # the two are alike here
+    ds["stir_pt_ft"] = ds["stir_pt_ft"] * 0
+    assert (one_curve(ds, stir="pt_ft") == 0).all(axis=None)
+
+
+def test_a_look_into_a_schedule_is_none_at_a_curve():
+    ds = followed()
+    early = (ds["recipe"] == "fast:50") & (ds["snapshot"] < 50)
+    ds["stir_ft_pt"] = ds["stir_ft_pt"] + 0.3 * early
+    np.testing.assert_allclose(one_curve(ds).loc["fast:50"], 0, atol=1e-9)
+    kept = settled(ds)["stir_ft_pt"].notnull().any(["task", "seed", "ref_layer", "layer"])
+    looks = kept.sel(estimator="debiased").transpose("recipe", "snapshot").values.tolist()
+    assert looks == [[True] * 4, [False, True, False, False], [True] * 4]
+
+
+def test_the_shared_distance_is_what_the_slowest_rule_without_a_schedule_reaches():
+    assert shared_distance(followed()) == pytest.approx(0.55)  # ngd:100; fast:50 does not count
+
+
+def test_runs_are_read_at_one_distance_on_the_layers_they_share():
+    ds = followed().sel(estimator=["debiased"])
+    few = dict(layer=[0, 6, 12], ref_layer=[0, 6, 12])
+    larger = ds.sel(**few, seed=[0]).copy()
+    larger["stir_ft_pt"] = larger["stir_ft_pt"] - 0.05
+    table = at_one_distance({"64 pixels": ds, "96 pixels": larger}, 0.15)
+    assert table.columns.tolist() == [
+        (m, k) for m in ("learning", "forgetting") for k in (0, 6, 12)
+    ]
+    rows = ["64 pixels, draw 0", "64 pixels, draw 1", "96 pixels"]
+    assert table.index.tolist() == [
+        (task, row) for task in ("classification", "reconstruction") for row in rows
+    ]
+    lost = table.loc["classification"]["forgetting"]
+    np.testing.assert_allclose(lost.loc[rows[0]], 0.1 + 0.1 * 0.15)  # as `followed` has it
+    np.testing.assert_allclose(lost.loc[rows[1]] - lost.loc[rows[0]], -0.02)
+    np.testing.assert_allclose(lost.loc[rows[2]] - lost.loc[rows[0]], 0.05)
+    assert at_one_distance({"64 pixels": ds}, 0.05).isna().all(axis=None)  # nobody got there
+
+
 def test_measures_are_of_every_recipe_and_snapshot():
     ds = measures(followed())
     one = ds.sel(estimator="debiased", recipe="anytime:200", snapshot=50, seed=0, layer=4)
@@ -86,16 +130,19 @@ def test_measures_are_of_every_recipe_and_snapshot():
 
 
 def test_readings_differ_in_recipe_distance_and_similarity():
-    parts = readings(followed(), 0.3)
+    parts = readings(followed(), 0.3, 0.5)
     assert list(parts) == [
+        "anytime:200, 50 steps",
         "anytime:200, its end", "fast:50, its end", "ngd:100, its end", "anytime:200, at 0.3",
-        "ngd:100, at 0.3", "anytime:200, at 0.3, biased",
+        "ngd:100, at 0.3", "anytime:200, at 0.5", "ngd:100, at 0.5", "anytime:200, at 0.3, biased",
     ]  # fmt: skip
     for part in parts.values():
         assert part.sizes["estimator"] == 1
         assert not {"recipe", "snapshot"} & set(part.dims)
     at = parts["anytime:200, at 0.3"]
     np.testing.assert_allclose(at.inversion_loss_pt.isel(seed=0), 0.3)
+    fifty = parts["anytime:200, 50 steps"].inversion_loss_pt.isel(seed=0)
+    np.testing.assert_allclose(fifty, (0.8 + 0.02 * LAYERS) / 2)
     end = parts["ngd:100, its end"].inversion_loss_pt.isel(seed=0)
     np.testing.assert_allclose(end, (0.8 + 0.02 * LAYERS) / 2)
 
@@ -119,6 +166,10 @@ def test_what_is_linear_in_distance_is_extrapolated_exactly():
     np.testing.assert_allclose(table["at 0, a + b·d"], 0.1 - 0.01, atol=1e-3)  # mean over draws
     np.testing.assert_allclose(table["held out, a + b·d"], 0, atol=1e-3)
     assert (abs(table["held out, a + b·d²"]) > 0.001).all()
+    apart = abs(table["at 0, a + b·d"] - table["at 0, a + b·d²"])
+    np.testing.assert_allclose(table["forms differ by"], apart, atol=1.5e-3)
+    learnt = extrapolations(followed(), "learning").xs("classification", level="task")
+    np.testing.assert_allclose(learnt["at 0, a + b·d"], 0.1 - 0.01, atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +211,10 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
     expected = expected.sel(task="reconstruction", estimator="debiased")
     assert float(choices.sel(choice="plain", layer=2)) == float(expected)
     assert any(name.startswith("anytime:2 +0.5, its end") for name in readings(ds, 0.9))
-    assert not beside_untrained(ds).isnull().any() and beside_untrained(ds).dims == (
-        "which",
-        "layer",
-    )
+    baseline = beside_untrained(ds)
+    assert not baseline.isnull().any() and baseline.dims == ("which", "layer")
+    assert baseline["which"].values.tolist()[-1] == "untrained"
+    own, other = (baseline.sel(which=name) for name in ("pretrained itself", "untrained"))
+    assert (abs(own - other) > 1e-3).any()  # it is another network
     assert set(by_steps(ds, "classification")["forgetting"].dims) == {"snapshot", "seed", "layer"}
     assert ds.way_images.sizes["snapshot"] == 3
