@@ -133,6 +133,8 @@ def _lines(ds: xr.Dataset) -> Iterator[tuple[str, str]]:
             ds["equal_loss"].values, ds["equal_loss_time"].values, strict=True
         ):
             yield f"to the same loss, extrapolated: {what}", f"{seconds:.3g} s"
+        pair, every = ds["equal_loss_time"].values
+        yield "to the same loss: all of ours over one pair of theirs", f"{every / pair:.2f}"
     if "distance_time" in ds:
         faster = float(ds["distance_time_staying"].sum() / ds["distance_time"].sum())
         asked = float(ds["distance_asked"])
