@@ -149,8 +149,12 @@ _CONVERGENCE = {
         "shown_layer example y x channel", "uint8", "example images inverted so far", 0, 255
     ),
     "stir_untrained_pt": Field(
-        "estimator snapshot layer", "float",
+        "estimator layer", "float",
         "STIR(untrained[layer] | pretrained[layer])", -1, 1, low_biased=0,
+    ),
+    "stir_control_untrained": Field(
+        "estimator layer", "float",
+        "CKA of untrained[layer] on the images and on the starting images", -1, 1, low_biased=0,
     ),
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
 }

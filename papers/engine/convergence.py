@@ -48,6 +48,10 @@ class Convergence(MerlinSection):
         (0, 6, 12), description="layers whose X′ are shown along the way"
     )
 
+    convergence_learning: bool = Field(
+        True, description="invert the fine-tuned models, too; without, forgetting alone"
+    )
+
     convergence_against: Annotated[tuple[Weight, ...], *Several] = Field(
         (0.5,),
         description="weights with which X′ is also driven from the other model’s X",
@@ -96,7 +100,7 @@ class Convergence(MerlinSection):
 
     def pieces(self) -> dict[str, Piece]:
         """Return the comparisons by recipe, task and seed, whose inversions are kept."""
-        found, dataset = {}, self.datasets[0]
+        found, dataset, models = {}, self.datasets[0], 1 + self.convergence_learning
         for recipe in self.recipes() if self.cache else ():
             seeds = self.convergence_seeds[: None if recipe == self.convergence[0] else 1]
             steps = split(recipe.split(" ")[0])[1]
@@ -105,6 +109,6 @@ class Convergence(MerlinSection):
                 for seed in seeds:
                     run = self.finetuning_run(dataset, task)
                     found[f"{recipe}, {task}, {seed}"] = Piece(
-                        run, looks, 2 * steps * self.convergence_n, kept=False
+                        run, looks, models * steps * self.convergence_n, kept=False
                     )
         return found

@@ -86,6 +86,7 @@ def _compared(
         n=section.convergence_n,
         seeds=section.convergence_seeds[: 1 if alone else None],
         layers=section.convergence_layers,
+        inverted=("pt", "ft") if section.convergence_learning else ("pt",),
         optimizer=rule,
         iterations=steps,
         init=init,
@@ -103,7 +104,7 @@ def _compared(
 
 
 def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) -> xr.Dataset:
-    """Return STIR of an untrained model on the very X′ of the first recipe and seed: a baseline."""
+    """Return STIR of an untrained model on the last X′ of the first recipe and seed: a baseline."""
     rule, steps, init = _split(section.convergence[0])
     ds = compare(
         pretrained,
@@ -122,8 +123,11 @@ def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) ->
         examples=0,
         cache=section.inversions,
     )
-    stir = diagonal(ds, "stir_ft_pt").isel(seed=0, drop=True)
-    return xr.Dataset({"stir_untrained_pt": stir}).drop_attrs()
+    found = {
+        "stir_untrained_pt": diagonal(ds, "stir_ft_pt").isel(snapshot=-1, drop=True),
+        "stir_control_untrained": ds["stir_control_ft"],
+    }
+    return xr.Dataset(found).isel(seed=0, drop=True).drop_attrs()
 
 
 def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> xr.Dataset:
@@ -157,13 +161,23 @@ def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> 
 
 def measures(ds: xr.Dataset) -> xr.Dataset:
     """Return what is followed, by recipe, task, snapshot, estimator, seed and layer."""
-    own = {"pt": "pretrained", "ft": "fine-tuned"}
-    out = {"learning": learning(ds), "forgetting": forgetting(ds)}
-    for short, model in own.items():
+    models = {
+        "pt": ("pretrained", "forgetting", forgetting),
+        "ft": ("fine-tuned", "learning", learning),
+    }
+    out = {}
+    for short in _inverted(ds):
+        model, name, compute = models[short]
+        out[name] = compute(ds)
         out[f"self term, {model}"] = diagonal(ds, f"stir_{short}_{short}")
         left = ds[f"inversion_loss_{short}"].rename(ref_layer="layer")
         out[f"distance left, {model}"] = left
     return xr.Dataset(out)
+
+
+def _inverted(ds: xr.Dataset) -> list[str]:
+    """Return which of the models were inverted: forgetting needs the pretrained one alone."""
+    return [short for short in ("ft", "pt") if f"inversion_loss_{short}" in ds]
 
 
 def by_steps(ds: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
@@ -183,8 +197,7 @@ def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
     parts = {f"fine-tuned: {task}": kept.sel(task=task) for task in ds["task"].values}
     own = diagonal(main, "stir_pt_pt")  # the same for all tasks
     parts["pretrained itself"] = own.isel(task=0) if "task" in own.dims else own
-    baseline = ds["stir_untrained_pt"].sel(estimator="debiased")
-    parts["untrained"] = baseline.isel(snapshot=-1, drop=True)
+    parts["untrained"] = ds["stir_untrained_pt"].sel(estimator="debiased")
     bare = [part.reset_coords(drop=True) for part in parts.values()]
     return xr.concat(bare, xr.Variable("which", list(parts)), join="exact")
 
@@ -216,7 +229,7 @@ def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
     recipe = recipe or str(ds["recipe"].values[0])
     ends = [
         float(ds[f"inversion_loss_{short}"].sel(recipe=recipe).min("snapshot").max())
-        for short in ("pt", "ft")
+        for short in _inverted(ds)
     ]
     return ceil(20 * max(ends)) / 20
 
@@ -322,21 +335,19 @@ def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
 
 
 def at_one_distance(runs: Mapping[str, xr.Dataset], distance: float) -> pd.DataFrame:
-    """Return debiased learning and forgetting at one distance, (task, run and draw) × layer.
+    """Return debiased forgetting at one distance, (task, run and draw) × layer.
 
     Of the first recipe of each run and of the layers that all runs have; NaN where a layer was not
     read.
     """
     parts = {}
     for title, ds in runs.items():
-        one = at_distance(ds.isel(recipe=0).sel(estimator="debiased"), distance)
-        both = xr.Dataset({"learning": learning(one), "forgetting": forgetting(one)})
-        for seed in both["seed"].values:
-            name = f"{title}, draw {seed}" if both.sizes["seed"] > 1 else title
-            parts[name] = both.sel(seed=seed, drop=True).reset_coords(drop=True)
+        one = forgetting(at_distance(ds.isel(recipe=0).sel(estimator="debiased"), distance))
+        for seed in one["seed"].values:
+            name = f"{title}, draw {seed}" if one.sizes["seed"] > 1 else title
+            parts[name] = one.sel(seed=seed, drop=True).reset_coords(drop=True)
     table = xr.concat(parts.values(), xr.Variable("run", list(parts)), join="inner")
-    long = table.to_dataarray("measure").stack(row=["task", "run"], column=["measure", "layer"])
-    return long.transpose("row", "column").to_pandas().round(3)
+    return table.stack(row=["task", "run"]).transpose("row", "layer").to_pandas().round(3)
 
 
 def extrapolations(ds: xr.Dataset, measure: str = "forgetting") -> pd.DataFrame:

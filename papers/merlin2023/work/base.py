@@ -23,7 +23,8 @@ def pretrained_model(section: MerlinSection) -> StagedModel:
 
 def untrained_model(section: MerlinSection) -> StagedModel:
     """Return a model with random weights that no training of the section starts from."""
-    return load_model(section.model, img_size=section.img_size, seed=section.train_seed + 1000)
+    seed = 1 + max(run.seed for run in section.runs().values())
+    return load_model(section.model, img_size=section.img_size, seed=seed)
 
 
 def compare_finetuned(

@@ -93,7 +93,7 @@ def test_a_look_into_a_schedule_is_none_at_a_curve():
     np.testing.assert_allclose(one_curve(ds).loc["fast:50"], 0, atol=1e-9)
     kept = settled(ds)["stir_ft_pt"].notnull().any(["task", "seed", "ref_layer", "layer"])
     looks = kept.sel(estimator="debiased").transpose("recipe", "snapshot").values.tolist()
-    assert looks == [[True] * 4, [False, True, False, False], [True] * 4]
+    assert looks == [[True] * 4, [False, True, False, False], [True, True, True, False]]
 
 
 def test_the_shared_distance_is_what_the_slowest_rule_without_a_schedule_reaches():
@@ -106,14 +106,12 @@ def test_runs_are_read_at_one_distance_on_the_layers_they_share():
     larger = ds.sel(**few, seed=[0]).copy()
     larger["stir_ft_pt"] = larger["stir_ft_pt"] - 0.05
     table = at_one_distance({"64 pixels": ds, "96 pixels": larger}, 0.15)
-    assert table.columns.tolist() == [
-        (m, k) for m in ("learning", "forgetting") for k in (0, 6, 12)
-    ]
+    assert table.columns.tolist() == [0, 6, 12]
     rows = ["64 pixels, draw 0", "64 pixels, draw 1", "96 pixels"]
     assert table.index.tolist() == [
         (task, row) for task in ("classification", "reconstruction") for row in rows
     ]
-    lost = table.loc["classification"]["forgetting"]
+    lost = table.loc["classification"]
     np.testing.assert_allclose(lost.loc[rows[0]], 0.1 + 0.1 * 0.15)  # as `followed` has it
     np.testing.assert_allclose(lost.loc[rows[1]] - lost.loc[rows[0]], -0.02)
     np.testing.assert_allclose(lost.loc[rows[2]] - lost.loc[rows[0]], 0.05)
@@ -127,6 +125,20 @@ def test_measures_are_of_every_recipe_and_snapshot():
     expected = 0.1 + 0.1 * 0.44
     assert float(one.forgetting.sel(task="classification")) == pytest.approx(expected)
     assert float(one.learning.sel(task="reconstruction")) == pytest.approx(expected + 0.1)
+
+
+def test_without_the_fine_tuned_model_inverted_there_is_no_learning():
+    ds = followed()
+    whole, part = (
+        measures(ds),
+        measures(ds.drop_vars(["stir_pt_ft", "stir_ft_ft", "inversion_loss_ft"])),
+    )
+    assert set(whole) - set(part) == {
+        "learning",
+        "self term, fine-tuned",
+        "distance left, fine-tuned",
+    }
+    assert part.equals(whole[list(part)])
 
 
 def test_readings_differ_in_recipe_distance_and_similarity():
@@ -218,3 +230,8 @@ def test_a_small_run_has_what_each_recipe_reached(tmp_path, monkeypatch):
     assert (abs(own - other) > 1e-3).any()  # it is another network
     assert set(by_steps(ds, "classification")["forgetting"].dims) == {"snapshot", "seed", "layer"}
     assert ds.way_images.sizes["snapshot"] == 3
+    few = section.model_copy(update=dict(convergence_learning=False))
+    less = few.dataset()
+    assert not [name for name in less if name.endswith("_ft") and name != "stir_control_ft"]
+    xr.testing.assert_identical(less["stir_ft_pt"], ds["stir_ft_pt"])
+    assert common_distance(less) <= common_distance(ds)
