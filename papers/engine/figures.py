@@ -158,7 +158,8 @@ def distance_curves(stir: xr.DataArray, left: xr.DataArray) -> Figure:
                     if seed != y["seed"].values[0]:
                         style = dict(linewidth=0.6, marker="")
                     said = f"{SAID}{name}" if seed == y["seed"].values[0] else None
-                    ax.plot(x.sel(cell), y.sel(cell), **look | style, gid=said)
+                    there = (y.sel(cell).notnull() & x.sel(cell).notnull()).values
+                    ax.plot(x.sel(cell)[there], y.sel(cell)[there], **look | style, gid=said)
             ax.invert_xaxis()
         for ax, _ in drawn[0][-2:]:
             ax.set_xlabel("distance left")

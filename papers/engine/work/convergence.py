@@ -183,7 +183,8 @@ def _inverted(ds: xr.Dataset) -> list[str]:
 def by_steps(ds: xr.Dataset, task: str) -> dict[str, xr.DataArray]:
     """Return the panels of the first figure: debiased, of the first recipe and one task."""
     one = measures(ds.isel(recipe=0)).sel(estimator="debiased", task=task)
-    return {str(name): one[name] for name in one.data_vars}
+    kinds = ("learning", "forgetting", "distance left", "self term")
+    return {str(name): one[name] for kind in kinds for name in one if str(name).startswith(kind)}
 
 
 def beside_untrained(ds: xr.Dataset) -> xr.DataArray:
@@ -267,6 +268,21 @@ def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") ->
         draws = gap(values.isel(recipe=0), left.isel(recipe=0), "seed")
         table.loc["other draws"] = draws.max(("task", "seed")).values
     return table.rename_axis("from " + str(ds["recipe"].values[0])).round(3)
+
+
+def by_rule(ds: xr.Dataset) -> xr.Dataset:
+    """Return results that have one run a number of steps as curves, (recipe, snapshot, …).
+
+    A recipe is then a rule and its start, and a snapshot a run of so many steps.
+    """
+    names = [
+        str(rule) if init == "noise" else f"{rule}:{init}"
+        for rule, init in zip(ds["rule"].values, ds["init"].values, strict=True)
+    ]
+    runs = pd.MultiIndex.from_arrays([names, ds["steps"].values], names=["curve", "snapshot"])
+    coords = xr.Coordinates.from_pandas_multiindex(runs, "recipe")
+    bare = ds.drop_vars(["recipe", "rule", "init", "steps"]).assign_coords(coords)
+    return bare.unstack("recipe").rename(curve="recipe")
 
 
 def shared_distance(ds: xr.Dataset) -> float:

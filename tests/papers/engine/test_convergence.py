@@ -10,6 +10,7 @@ from papers.engine.work.convergence import (
     at_one_distance,
     beside_untrained,
     by_choice,
+    by_rule,
     by_steps,
     common_distance,
     extrapolations,
@@ -94,6 +95,22 @@ def test_a_look_into_a_schedule_is_none_at_a_curve():
     kept = settled(ds)["stir_ft_pt"].notnull().any(["task", "seed", "ref_layer", "layer"])
     looks = kept.sel(estimator="debiased").transpose("recipe", "snapshot").values.tolist()
     assert looks == [[True] * 4, [False, True, False, False], [True, True, True, False]]
+
+
+def test_runs_of_their_own_steps_become_curves():
+    runs = ["fast:50", "ngd:25", "fast:25", "fast:25:images"]
+    rule, steps, init = zip(*((*name.split(":"), "noise")[:3] for name in runs), strict=True)
+    coords = dict(
+        recipe=runs, rule=("recipe", list(rule)), init=("recipe", list(init)),
+        steps=("recipe", [int(s) for s in steps]), layer=[0, 1],
+    )  # fmt: skip
+    values = xr.DataArray([[5.0, 6], [1, 2], [3, 4], [7, 8]], coords, ["recipe", "layer"])
+    curves = by_rule(xr.Dataset({"left": values}))["left"]
+    assert curves["recipe"].values.tolist() == ["fast", "fast:images", "ngd"]
+    assert curves["snapshot"].values.tolist() == [25, 50]
+    assert curves.sel(recipe="fast", layer=1).values.tolist() == [4, 6]
+    assert float(curves.sel(recipe="fast:images", snapshot=25, layer=0)) == 7
+    assert curves.sel(snapshot=50).isnull().any("layer").values.tolist() == [False, True, True]
 
 
 def test_the_shared_distance_is_what_the_slowest_rule_without_a_schedule_reaches():
