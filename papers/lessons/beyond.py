@@ -310,7 +310,7 @@ def _falls_most(ds: xr.Dataset) -> str:
 
 
 def _off_the_curve(ds: xr.Dataset) -> str:
-    table = one_curve(ds)
+    table = one_curve(ds).loc["on the way"]
     draws = table.loc["other draws"] if "other draws" in table.index else None
     apart = table.drop(index="other draws", errors="ignore").stack().dropna()
     if apart.empty:

@@ -240,19 +240,23 @@ def settled(ds: xr.Dataset) -> xr.Dataset:
 
     Half a run of such a rule is not a run of half the length.
     """
-    looks = ds["snapshot"]
-    ends = [_split(name) for name in ds["recipe"].values]
-    ends = [steps if rule in _ENDING else -1 for rule, steps, _ in ends]
-    fixed = xr.DataArray(ends, {"recipe": ds["recipe"]}, ["recipe"])
-    return ds.where((fixed < 0) | (looks == fixed))
+    free = [_split(name)[0] not in _ENDING for name in ds["recipe"].values]
+    return ds.where(xr.DataArray(free, {"recipe": ds["recipe"]}, ["recipe"]) | _last(ds))
+
+
+def _last(ds: xr.Dataset) -> xr.DataArray:
+    """Return whether a snapshot is the end of a recipe."""
+    ends = [_split(name)[1] for name in ds["recipe"].values]
+    return ds["snapshot"] == xr.DataArray(ends, {"recipe": ds["recipe"]}, ["recipe"])
 
 
 def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") -> pd.DataFrame:
     """Return how far STIR of each recipe lies from the first one's curve over distance, by layer.
 
-    It is the largest difference of debiased STIR at equal distance, over the tasks: of
+    It is the difference of debiased STIR at equal distance, the largest over the tasks: of
     STIR(fine-tuned | pretrained), which forgetting rests on, or with ``stir="pt_ft"`` of
-    STIR(pretrained | fine-tuned), which learning rests on. The last row is the yardstick: how far
+    STIR(pretrained | fine-tuned), which learning rests on. The first rows have the largest one on
+    the way, the others the one where a recipe ends. The last row of both is the yardstick: how far
     the other seeds of the first recipe lie. With ``unit="centred"`` the distance is that of
     `invlib.metrics.distances.at_distance`. Of schedules only the end is taken, see `settled`.
     """
@@ -261,13 +265,23 @@ def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") ->
     ds = settled(ds[[f"stir_{stir}", of[unit]]]).sel(estimator="debiased")
     values = diagonal(ds, f"stir_{stir}")
     left = ds[of[unit]].rename(ref_layer="layer").broadcast_like(values)
-    one = dict(seed=ds["seed"].values[0])
-    recipes = gap(values.sel(one), left.sel(one), "recipe")
-    table = recipes.max("task").transpose("recipe", "layer").to_pandas().iloc[1:]
+    at_end = values.where(_last(ds) | (ds["recipe"] == ds["recipe"][0]))
+    parts = {"on the way": _apart(values, left), "at the end": _apart(at_end, left)}
     if ds.sizes["seed"] > 1:
-        draws = gap(values.isel(recipe=0), left.isel(recipe=0), "seed")
-        table.loc["other draws"] = draws.max(("task", "seed")).values
-    return table.rename_axis("from " + str(ds["recipe"].values[0])).round(3)
+        first, its_left = values.isel(recipe=0), left.isel(recipe=0)
+        ends = first.where((ds["seed"] == ds["seed"][0]) | _last(ds).isel(recipe=0))
+        for name, curves in zip(parts, (first, ends), strict=True):
+            draws = gap(curves, its_left, "seed").max(("task", "seed"))
+            parts[name].loc["other draws"] = draws.values
+    names = ["", "from " + str(ds["recipe"].values[0])]
+    return pd.concat(parts, names=names).round(3)
+
+
+def _apart(values: xr.DataArray, left: xr.DataArray) -> pd.DataFrame:
+    """Return the gap of the other recipes to the first, of the first seed, (recipe, layer)."""
+    one = dict(seed=values["seed"].values[0])
+    table = gap(values.sel(one), left.sel(one), "recipe").max("task")
+    return table.transpose("recipe", "layer").to_pandas().iloc[1:]
 
 
 def by_rule(ds: xr.Dataset) -> xr.Dataset:

@@ -71,13 +71,28 @@ def test_the_common_distance_is_what_the_worst_layer_reaches():
 
 def test_a_recipe_off_the_curve_is_seen_beside_other_draws():
     table = one_curve(followed(off=0.3))
-    assert table.index.tolist() == ["fast:50", "ngd:100", "other draws"]
-    assert table.loc["ngd:100", 5] == pytest.approx(0.3)
-    assert table.loc["ngd:100"].drop(5).max() == pytest.approx(0)
-    np.testing.assert_allclose(table.loc["other draws"], 0.02)
+    assert table.index.unique(0).tolist() == ["on the way", "at the end"]
+    for _, part in table.groupby(level=0):
+        part = part.droplevel(0)
+        assert part.index.tolist() == ["fast:50", "ngd:100", "other draws"]
+        assert part.loc["ngd:100", 5] == pytest.approx(0.3)
+        assert part.loc["ngd:100"].drop(5).max() == pytest.approx(0)
+        np.testing.assert_allclose(part.loc["other draws"], 0.02)
     ds = followed(off=0.3)
     ds["inversion_loss_centred_pt"] = 3 * ds.inversion_loss_pt
     assert one_curve(ds, unit="centred").equals(table)  # the same curves, stretched
+
+
+def test_recipes_that_come_together_are_apart_on_the_way_alone():
+    ds = followed()
+    early = ds["snapshot"] < 100
+    ds["stir_ft_pt"] = ds["stir_ft_pt"] + 0.3 * (early & (ds["recipe"] == "ngd:100"))
+    ds["stir_ft_pt"] = ds["stir_ft_pt"] + 0.2 * (early & (ds["seed"] == 1))
+    table = one_curve(ds)
+    np.testing.assert_allclose(table.loc[("on the way", "ngd:100")], 0.3)
+    np.testing.assert_allclose(table.loc[("at the end", "ngd:100")], 0, atol=1e-9)
+    np.testing.assert_allclose(table.loc[("on the way", "other draws")], 0.22)
+    np.testing.assert_allclose(table.loc[("at the end", "other draws")], 0.02)
 
 
 def test_what_learning_rests_on_has_a_curve_of_its_own():
@@ -91,7 +106,7 @@ def test_a_look_into_a_schedule_is_none_at_a_curve():
     ds = followed()
     early = (ds["recipe"] == "fast:50") & (ds["snapshot"] < 50)
     ds["stir_ft_pt"] = ds["stir_ft_pt"] + 0.3 * early
-    np.testing.assert_allclose(one_curve(ds).loc["fast:50"], 0, atol=1e-9)
+    np.testing.assert_allclose(one_curve(ds).xs("fast:50", level=1), 0, atol=1e-9)
     kept = settled(ds)["stir_ft_pt"].notnull().any(["task", "seed", "ref_layer", "layer"])
     looks = kept.sel(estimator="debiased").transpose("recipe", "snapshot").values.tolist()
     assert looks == [[True] * 4, [False, True, False, False], [True, True, True, False]]
