@@ -89,9 +89,10 @@ def claims_command(arguments: argparse.Namespace) -> int:
     # imports xarray and torch; a list of training runs needs neither
     from papers.claims.data import covered
     from papers.claims.tables import claims_text
+    from papers.engine.agreement import agreement_about
 
     load_scale(arguments.scale)  # raises an error for a misspelt scale
-    judged = ClaimsLedger().work.judged
+    judged, claims = ClaimsLedger().work.judged, ClaimsLedger().work.CLAIMS
     folder = (runs_root if arguments.runs else results_root)(arguments.scale)
     for section, path, ledgers, not_run in judged(folder):
         shown = path.relative_to(project_root()).as_posix()
@@ -103,7 +104,8 @@ def claims_command(arguments: argparse.Namespace) -> int:
         print(f"{section}: {ledgers[0].sizes['claim']} claims, judged on {shown}")
         print(f"    not run: {', '.join(not_run)}\n" if not_run else "")
         for ledger in ledgers:
-            print(claims_text(ledger))
+            agreement = agreement_about(section, claims[section], ledger)
+            print(claims_text(ledger, agreement=agreement))
     print(covered())
     return 0
 

@@ -36,12 +36,14 @@ from invlib.names import SELF_TERMS
 from invlib.paths import project_root
 from invlib.plots.style import Drawing
 from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.agreement import HANGS, Agreement
 from papers.claims.claim import judge, numbers
 from papers.claims.columns import COLUMNS, COMPACT
 from papers.claims.data import paper_of
 from papers.claims.kept import kept_ledger
 from papers.claims.settings import SETTINGS, by_training, named, settings
-from papers.claims.tables import UNTESTABLE, interval_text
+from papers.claims.tables import SAME, UNTESTABLE, interval_text
+from papers.engine.agreement import agreement_about
 from papers.merlin2023.compression_expansion import ITSELF
 from papers.merlin2023.hypotheses import QUANTITIES, hypotheses
 from papers.merlin2023.robustness_scan import (
@@ -409,7 +411,7 @@ def ledger(
     """
     parts = []
     for section, path, ledgers, not_run in judged:
-        cards = [card for one in ledgers for card in _cards(one, f"{section}.html")]
+        cards = [card for one in ledgers for card in _cards(one, section)]
         counts = pd.Series([verdict for verdict, _ in cards]).value_counts()
         told = ", ".join(
             f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts
@@ -434,11 +436,13 @@ def _in_project(path: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
-    """Return, for each claim of a ledger, the verdict that we trust and its list item.
+def _cards(ds: xr.Dataset, section: str) -> list[tuple[str, str]]:
+    """Return, for each claim of a section's ledger, the verdict that we trust and its list item.
 
-    The item links its `page`, which shows the figure.
+    The item links the section's page, which shows the figure.
     """
+    page, agreement = f"{section}.html", agreement_about(section, CLAIMS[section], ds)
+    read = any(one.recipes for one in agreement.values())
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
     setting = ", ".join(named(ds[dim].values) for dim in SETTINGS if dim in ds.coords)
     cards = []
@@ -449,6 +453,8 @@ def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
         said = {name: str(way["verdict"].values) for name, way in ways.items()}
         trusted, biased, paper = (said[name] for name in COMPACT)
         hangs = ["estimator"] * (trusted != biased) + ["self term"] * (biased != paper)
+        stands = agreement[id].standing(trusted)
+        hangs += ["recipe"] * (stands == HANGS)
         unit = "" if text["unit"] == "1" else f" ({text['unit']})"
         reported = float(one["paper_value"])
         place = [f"section {text['section']}", text["figure"], setting, str(one["reason"].values)]
@@ -461,6 +467,7 @@ def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
         holds = f"Holds if {text['number']}{unit} {text['condition']}."
         holds += "" if np.isnan(reported) else f" The paper: {reported:g}."
         more = f" <em>Hangs on the {' and the '.join(hangs)}.</em>" if hangs else ""
+        more += _by_recipes(agreement[id], stands, read)
         card = (
             f"<li data-paper='{text['paper']}' data-verdict='{trusted}' "
             f"data-hangs='{' and '.join(hangs)}'>"
@@ -472,6 +479,15 @@ def _cards(ds: xr.Dataset, page: str) -> list[tuple[str, str]]:
         )
         cards.append((trusted, card))
     return cards
+
+
+def _by_recipes(agreement: Agreement, standing: str, read: bool) -> str:
+    """Return what the recipes say of a claim if its section was read by several.
+
+    Else the standing of its verdict is said.
+    """
+    words = f"{SAME}: {agreement.words}" if read else standing
+    return f" {words[0].upper()}{words[1:]}." if words else ""
 
 
 def _verdict(verdict: str) -> str:

@@ -14,6 +14,7 @@ from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.kept import kept_ledger
 from papers.claims.settings import by_training, named, settings
 from papers.claims.tables import UNTESTABLE, claims_html, folded, verdict_counts
+from papers.engine.agreement import agreement_about
 from papers.parameters import load_scale
 from papers.section import REFERENCE_SCALE, Section, section_class
 
@@ -117,10 +118,11 @@ def verdicts(name: str, shown: Mapping[str, xr.Dataset]) -> HTML:
     for title, part in _each(shown):
         ledger = kept_ledger(CLAIMS[name], part)
         run, told = title.partition("\n")[0], verdict_counts(ledger)
+        table = claims_html(ledger, agreement=agreement_about(name, CLAIMS[name], part))
         if run in runs or ledger["verdict"].isin(["undecided", UNTESTABLE]).all():
-            parts.append(folded(title, told, claims_html(ledger)))
+            parts.append(folded(title, told, table))
         else:
-            parts.append(f"<h3>{html.escape(title)}</h3>{claims_html(ledger)}")
+            parts.append(f"<h3>{html.escape(title)}</h3>{table}")
         runs.add(run)
     return HTML("".join(parts))
 

@@ -74,6 +74,8 @@ class Claim:
         there is none.
     by_self_term : bool
         Whether the number may depend on the self term; if not, it is computed once.
+    inverted : bool
+        Whether an inversion is behind the number; if not, no recipe of inversion can change it.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Claim:
     needs: Mapping[str, tuple | int] = field(default_factory=dict)
     obstacle: Callable[[xr.Dataset], str] | None = None
     by_self_term: bool = True
+    inverted: bool = True
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, each_number(self.threshold))):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from invlib.names import ESTIMATORS, SELF_TERMS
 
-__all__ = ["COLUMNS", "COMPACT", "ByColumn", "checked", "each_number", "in_column", "in_words"]
+__all__ = ["COLUMNS", "COMPACT", "TRUSTED", "ByColumn", "checked", "each_number", "in_column", "in_words"]
 
 # Columns of a table with their estimator and self term. The paper computed the last one.
 COLUMNS = {
@@ -22,6 +22,8 @@ COLUMNS = {
     "biased, self term 1 (as the paper)": ("biased", "one"),
 }
 COMPACT = ("debiased", "biased", "biased, self term 1 (as the paper)")
+
+TRUSTED = dict(estimator="debiased", self_term="measured")  # the first column
 
 ByColumn = float | Mapping[str, float | Mapping[str, float]]
 

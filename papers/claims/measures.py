@@ -24,6 +24,11 @@ from papers.claims.shapes import SHAPES
 
 __all__ = ["claim_of", "claims_of", "obstacle"]
 
+# Results that come from inversions, by what their names begin with; and quantities of sections that
+# need none, though the results beside them do.
+_INVERTED = ("stir_", "learning", "forgetting", "flow")
+_NOT_INVERTED = ("clean", "cka_divergence")
+
 
 def obstacle(why_not: Callable[..., str]) -> Callable[[Callable], Callable]:
     """Decorate a measure: ``why_not(ds, …)`` returns why results cannot decide its claims."""
@@ -106,6 +111,16 @@ def claim_of(data: ClaimData, paper: Paper, measures: ModuleType | None = None) 
         needs={k: tuple(v) if isinstance(v, list) else v for k, v in needs.items()},
         obstacle=why_not,
         by_self_term=by_self_term,
+        inverted=_inverted(needs, arguments),
+    )
+
+
+def _inverted(needs: Mapping[str, object], arguments: Mapping[str, object]) -> bool:
+    """Return whether an inversion is behind the number of a claim."""
+    names = [*needs.get("variables", ()), *needs.get("matrices", ())]
+    return (
+        any(name.startswith(_INVERTED) for name in names)
+        and arguments.get("quantity") not in _NOT_INVERTED
     )
 
 

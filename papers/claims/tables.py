@@ -8,18 +8,20 @@ import math
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import pandas as pd
 import xarray as xr
 
-from papers.claims.columns import COLUMNS, COMPACT
+from papers.claims.agreement import HANGS, Agreement
+from papers.claims.columns import COLUMNS, COMPACT, TRUSTED
 from papers.claims.data import statements
 from papers.claims.settings import named
 from papers.words import counted
 
 __all__ = [
+    "SAME",
     "UNTESTABLE",
     "claims_html",
     "claims_table",
@@ -32,9 +34,12 @@ __all__ = [
 
 UNTESTABLE = "not testable here"
 REPEATS = ("train_seed", "seed")  # trainings, and draws of images and noise
+SAME = "same by every recipe"
 
 
-def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
+def claims_table(
+    ds: xr.Dataset, *, compact: bool = False, agreement: Mapping[str, Agreement] | None = None
+) -> pd.DataFrame:
     """Return a ledger (`papers.claims.claim.check_claims`) as a table, a row for each claim.
 
     After a verdict follows the mean of the number over trainings. The full table adds in brackets
@@ -42,6 +47,10 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     that is seen at 80 % power; of a single training it has the interval over images instead. The
     compact table, for a page of the book, has the statement and three columns of verdicts:
     debiased, biased, and biased with self term 1. Paper A computed the last one.
+
+    `agreement` is that of `papers.engine.agreement.agreement_about`. If any claim was read by
+    several recipes of inversion, the full table says of each whether they agree, and a debiased
+    verdict that hangs on the recipe says so.
 
     Examples
     --------
@@ -55,11 +64,18 @@ def claims_table(ds: xr.Dataset, *, compact: bool = False) -> pd.DataFrame:
     >>> table[["claim", "debiased", "biased"]].values.tolist()
     [['The score is high.', 'undecided (0.567)', 'reproduced (0.85)']]
     """
-    return _table(ds, compact, partial(_cell, bracket=not compact))
+    return _table(ds, compact, partial(_cell, bracket=not compact), agreement)
 
 
-def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> pd.DataFrame:
-    """Return the table; `cell` writes a verdict."""
+def _table(
+    ds: xr.Dataset,
+    compact: bool,
+    cell: Callable[[xr.Dataset], str],
+    agreement: Mapping[str, Agreement] | None = None,
+    hangs: str = f", {HANGS}",
+) -> pd.DataFrame:
+    """Return the table; `cell` writes a verdict, and behind it stands `hangs` where it does."""
+    read = dict(_read(agreement))
     texts = {text["id"]: text for text in json.loads(ds.attrs["claims"])}
     rows = {}
     for id in ds["claim"].values.tolist():
@@ -79,12 +95,23 @@ def _table(ds: xr.Dataset, compact: bool, cell: Callable[[xr.Dataset], str]) -> 
             judged = estimator in ds["estimator"].values and term in ds["self_term"].values
             if judged and (not compact or column in COMPACT):
                 row[column] = cell(claim.sel(estimator=estimator, self_term=term))
+        if id in read and (column := next(iter(COLUMNS))) in row:
+            verdict = str(claim["verdict"].sel(TRUSTED).values)
+            row[column] += hangs * (read[id].standing(verdict) == HANGS)
+        if read and not compact:
+            row[SAME] = read[id].words if id in read else ""
         if not compact:
             low, high = float(claim["distance_low"]), float(claim["distance_high"])
             row["distance left"] = "" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
             row["reason"] = reason
         rows[id] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
+
+
+def _read(agreement: Mapping[str, Agreement] | None) -> Iterable[tuple[str, Agreement]]:
+    """Return what there is to say of claims, if any was read."""
+    agreement = agreement or {}
+    return agreement.items() if any(one.recipes for one in agreement.values()) else ()
 
 
 def open_statements() -> pd.DataFrame:
@@ -104,20 +131,28 @@ def open_statements() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["paper", "place", "statement", "why no claim judges it"])
 
 
-def claims_html(ds: xr.Dataset, *, compact: bool = True) -> str:
+def claims_html(
+    ds: xr.Dataset, *, compact: bool = True, agreement: Mapping[str, Agreement] | None = None
+) -> str:
     """Return `claims_table` as HTML, with a caption and the full text of statements.
 
     In the compact table, the interval is on a small second line, and columns that agree share a
-    cell.
+    cell. A small line under a statement says whether every recipe gives the same answer.
     """
 
     def cell(one: xr.Dataset) -> str:
         text, bracket = html.escape(_cell(one)), interval_text(one)
         return f"{text}<br><small>{bracket}</small>" if bracket else text
 
-    table = _table(ds, True, cell) if compact else claims_table(ds)
+    if compact:
+        table = _table(ds, True, cell, agreement, f"<br><em>{HANGS}</em>")
+    else:
+        table = claims_table(ds, agreement=agreement)
     prose = table.columns.difference(COLUMNS if compact else [])
     table[prose] = table[prose].map(html.escape)
+    if compact:
+        lines = {id: f"<br><small>{SAME}: {one.words}</small>" for id, one in _read(agreement)}
+        table["claim"] += table.index.map(lambda id: lines.get(id, ""))
     with pd.option_context("display.max_colwidth", None):  # otherwise long statements are cut
         table = table.to_html(index=False, border=0, classes="claims", justify="left", escape=False)
     if compact:  # one cell for columns with the same verdict
@@ -154,15 +189,18 @@ def folded(title: str, told: str, body: str) -> str:
     return f"<details class='further'><summary>{head}</summary>{body}</details>"
 
 
-def claims_text(ds: xr.Dataset, *, width: int = 58) -> str:
+def claims_text(
+    ds: xr.Dataset, *, width: int = 58, agreement: Mapping[str, Agreement] | None = None
+) -> str:
     """Return a ledger as plain text, with statements wrapped at `width` characters."""
-    table = claims_table(ds)
-    verdicts = _table(ds, True, partial(_cell, bracket=True)).drop(columns="claim")
+    table = claims_table(ds, agreement=agreement)
+    verdicts = _table(ds, True, partial(_cell, bracket=True), agreement).drop(columns="claim")
     lines = _lines([[_caption(ds)], *([name] for name in verdicts)], width)
     lines.append("-" * (width + 26 * verdicts.shape[1]))
     for id, row in table.iterrows():
         statement = [id, row["claim"], f"  holds when: {row['holds when']}"]
         statement += [f"  paper: {row['paper']}"] if row["paper"] else []
+        statement += [f"  {SAME}: {row[SAME]}"] if row.get(SAME) else []
         statement += [f"  {row['reason']}"] if row["reason"] else []
         lines += [*_lines([statement, *([cell] for cell in verdicts.loc[id])], width), ""]
     return "\n".join(lines)

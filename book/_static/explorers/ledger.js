@@ -8,7 +8,7 @@ explorers.add("ledger", (page, data, host) => {
   page.keep = page.plain = true;
   page.choice("paper", "Paper", ["all", ...found("paper").slice(1).sort()]);
   page.choice("verdict", "Verdict", found("verdict"));
-  page.choice("hangs", "Hangs on", ["all", "estimator", "self term"], { words: { all: "anything, or nothing" } });
+  page.choice("hangs", "Hangs on", ["all", "estimator", "self term", "recipe"], { words: { all: "anything, or nothing" } });
   const open = (yes) => () => parts.forEach((part) => { part.open = yes; });
   page.controls.append(make("span", { class: "explorer-buttons" },
     make("button", { type: "button", onclick: open(true) }, "Open all"), " ", make("button", { type: "button", onclick: open(false) }, "Close all")));

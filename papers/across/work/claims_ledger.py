@@ -14,7 +14,9 @@ from invlib.names import ESTIMATORS
 from invlib.paths import runs_root
 from invlib.results.netcdf import open_results
 from papers.across.claims_ledger import ClaimsLedger
+from papers.claims.agreement import DECIDED, EVERY, HANGS, ONE, STANDINGS, WITHOUT, Agreement
 from papers.claims.claim import Claim, check_claims
+from papers.claims.columns import TRUSTED
 from papers.claims.data import OURS, paper_of, sections_with_claims, statements
 from papers.claims.kept import kept_ledger
 from papers.claims.measures import claims_of
@@ -30,6 +32,9 @@ __all__ = [
     "dataset",
     "judged",
     "open_questions",
+    "standings",
+    "standings_at_a_glance",
+    "standings_in_words",
     "verdict_counts",
     "verdicts_in_words",
     "worked_example",
@@ -100,9 +105,7 @@ def _not_run(section: str) -> xr.Dataset:
     return ledger.assign(reason=ledger["reason"].copy(data=["not run"] * len(claims)))
 
 
-TRUSTED = dict(estimator="debiased", self_term="measured")
 AS_THE_PAPER = dict(estimator="biased", self_term="one")
-_DECIDED = ("reproduced", "not reproduced")
 
 
 def verdict_counts(ledgers: Mapping[str, list[xr.Dataset]]) -> pd.DataFrame:
@@ -144,6 +147,68 @@ def at_a_glance(counts: pd.DataFrame) -> pd.DataFrame:
     return (trusted + " (" + paper + ")").rename(index=lambda name: name.replace("_", " "))
 
 
+def standings(
+    ledgers: Mapping[str, list[xr.Dataset]], agreement: Mapping[str, Mapping[str, Agreement]]
+) -> pd.DataFrame:
+    """Count the decided verdicts of each section, debiased, by what other recipes say of them.
+
+    `agreement` has for each section that about its claims, see `papers.engine.agreement`. The
+    columns are a standing and a verdict. Sections without a decided verdict are left out.
+    """
+    columns = pd.MultiIndex.from_product([STANDINGS, DECIDED])
+    rows = {}
+    for section, of_section in ledgers.items():
+        counts = Counter(
+            (agreement[section][id].standing(verdict), verdict)
+            for ds in of_section
+            for id, verdict in ds["verdict"].sel(TRUSTED).to_series().items()
+        )
+        rows[section] = [counts[column] for column in columns]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return table[table.any(axis=1)]
+
+
+def standings_at_a_glance(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `standings` as text: those *reproduced*, and in brackets those *not reproduced*.
+
+    Examples
+    --------
+    >>> columns = pd.MultiIndex.from_product([["by every recipe"], DECIDED])
+    >>> standings_at_a_glance(pd.DataFrame([[5, 2]], ["finetuning_task"], columns))
+                    by every recipe
+    finetuning task           5 (2)
+    """
+    yes, no = (table.xs(verdict, axis=1, level=1).astype(str) for verdict in DECIDED)
+    return (yes + " (" + no + ")").rename(index=lambda name: name.replace("_", " "))
+
+
+_VERBS = {
+    EVERY: ("holds by every recipe", "hold by every recipe"),
+    HANGS: ("hangs on the recipe", "hang on the recipe"),
+    ONE: ("was read by one recipe", "were read by one recipe"),
+    WITHOUT: ("needs no inversion", "need no inversion"),
+}
+
+
+def standings_in_words(
+    table: pd.DataFrame, agreement: Mapping[str, Mapping[str, Agreement]]
+) -> str:
+    """Return in words how many verdicts of `standings` hold by every recipe of inversion.
+
+    First those of sections that were read by several recipes, then all others.
+    """
+    read = [name for name in table.index if any(a.recipes for a in agreement[name].values())]
+    parts = {"of sections that were read by several recipes": table.loc[read]}
+    parts["of all other sections"] = table.drop(index=read)
+    said = []
+    for where, rows in parts.items():
+        counts = {name: int(rows[name].to_numpy().sum()) for name in STANDINGS}
+        each = [counted(count, *_VERBS[name]) for name, count in counts.items() if count]
+        total = counted(sum(counts.values()), "decided verdict")
+        said.append(f"Of {total} {where}, {', '.join(each) or 'there is nothing to say'}.")
+    return " ".join(said)
+
+
 def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:
     """Return how many verdicts there are of each kind, why, and how many may be false by chance.
 
@@ -162,11 +227,11 @@ def verdicts_in_words(ledgers: Iterable[xr.Dataset]) -> str:
             primary[said] += texts[claim]["primary"]
             known = bool(one["value_low"].sel(claim=claim).notnull())
             single += said == "undecided" and not known
-            if said in _DECIDED or (said == "undecided" and known):
+            if said in DECIDED or (said == "undecided" and known):
                 chance += 0.05 if texts[claim]["condition"].startswith("within") else 0.025
             papers_way = str(ds["verdict"].sel(AS_THE_PAPER | {"claim": claim}).values)
             others += papers_way != said
-            opposite += papers_way != said and {papers_way, said} == set(_DECIDED)
+            opposite += papers_way != said and {papers_way, said} == set(DECIDED)
     each = ", ".join(f"{counts[v]} {v}" for v in VERDICTS)
     marked = ", ".join(f"{primary[v]} {v}" for v in VERDICTS)
     return (

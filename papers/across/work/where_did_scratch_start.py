@@ -18,7 +18,8 @@ from invlib.training.run import TrainingRun
 from papers.across.claims.where_did_scratch_start import printed
 from papers.across.where_did_scratch_start import READINGS, WhereDidScratchStart
 from papers.across.work.base import level_in_words, stacked
-from papers.across.work.claims_ledger import CLAIMS, TRUSTED
+from papers.across.work.claims_ledger import CLAIMS
+from papers.claims.columns import TRUSTED
 from papers.claims.curves import OTHER, this_dataset
 from papers.claims.data import ClaimData, paper_of, reported
 from papers.claims.kept import kept_ledger
