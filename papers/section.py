@@ -108,6 +108,7 @@ class Section(BaseModel):
     long: ClassVar[bool] = False  # half a minute or more at the laptop scale: it begins early
     own_trainings: ClassVar[bool] = False  # the notebook does its many short trainings itself
     uses: ClassVar[tuple[str, ...]] = ()  # sections whose results it reads; they run first
+    beside: ClassVar[tuple[str, ...]] = ()  # sections whose reference results its page shows, too
     compared: ClassVar[Mapping[str, str]] = {}  # parameter -> its label in the table of settings
     notes: ClassVar[Mapping[str, str]] = {}  # parameter -> its comment, if not the description
 

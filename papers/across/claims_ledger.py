@@ -13,6 +13,7 @@ class ClaimsLedger(Section):
     """
 
     name = "claims_ledger"
+    beside = ("convergence",)  # whether recipes agree about a verdict
     notes = {"scale": "whose run is judged, beside the reference results", "seeds": "not used here"}
     # Written out, so that a mistake in the files of the claims stops no other command. In the order
     # of the ledger; a test compares.

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 
 from invlib.names import ESTIMATORS, SELF_TERMS
 
-__all__ = ["COLUMNS", "COMPACT", "TRUSTED", "ByColumn", "checked", "each_number", "in_column", "in_words"]
+__all__ = [
+    "COLUMNS",
+    "COMPACT",
+    "TRUSTED",
+    "ByColumn",
+    "checked",
+    "each_number",
+    "in_column",
+    "in_words",
+]
 
 # Columns of a table with their estimator and self term. The paper computed the last one.
 COLUMNS = {

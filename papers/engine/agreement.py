@@ -14,6 +14,7 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.claims.agreement import Agreement, agreements
 from papers.claims.claim import Claim
+from papers.claims.curves import kept_curves
 from papers.claims.measures import claims_of
 from papers.engine.work.convergence import common_distance, findings
 from papers.section import section_class
@@ -27,9 +28,7 @@ READ = ("finetuning_task", "compression_expansion")
 _NETWORK = ("scale", "model", "weights", "img_size")
 
 
-def agreement_about(
-    section: str, claims: Iterable[Claim], ds: xr.Dataset
-) -> dict[str, Agreement]:
+def agreement_about(section: str, claims: Iterable[Claim], ds: xr.Dataset) -> dict[str, Agreement]:
     """Return what the recipes say of a section's claims, judged on results or in a ledger `ds`.
 
     The readings are those of the reference results of convergence. Without these, or if they are of
@@ -55,7 +54,7 @@ def _read(path: Path, written_at: int) -> tuple[Mapping[str, object], pd.DataFra
 
 
 def by_recipe(ds: xr.Dataset, claims: Iterable[Claim]) -> pd.DataFrame:
-    """Return whether each claim's condition holds, by recipe, as `papers.claims.agreement` takes it.
+    """Return whether each claim's condition holds, a column for each reading, named by its recipe.
 
     Debiased, with the measured self term: at the end of each recipe, and at the distance that the
     first one reaches at every layer. A recipe that is driven by the other model is left out, for
@@ -63,7 +62,8 @@ def by_recipe(ds: xr.Dataset, claims: Iterable[Claim]) -> pd.DataFrame:
     """
     recipes = [name for name in ds["recipe"].values.tolist() if " " not in name]
     ds = ds.sel(recipe=recipes, estimator=["debiased"])
-    _, holds = findings(ds, claims, common_distance(ds))
+    with kept_curves():
+        _, holds = findings(ds, claims, common_distance(ds))
     return _of_recipes(holds)
 
 

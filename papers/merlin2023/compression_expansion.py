@@ -32,6 +32,7 @@ class CompressionExpansion(FinetuningTask):
     """
 
     name = "compression_expansion"
+    beside = ("convergence",)  # whether recipes agree about a verdict
 
     flow_recipes: Annotated[Recipes, AfterValidator(_ours)] = Field(
         ("ngd:20",), description="recipes that the matrix is drawn under besides"

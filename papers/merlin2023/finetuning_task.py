@@ -22,6 +22,7 @@ class FinetuningTask(MerlinSection):
     """
 
     name = "finetuning_task"
+    beside = ("convergence",)  # whether recipes agree about a verdict
     long = True
 
     finetuning_seeds: Seeds = Field(

@@ -62,9 +62,7 @@ def test_a_verdict_stands_by_every_recipe_if_all_readings_answer_as_it_does(agre
 
 
 def test_what_needs_no_inversion_hangs_on_no_recipe():
-    told = {
-        claim.id for claims in CLAIMS.values() for claim in claims if not claim.inverted
-    }
+    told = {claim.id for claims in CLAIMS.values() for claim in claims if not claim.inverted}
     assert {id for id in told if id.startswith(("A-3", "A-4.1", "A-4.3"))} == {
         claim.id for claim in CLAIMS_4_1
         if {*claim.needs["variables"]} <= {"cka_pt_pt", "cka_ft_pt"}

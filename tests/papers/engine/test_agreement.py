@@ -26,6 +26,7 @@ from papers.claims.settings import settings
 from papers.engine.agreement import READ, agreement_about, by_recipe
 from papers.engine.work.convergence import common_distance, findings
 from papers.pages import verdicts
+from papers.sections import SECTIONS
 from tests.papers.claims.test_ledger import FILE
 from tests.papers.engine.test_convergence import RECIPES, followed
 
@@ -89,6 +90,11 @@ def test_only_the_sections_of_the_same_models_were_read(agreement):
     for name, of_claims in agreement.items():
         assert list(of_claims) == [claim.id for claim in CLAIMS[name]]
         assert any(one.recipes > 1 for one in of_claims.values()) == (name in READ)
+
+
+def test_pages_are_made_again_with_the_results_that_they_read_agreement_from():
+    for name in (*READ, "claims_ledger"):
+        assert "convergence" in SECTIONS[name].beside
 
 
 def test_results_of_another_network_were_not_read(reference):
@@ -181,5 +187,3 @@ def test_the_cards_of_the_ledger_say_it(counted):
     marked = ["recipe" in one.partition("'")[0] for one in hangs]
     assert sum(marked) == sum(counted[HANGS, verdict] for verdict in DECIDED)
     assert page.count(" Read by one recipe.") > 0 and page.count(" Needs no inversion.") > 0
-
-
