@@ -16,7 +16,7 @@ from papers.claims.agreement import Agreement, agreements
 from papers.claims.claim import Claim
 from papers.claims.curves import kept_curves
 from papers.claims.measures import claims_of
-from papers.engine.work.convergence import common_distance, findings
+from papers.engine.work.convergence import common_distance, findings, shared_distance
 from papers.section import section_class
 
 __all__ = ["READ", "agreement_about", "by_recipe"]
@@ -56,14 +56,15 @@ def _read(path: Path, written_at: int) -> tuple[Mapping[str, object], pd.DataFra
 def by_recipe(ds: xr.Dataset, claims: Iterable[Claim]) -> pd.DataFrame:
     """Return whether each claim's condition holds, a column for each reading, named by its recipe.
 
-    Debiased, with the measured self term: at the end of each recipe, and at the distance that the
-    first one reaches at every layer. A recipe that is driven by the other model is left out, for
-    its X′ are sought to make the models disagree.
+    Debiased, with the measured self term: at the end of each recipe, and at the distances that the
+    first one and all reach at every layer. A recipe that is driven by the other model is left out,
+    for its X′ are sought to make the models disagree.
     """
+    distances = sorted({common_distance(ds), shared_distance(ds)})
     recipes = [name for name in ds["recipe"].values.tolist() if " " not in name]
-    ds = ds.sel(recipe=recipes, estimator=["debiased"])
     with kept_curves():
-        _, holds = findings(ds, claims, common_distance(ds))
+        ds = ds.sel(recipe=recipes, estimator=["debiased"])
+        _, holds = findings(ds, claims, *distances)
     return _of_recipes(holds)
 
 
