@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from invlib.models.staged import StagedModel
+from invlib.names import ESTIMATORS
 
 __all__ = [
-    "CONSTRUCTIONS", "PAIRS", "Blind", "basis_of", "conditional", "draw_images", "limit",
-    "resampled",
+    "CONSTRUCTIONS", "PAIRS", "Blind", "basis_of", "conditional", "covariances", "draw_images",
+    "limit", "resampled",
 ]  # fmt: skip
 
 # What the reference of each construction is blind to, in blocks 2 and 3 of `basis_of`.
@@ -187,25 +188,44 @@ def conditional(images: Tensor, construction: str, seed: int) -> Tensor:
     return torch.cat([rows[..., 0], rows[..., 1].flip(-1)], -1)
 
 
-def limit(seen: Tensor, sees: Tensor, size: int, init: str) -> float:
-    r"""Return linear CKA of a linear target on x and `resampled` x′, for infinitely many images.
+def covariances(seen: Tensor, sees: Tensor, size: int, init: str) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Return what a linear target makes of x and `resampled` x′: covariances (k, k).
 
-    With Σ and T the covariances of images and starts, and the rows V that the target `sees`,
-
-    .. math:: \frac{\lVert V \Sigma P V^\top\rVert_F^2}{\lVert V \Sigma V^\top\rVert_F \,
-        \lVert V (P \Sigma P + (I - P) T (I - P)) V^\top\rVert_F}.
-
-    `init` is ``"noise"`` (T is the variance of a clamped normal number) or ``"images"`` (T = Σ).
+    With Σ and T the covariances of images and starts, and the rows V that the target `sees`, they
+    are :math:`V \Sigma V^\top` of x, :math:`V (P \Sigma P + (I - P) T (I - P)) V^\top` of x′, and
+    :math:`V \Sigma P V^\top` between the two. `init` is ``"noise"`` (T is the variance of a clamped
+    normal number) or ``"images"`` (T = Σ).
     """
     rows = torch.kron(torch.eye(3), torch.kron(_cosines(size), _cosines(size)))
     cov = (rows.T * _variances(size)) @ rows
     start = {"noise": _clamped_variance() * torch.eye(len(cov)), "images": cov}[init]
     p = seen.T @ seen
     blind = torch.eye(len(p)) - p
-    cross, own, other = (
-        (sees @ c @ sees.T).norm() for c in (cov @ p, cov, p @ cov @ p + blind @ start @ blind)
+    own, other, cross = (
+        sees @ c @ sees.T for c in (cov, p @ cov @ p + blind @ start @ blind, cov @ p)
     )
-    return float(cross**2 / (own * other))
+    return own, other, cross
+
+
+def limit(
+    seen: Tensor, sees: Tensor, size: int, init: str, *, similarity: str = "debiased"
+) -> float:
+    r"""Return a similarity of a linear target's x and `resampled` x′, for infinitely many images.
+
+    With the covariances A of x, B of x′ and C between the two (`covariances`), CKA by both
+    estimators, and ``"procrustes"``, are
+
+    .. math:: \frac{\lVert C\rVert_F^2}{\lVert A\rVert_F \lVert B\rVert_F}, \qquad
+        1 - \frac{2}{\pi} \arccos \frac{\lVert C\rVert_*}{\sqrt{\operatorname{tr} A
+        \operatorname{tr} B}}.
+    """
+    own, other, cross = covariances(seen, sees, size, init)
+    if similarity in ESTIMATORS:
+        return float(cross.norm() ** 2 / (own.norm() * other.norm()))
+    if similarity != "procrustes":
+        raise ValueError(f"there is no closed form of {similarity!r}")
+    cosine = torch.linalg.svdvals(cross).sum() / (own.trace() * other.trace()).sqrt()
+    return 1 - 2 / math.pi * math.acos(min(1.0, float(cosine)))
 
 
 def _clamped_variance() -> float:

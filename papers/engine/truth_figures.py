@@ -9,14 +9,13 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from invlib.names import ESTIMATORS
-from invlib.plots.panels import grid, legend, line, panels
-from invlib.plots.style import colour_of, look_of
+from invlib.plots.panels import grid, legend, panels
+from invlib.plots.style import colour_of
 from invlib.plots.words import SAID
 from papers.engine.known_invariances import MARGIN
 from papers.parameters import split
 
-__all__ = ["dots", "error_dots", "number_curves"]
+__all__ = ["dots", "error_curves", "error_dots"]
 
 
 def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
@@ -67,39 +66,44 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
     return fig
 
 
-def number_curves(ds: xr.Dataset) -> Figure:
-    """Draw true STIR by number of images: rows are targets, a panel for each similarity.
-
-    The targets `all` and `more` have a true STIR of 1 whatever the images, and no panel.
+def error_curves(curves: xr.Dataset) -> Figure:
+    """Draw errors of STIR over distance: rows are similarities, columns are sides of the images.
 
     Parameters
     ----------
-    ds
-        `truth` (construction, side, shared, n_images, seed, similarity) and `truth_limit` of one
-        recipe and layer. Bands are the range over draws; dashed lines are the second side, dotted
-        ones the limit of CKA at the first side.
+    curves
+        `papers.engine.truth_tables.error_curves`. Colours are numbers of images, line styles are
+        rules. Bands are the spread over draws, the grey band is the margin. Distances below 0.001
+        are drawn there.
     """
-    looks = {str(name): look_of(i) for i, name in enumerate(ds["construction"].values)}
-    targets = [name for name in ds["shared"].values if name not in ("all", "more")]
-    rows = {f"target: {name}": {s: (s, name) for s in ds["similarity"].values} for name in targets}
-    with panels(rows, size=(3.5, 1.65), margin=(0, 0.5), sharey=True) as (fig, drawn):
-        for ax, (similarity, name) in chain(*drawn):
-            for construction, look in looks.items():
-                cell = dict(construction=construction, shared=name)
-                for side, style in zip(ds["side"].values, ("-", "--"), strict=False):
-                    curve = ds["truth"].sel(cell | dict(similarity=similarity, side=side))
-                    said = f"{construction}, {side}"
-                    line(ax, curve, "n_images", name=said, linestyle=style, **look)
-                if similarity in ESTIMATORS:
-                    end = float(ds["truth_limit"].sel(cell).isel(side=0))
-                    ax.axhline(end, color=look["color"], ls=":", lw=0.9)
-            ax.set(xscale="log", xticks=ds["n_images"].values)
-            ax.set_xticklabels(ds["n_images"].values)
-            ax.minorticks_off()
+    counts, rules = curves["n_images"].values, [split(r)[0] for r in curves["recipe"].values]
+    shades = {n: _colour(i / max(1, len(counts) - 1)) for i, n in enumerate(counts)}
+    styles = dict(zip(dict.fromkeys(rules), ("-", "--", ":", "-."), strict=False))
+    rows = {
+        str(similarity): {
+            f"images of {side} pixels": curves.sel(similarity=similarity, side=side)
+            for side in curves["side"].values
+        }
+        for similarity in curves["similarity"].values
+    }
+    with panels(rows, size=(3.5, 1.65), margin=(0, 0.5), sharey=True, sharex=True) as (fig, drawn):
+        for ax, one in chain(*drawn):
+            ax.axhspan(-MARGIN, MARGIN, color="0.9", zorder=0)
+            for recipe, rule in zip(curves["recipe"].values, rules, strict=True):
+                for n, colour in shades.items():
+                    curve = one.sel(recipe=recipe, n_images=n)
+                    x, y, spread = (curve[v].values for v in ("distance", "error", "spread"))
+                    x = x.clip(min=1e-3)
+                    look = dict(color=colour, ls=styles[rule], lw=1.3, marker="o", ms=2.5)
+                    ax.plot(x, y, gid=f"{SAID}{rule}, {n} images", **look)
+                    ax.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, lw=0)
+            ax.set_xscale("log")
         for row in drawn:
-            row[0][0].set_ylabel("true STIR")
-            row[-1][0].set_xlabel("images")
-        legend(fig, looks, 4)
+            row[0][0].set_ylabel("measured − true")
+        for ax, _ in drawn[-1]:
+            ax.set_xlabel("distance")
+        looks = {f"{n} images": dict(color=colour) for n, colour in shades.items()}
+        legend(fig, looks | {r: dict(color="0.4", ls=ls) for r, ls in styles.items()}, 5)
     return fig
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import product
+from math import ceil
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.stats import rankdata
 
 from invlib.data.embedded.shapes import CHANGES
-from invlib.names import ESTIMATORS
+from invlib.metrics.distances import at_distance
+from invlib.names import ESTIMATORS, SIMILARITIES
 from papers.claims.statistics import interval_over_trainings
+from papers.engine.blind import PAIRS, basis_of, limit
 from papers.engine.known_invariances import COLOUR, DATA_SETS, FORM, MARGIN
 from papers.parameters import split
 
 __all__ = [
-    "answer", "built_says", "by_layer", "by_number", "contrast", "corrected", "error_table",
-    "errors", "followed", "given_depth", "last_look", "mean_and_half", "relations",
-    "similarity_table", "spearman", "trained_says", "training_rows", "truths_say",
+    "accuracy_table", "answer", "built_says", "by_reading", "by_layer", "by_number",
+    "common_distance", "contrast", "corrected", "error_table", "errors", "followed", "given_depth",
+    "last_look", "looked", "mean_and_half", "relations", "similarity_table", "spearman",
+    "trained_says", "training_rows", "truths_say",
 ]  # fmt: skip
 
 
@@ -55,23 +61,67 @@ def similarity_table(ds: xr.Dataset) -> pd.DataFrame:
     return worst.transpose("recipe", "similarity").to_pandas().astype(float)
 
 
-def by_number(ds: xr.Dataset) -> pd.DataFrame:
-    """Return bias and spread of true STIR, against the limit, by number of images and side.
+def error_curves(ds: xr.Dataset) -> xr.Dataset:
+    """Return error, its spread, and the distance left, by snapshot, for targets that see some.
 
-    Linear layer, target "less", starts at other images if there are such; over constructions.
+    Recipes that start at other images if there are such, without `ngd` if there are others. All are
+    means over constructions, layers, and the targets "less" and "some"; of the error, over draws
+    too. The spread is the standard deviation over draws.
+    """
+    recipes = [r for r in ds["recipe"].values if split(r)[2] == "images"] or ds["recipe"].values
+    one = ds.sel(recipe=[r for r in recipes if split(r)[0] != "ngd"] or recipes)
+    error, over = errors(one).sel(shared=["less", "some"]), ["construction", "built_layer"]
+    spread = error.std("seed", ddof=1) if error.sizes["seed"] > 1 else error.mean("seed") * np.nan
+    parts = {
+        "error": error.mean(["seed", "shared", *over]),
+        "spread": spread.mean(["shared", *over]),
+        "distance": one["distance"].mean(["seed", *over]),
+    }
+    return xr.Dataset(parts)
+
+
+def by_number(ds: xr.Dataset) -> pd.DataFrame:
+    """Return bias and spread of true STIR by similarity, number of images, and numbers seen.
+
+    Linear layer, target "less", starts at other images if there are such. The bias of CKA and
+    Procrustes is that against infinitely many images, in closed form; that of the others, which
+    have none, against the most images of this run. Both are largest values over constructions; the
+    spread is the standard deviation over draws.
     """
     recipe = [r for r in ds["recipe"].values if split(r)[2] == "images"] or ds["recipe"].values
-    cell = dict(recipe=recipe[0], built_layer="linear", shared="less")
-    one = ds.sel(cell | {"similarity": list(ESTIMATORS)})
-    off = one["truth"] - one["truth_limit"]
-    spread = off.std("seed", ddof=1) if off.sizes["seed"] > 1 else off.mean("seed") * np.nan
-    parts = {
-        "bias": abs(off.mean("seed")).max("construction"),
-        "spread": spread.max("construction"),
-    }
-    both = xr.Dataset(parts).to_dataframe()[list(parts)].unstack("similarity")
-    seen = both.index.get_level_values("side").map(ds["n_seen"].max("construction").to_series())
-    return both.set_index(seen.astype(int).rename("numbers seen"), append=True).droplevel("side")
+    one = ds.sel(recipe=recipe[0], built_layer="linear", shared="less")
+    truth, mean = one["truth"], one["truth"].mean("seed")
+    ends = xr.concat([_limits(one, name) for name in SIMILARITIES], truth["similarity"])
+    off = mean - ends.fillna(mean.isel(n_images=-1, drop=True))
+    off = off.where(ends.notnull() | (off["n_images"] < off["n_images"][-1]))
+    spread = truth.std("seed", ddof=1) if truth.sizes["seed"] > 1 else mean * np.nan
+    parts = {"bias": _farthest(off, "construction"), "spread": spread.max("construction")}
+    table = xr.concat(parts.values(), xr.Variable("part", list(parts)))
+    seen = ds["n_seen"].max("construction").astype(int).values
+    table = table.assign_coords(side=seen).rename(side="numbers seen")
+    table = table.stack(row=["similarity", "n_images"], column=["part", "numbers seen"])
+    return table.transpose("row", "column").to_pandas()
+
+
+def _limits(one: xr.Dataset, similarity: str) -> xr.DataArray:
+    """Return a similarity for infinitely many images, (construction, side); NaN if not known."""
+    if similarity in ESTIMATORS:
+        return one["truth_limit"]
+    start, values = split(str(one["recipe"].values))[2], one["truth_limit"] * np.nan
+    if similarity != "procrustes" or start not in ("images", "noise"):
+        return values
+    for construction, side in product(one["construction"].values, one["side"].values.tolist()):
+        rows, block = basis_of(construction, side)
+        seen, sees = (rows[np.isin(block, PAIRS[name])] for name in ("all", "less"))
+        here = dict(construction=construction, side=side)
+        values.loc[here] = limit(seen, sees, side, start, similarity=similarity)
+    return values
+
+
+def _farthest(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return the value farthest from 0, with its sign."""
+    low, high = values.min(dim), values.max(dim)
+    return xr.where(-low > high, low, high)
 
 
 def corrected(values: xr.DataArray) -> xr.DataArray:
@@ -139,29 +189,51 @@ def given_depth(x: xr.DataArray, y: xr.DataArray) -> xr.DataArray:
     return ((xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))).clip(-1, 1)
 
 
+def looked(ds: xr.Dataset, distance: float | None = None) -> xr.Dataset:
+    """Return debiased learning and forgetting of the last snapshot, or at a distance.
+
+    At a distance, a measure has only the layers that were read there in all trainings.
+    """
+    one = ds.sel(estimator="debiased").drop_vars(["layer_name", "depth"], errors="ignore")
+    if distance is None:
+        return one[["forgetting", "learning"]].isel(snapshot=-1, drop=True)
+    read = {}
+    for name, inverted in (("forgetting", "pt"), ("learning", "ft")):
+        left = one[f"distance_{inverted}"].rename(layer="ref_layer")
+        curves = {f"stir_{inverted}": one[name], f"inversion_loss_{inverted}": left}
+        read[name] = at_distance(xr.Dataset(curves), distance)[f"stir_{inverted}"].dropna("layer")
+    return xr.merge([values.rename(name) for name, values in read.items()], join="outer")
+
+
+def common_distance(ds: xr.Dataset) -> float:
+    """Return the least distance, to a twentieth, that all inversions of trained networks reach."""
+    last = ds[["distance_pt", "distance_ft"]].isel(snapshot=-1).max()
+    return ceil(20 * max(float(last["distance_pt"]), float(last["distance_ft"]))) / 20
+
+
 def expected(
-    ds: xr.Dataset, snapshot: int = -1
+    ds: xr.Dataset, distance: float | None = None
 ) -> dict[str, tuple[str, xr.DataArray, xr.DataArray]]:
     """Return, by first data set, a measure and the movement it should follow, both corrected.
 
     Where colour starts to matter, the network stops to ignore it: forgetting should be where a
     change moves pictures *more* than after the placebo. Where it becomes noise, learning should be
-    where a change moves them *less*.
+    where a change moves them *less*. They are read as by `looked`.
     """
     measured = {FORM: ("forgetting", 1), COLOUR: ("learning", -1)}
-    moved_more = corrected(ds["moved_after"])
-    out = {}
+    moved_more, read, out = corrected(ds["moved_after"]), looked(ds, distance), {}
     for first in ds["pretraining"].values.tolist():
         name, sign = measured[first]
-        values = corrected(ds[name].sel(estimator="debiased").isel(snapshot=snapshot, drop=True))
-        out[first] = name, values.sel(pretraining=first), sign * moved_more.sel(pretraining=first)
+        values = corrected(read[name].dropna("layer")).sel(pretraining=first)
+        movement = sign * moved_more.sel(pretraining=first, layer=values["layer"])
+        out[first] = name, values, movement
     return out
 
 
-def relations(ds: xr.Dataset, snapshot: int = -1) -> pd.DataFrame:
+def relations(ds: xr.Dataset, distance: float | None = None) -> pd.DataFrame:
     """Return how measures follow movement over layers: correlations, mean over trainings ± half."""
     rows = {}
-    for first, (name, values, movement) in expected(ds, snapshot).items():
+    for first, (name, values, movement) in expected(ds, distance).items():
         for change in CHANGES:
             x, y, row = movement.sel(change=change, drop=True), values, {}
             ways = {"Pearson": xr.corr(x, y, "layer"), "given depth": given_depth(x, y)}
@@ -190,6 +262,47 @@ def by_layer(ds: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(texts, index=pd.Index(values["layer"].values, name="layer"))
 
 
+def by_reading(ds: xr.Dataset) -> pd.DataFrame:
+    """Return what forgetting and learning follow, at the last snapshot and at equal distance.
+
+    Rank and partial correlations over layers, and the mean of `contrast` over layers: mean over
+    trainings ± half.
+    """
+    columns = {}
+    for distance in (None, common_distance(ds)):
+        both = contrast(ds, distance)
+        for name, values, movement in expected(ds, distance).values():
+            colour, place = (movement.sel(change=c, drop=True) for c in ("colour", "place"))
+            rows = {
+                "colour, rank": spearman(colour, values),
+                "colour, given depth": given_depth(colour, values),
+                "place, given depth": given_depth(place, values),
+            }
+            if both is not None:
+                rows["more than the other way"] = both.sel(measure=name, drop=True).mean("layer")
+            pairs = {title: map(float, mean_and_half(v)) for title, v in rows.items()}
+            texts = {title: "{:.2f} ± {:.2f}".format(*pair) for title, pair in pairs.items()}
+            layers = ", ".join(map(str, values["layer"].values))
+            read = "last look" if distance is None else f"at {distance:.2f}"
+            columns[name, read] = {"layers read": layers} | texts
+    return pd.DataFrame(dict(sorted(columns.items(), key=lambda column: column[0][0])))
+
+
+def accuracy_table(ds: xr.Dataset) -> pd.DataFrame:
+    """Return test accuracy after the first and the second trainings: mean and range."""
+    rows = {}
+    for first in ds["pretraining"].values.tolist():
+        values = {"first training": ds["pretraining_accuracy"].sel(pretraining=first)}
+        for second in ds["dataset"].values.tolist():
+            name = "placebo" if second == first else "other labels"
+            values[name] = ds["test_accuracy"].sel(pretraining=first, dataset=second)
+        rows[f"first {first}"] = {
+            name: f"{float(v.mean()):.2f} ({float(v.min()):.2f} to {float(v.max()):.2f})"
+            for name, v in values.items()
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def _pairs(values: xr.DataArray) -> list[tuple[float, float]]:
     """Return mean and half interval of each layer."""
     return list(zip(*(part.values.tolist() for part in mean_and_half(values)), strict=True))
@@ -202,17 +315,18 @@ def _where(values: xr.DataArray) -> str:
     return f"in layers {', '.join(sure)}" if sure else "in no layer for certain"
 
 
-def contrast(ds: xr.Dataset) -> xr.DataArray | None:
+def contrast(ds: xr.Dataset, distance: float | None = None) -> xr.DataArray | None:
     """Return what the two directions differ by, (measure, train_seed, layer); None with only one.
 
     Forgetting where colour starts to matter minus forgetting where it becomes noise, and learning
-    the other way round; each minus its placebo. Both should be above 0.
+    the other way round; each minus its placebo. Both should be above 0. They are read as by
+    `looked`; layers that were not are NaN.
     """
     if ds.sizes["pretraining"] < 2:
         return None
-    parts = []
+    parts, read = [], looked(ds, distance)
     for name, more, less in (("forgetting", FORM, COLOUR), ("learning", COLOUR, FORM)):
-        values = corrected(ds[name].sel(estimator="debiased").isel(snapshot=-1, drop=True))
+        values = corrected(read[name])
         parts.append(
             values.sel(pretraining=more, drop=True) - values.sel(pretraining=less, drop=True)
         )
@@ -228,8 +342,7 @@ def training_rows(ds: xr.Dataset, first: str) -> dict[str, dict[str, xr.DataArra
     They are rows for `invlib.plots.layer_curves`: trainings are its seeds.
     """
     names = {name: "placebo" if name == first else f"then {name}" for name in DATA_SETS}
-    one = ds[["moved_before", "moved_after", "forgetting", "learning"]]
-    one = one.sel(pretraining=first, estimator="debiased").isel(snapshot=-1)
+    one = ds[["moved_before", "moved_after"]].merge(looked(ds)).sel(pretraining=first)
     one = one.rename(train_seed="seed", dataset="then").assign_coords(
         then=[names[name] for name in ds["dataset"].values]
     )

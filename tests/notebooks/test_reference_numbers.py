@@ -54,12 +54,15 @@ from papers.claims.kept import kept_ledger
 from papers.claims.settings import named, settings
 from papers.claims.shapes import crossing_difference
 from papers.claims.statistics import interval_over_trainings
+from papers.engine import truth_tables
 from papers.engine.contenders import CONTENDERS
 from papers.engine.costs import EQUAL
 from papers.engine.known_invariances import MARGIN
 from papers.engine.truth_tables import (
     by_number,
+    by_reading,
     contrast,
+    error_curves,
     error_table,
     errors,
     last_look,
@@ -974,17 +977,70 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     yield f"`lbfgs` from noise is off by {two(stopped)}"
 
     table = by_number(ds)
-    counts, seen = (table.index.unique(level) for level in ("n_images", "numbers seen"))
+    counts, seen = table.index.unique("n_images"), table["bias"].columns
     assert max(counts) < min(seen)
     *few, most = counts
     yield f"with {', '.join(map(str, few))} and {most} images and {min(seen)} or {max(seen)} numb"
-    bias, spread = table["bias"], table["spread", "debiased"]
-    yield f"the biased estimator lies up to {number(bias['biased'].max())} from its limit"
-    least = bias["biased"].loc[(most, min(seen))]
+    bias, spread = table["bias"], table["spread"].loc["debiased"]
+    yield f"the biased estimator lies up to {number(bias.loc['biased'].max().max())} from its limit"
+    least = bias.loc[("biased", most), min(seen)]
     yield f"with {most} images and {min(seen)} numbers still {number(least)}"
-    assert (bias["debiased"] < spread).all()
-    yield (f"The debiased one lies within {number(bias['debiased'].max())} of it, less than its "
-           f"spread over draws of {number(spread.min())} to {number(spread.max())}")  # fmt: skip
+    off = bias.loc["debiased"].abs()
+    assert (off < spread).all(axis=None)
+    yield f"The debiased one lies within {number(off.max(axis=None))} of it, less than its spread"
+    yield f"spread over draws of {number(spread.min(axis=None))} to {number(spread.max(axis=None))}"
+    floor = np.floor(100 * bias.loc["procrustes"].min().min()) / 100
+    yield f"Procrustes lies {number(floor)} or more above its limit in every row"
+
+    curves = error_curves(ds)
+    end = last_look(curves["error"])
+    yield f"`lbfgs` ends within {number(abs(end.sel(recipe='lbfgs:50:images')).max(), 3)} of 0"
+    adam = end.sel(recipe="anytime:100:images")
+    assert (adam < 0).all()  # "below 0 with every similarity"
+    few, most = adam["n_images"].values[[0, -1]]
+    small, large = adam["side"].values
+    at = {name: number(-adam.sel(n_images=most, side=small, similarity=name))
+          for name in adam["similarity"].values}  # fmt: skip
+    yield f"with {most} images of {small} pixels by {at['biased']} (biased), {at['debiased']} (deb"
+    yield f"{at['procrustes']} (Procrustes), {at['mutual_knn']} (nearest neighbours) and "
+    yield f"neighbours) and {at['trimmed']} (trimmed)"
+    yield f"by {min(at.values())} to {max(at.values())} in the mean with {most} images of"
+    debiased = adam.sel(similarity="debiased", n_images=[few, most])
+    first, last = (number(v).replace("-", "−") for v in debiased.sel(side=small).values)
+    yield f"From {few} to {most} images the debiased error goes from {first} to {last}"
+    spread = last_look(curves["spread"]).sel(recipe="anytime:100:images", similarity="debiased")
+    from_, to = (number(v, 3) for v in spread.sel(side=small, n_images=[few, most]).values)
+    yield f"only its spread falls, from {from_} to {to}"
+    last = number(debiased.sel(side=large, n_images=most)).replace("-", "−")
+    yield f"With images of {large} pixels it is smaller, {last} with {most} images"
+
+    first = ds["pretraining_accuracy"].mean("train_seed")
+    one, other = (number(first.sel(pretraining=name)) for name in ("shapes", "shapes_by_form"))
+    yield f"the first trainings end at {one} and {other}"
+    assert (ds["test_accuracy"].mean("train_seed").max("dataset") < first).all()  # "none higher"
+    every = np.concatenate([ds[f"{name}_accuracy"].values.ravel() for name in
+                            ("test", "pretraining")])  # fmt: skip
+    yield f"accuracies of {number(every.min())} to {number(every.max())} in single trainings"
+
+    distance = truth_tables.common_distance(ds)
+    read = by_reading(ds)["forgetting", f"at {distance:.2f}"]
+    yield f"In the reference results that distance is {distance:.2f}"
+    layers = read["layers read"].split(", ")
+    assert layers == [str(layer) for layer in range(1, ds.sizes["layer"])]
+    yield f"a rank correlation of {read['colour, rank']} in layers {layers[0]} to {layers[-1]}"
+    mid, half = read["colour, given depth"].split(" ± ")
+    assert abs(float(mid)) < float(half)  # "cannot be told"
+    yield f"it still cannot be told ({mid} ± {half})"
+    both = contrast(ds, distance)
+    mean, half = mean_and_half(both)
+    *sure, end = map(str, both["layer"].values[(mean - half).sel(measure="forgetting") > 0])
+    more = read["more than the other way"]
+    yield f"it is so in layers {', '.join(sure)} and {end}, and by {more}"
+    learnt = by_reading(ds)["learning", f"at {distance:.2f}"]["more than the other way"]
+    mid, half = map(float, learnt.split(" ± "))
+    assert mid + half < 0  # "the wrong sign"
+    yield (f"by {read['more than the other way']}, learning the other way by "
+           f"{learnt.replace('-', '−')}, which is the wrong sign")  # fmt: skip
 
     changes = relations(ds)
     rows = changes.xs("colour", level="movement under a change of")

@@ -1,5 +1,6 @@
-"""Similarities beside CKA, against SciPy, scikit-learn, and plain loops."""
+"""Similarities beside CKA, against SciPy, scikit-learn, ckatorch, and plain loops."""
 
+import ckatorch
 import numpy as np
 import pytest
 import torch
@@ -68,17 +69,20 @@ def test_mutual_knn_of_unrelated_representations_is_at_chance():
     assert np.mean(values) == pytest.approx(10 / 100, abs=0.01)
 
 
-def test_trimmed_cka_is_cka_of_the_images_left():
-    x, y = related(20, 4, 6)
+@pytest.mark.parametrize(("d", "e"), [(4, 6), (60, 40)])  # fewer and more features than images
+def test_trimmed_cka_is_what_ckatorch_gives_of_the_images_left(d, e):
+    """No package has a trimmed CKA: NumPy chooses the images, and ckatorch compares the others."""
+    x, y = related(25, d, e)
     x[3] *= 30
     y[11] *= 30
-    squares = [(z - z.mean(0)).square().sum(1) for z in (x, y)]
-    shares = torch.maximum(*(square / square.sum() for square in squares))
-    left = shares.argsort()[:18]
+    both = [z.numpy() - z.numpy().mean(0) for z in (x, y)]
+    part = np.max([(z**2).sum(1) / (z**2).sum() for z in both], axis=0)
+    left = np.sort(np.argsort(part)[:22])  # a tenth of 25, rounded up, is 3
     assert {3, 11}.isdisjoint(left.tolist())
-    expected = cka_from_grams(gram(x[left]), gram(y[left]), debiased=True)
+    expected = ckatorch.cka_base(x[left], y[left], unbiased=True, method="fro_norm")
     for scale in (1, 1e-3):  # the share of an image, not its norm
         assert float(trimmed_cka(gram(x), gram(scale * y))) == pytest.approx(float(expected))
+    assert abs(float(cka_from_grams(gram(x), gram(y), debiased=True)) - float(expected)) > 0.1
 
 
 @pytest.mark.parametrize("name", SIMILARITIES)

@@ -1,17 +1,22 @@
 """Networks blind to a known part: what they do not see, and what STIR should be of them."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
 from invlib import invert, linear_cka
 from invlib.inversion.invert import start_images
+from invlib.metrics.similarities import mutual_knn, similarity_from_grams
+from invlib.names import SIMILARITIES
 from papers.engine.blind import (
     CONSTRUCTIONS,
     PAIRS,
     Blind,
     basis_of,
     conditional,
+    covariances,
     draw_images,
     limit,
     resampled,
@@ -64,6 +69,100 @@ def test_the_limit_is_what_many_images_give(construction, init):
     for name, v in rows.items():
         of_many = linear_cka(x.flatten(1) @ v.T, true.flatten(1) @ v.T, debiased=True)
         assert abs(float(of_many) - limit(rows["all"], v, 4, init)) < 0.03, name
+
+
+# Bias and spread of similarities. The blind part of x′ is that of another image, drawn anew. Its
+# seen part has come all the way to that of x, or half of it: that is the distance left.
+DRAWS, FEW, SOME, MANY = 60, 16, 64, 1000
+COME = (1.0, 0.5)
+
+
+@cache
+def pairs(n: int, side: int, come: float, draws: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return Grams (draws, n, n) of what the target "less" sees of x and of x′."""
+    rows = sees("projection", side)
+    x, start = (draw_images(draws * n, side, seed=100 + i) for i in range(2))
+    moved = resampled(x, start, come**0.5 * rows["all"])
+    seen = ((z - 0.5).flatten(1) @ rows["less"].T for z in (x, moved))
+    seen = (z.double().view(draws, n, -1) for z in seen)
+    return tuple(z @ z.mT for z in seen)
+
+
+def drawn(name: str, n: int, side: int, come: float) -> torch.Tensor:
+    """Return a similarity of n images, (draws,)."""
+    return similarity_from_grams(name, *pairs(n, side, come, DRAWS)).double()
+
+
+def true(name: str, n: int, side: int, come: float) -> float:
+    """Return what a similarity of n images should be, without its bias."""
+    if name == "trimmed":
+        return float(similarity_from_grams(name, *pairs(MANY, side, come)))
+    if name == "mutual_knn":  # the same share of all others as of n images
+        share = min(10, (n - 1) // 2) / (n - 1)
+        return float(mutual_knn(*pairs(MANY, side, come), neighbours=round(share * (MANY - 1))))
+    rows = sees("projection", side)
+    seen = come**0.5 * rows["all"]
+    return limit(seen, rows["less"], side, "images", similarity=name)
+
+
+def biased_by(n: int, side: int, come: float) -> float:
+    """Return biased CKA of n Gaussian images, in closed form.
+
+    It is the ratio of means, E‖S‖² = (1 + 1/m)‖C‖² + tr A tr B / m, with m = n − 1 and S the
+    covariance in the sample.
+    """
+    rows, m = sees("projection", side), n - 1
+    own, other, cross = covariances(come**0.5 * rows["all"], rows["less"], side, "images")
+
+    def square(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (1 + 1 / m) * c.norm() ** 2 + a.trace() * b.trace() / m
+
+    norms = square(own, own, own) * square(other, other, other)
+    return float(square(cross, own, other) / norms.sqrt())
+
+
+@pytest.mark.parametrize("come", COME)
+@pytest.mark.parametrize("side", [4, 8])
+@pytest.mark.parametrize("name", [name for name in SIMILARITIES if name != "procrustes"])
+def test_the_mean_of_many_draws_is_the_true_value_or_has_the_known_bias(name, side, come):
+    for n in (FEW, SOME):
+        values = drawn(name, n, side, come)
+        expected = biased_by(n, side, come) if name == "biased" else true(name, n, side, come)
+        error = float(values.std()) / DRAWS**0.5
+        assert abs(float(values.mean()) - expected) < 4 * error, n
+    if name == "biased":
+        off = [biased_by(n, side, come) - true(name, n, side, come) for n in (FEW, SOME)]
+        assert off[0] > 2 * off[1] > 8 * error  # a test of the debiased one would see it
+
+
+@pytest.mark.parametrize("come", COME)
+@pytest.mark.parametrize("side", [4, 8])
+@pytest.mark.parametrize("name", [name for name in SIMILARITIES if name != "biased"])
+def test_four_times_the_images_halve_the_spread(name, side, come):
+    few, some = (float(drawn(name, n, side, come).std()) for n in (FEW, SOME))
+    assert 0.3 < some / few < 0.7
+
+
+@pytest.mark.parametrize("come", COME)
+@pytest.mark.parametrize("side", [4, 8])
+def test_a_small_spread_of_biased_cka_hides_its_bias(side, come):
+    few = {name: drawn(name, FEW, side, come) for name in ("biased", "debiased")}
+    assert float(few["biased"].std()) < 0.5 * float(few["debiased"].std())
+    off = {name: abs(float(v.mean()) - true(name, FEW, side, come)) for name, v in few.items()}
+    assert off["biased"] > 3 * float(few["biased"].std()) and off["debiased"] < off["biased"] / 5
+
+
+@pytest.mark.parametrize("come", COME)
+def test_procrustes_comes_down_to_its_closed_form(come):
+    """Its bias falls with images, and grows with the numbers seen and the distance."""
+    off = {
+        (n, side): float(drawn("procrustes", n, side, come).mean())
+        - true("procrustes", n, side, come)
+        for n in (FEW, SOME) for side in (4, 8)
+    }  # fmt: skip
+    assert off[FEW, 8] > off[FEW, 4] > off[SOME, 4] and off[FEW, 8] > off[SOME, 8] > off[SOME, 4]
+    many = float(similarity_from_grams("procrustes", *pairs(MANY, 4, come)))
+    assert 0 < many - true("procrustes", MANY, 4, come) < 0.3 * off[SOME, 4]
 
 
 def test_images_and_the_noise_of_the_same_seed_are_independent():

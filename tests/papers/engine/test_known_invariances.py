@@ -6,12 +6,13 @@ import torch
 import xarray as xr
 
 from invlib.data.embedded.shapes import draw_shapes
+from invlib.names import SIMILARITIES
 from invlib.results.netcdf import open_results
 from invlib.training.seen import trained_on
 from papers.engine import truth_tables as tables
-from papers.engine.blind import Blind
+from papers.engine.blind import Blind, basis_of, limit
 from papers.engine.known_invariances import COLOUR, FORM
-from papers.engine.truth_figures import dots, number_curves
+from papers.engine.truth_figures import dots, error_curves
 from papers.engine.work.known_invariances import moved
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
@@ -136,6 +137,77 @@ def test_one_training_has_no_interval():
     assert "1 training: no interval" in tables.trained_says(ds)
 
 
+def test_measures_are_read_at_a_distance_where_it_was_passed():
+    ds = planted(follows=True)
+    before = ds.assign_coords(snapshot=[1])
+    two = xr.concat([before.assign(forgetting=before["forgetting"] + 1), ds], "snapshot",
+                    data_vars="minimal")  # fmt: skip
+    layers = np.array([[0.4] * 6 + [0.2], [0.2] * 5 + [0.3, 0.1]])  # 6 starts nearer
+    for name in ("distance_pt", "distance_ft"):
+        two[name] = two[name] * 0 + xr.DataArray(layers, dims=("snapshot", "layer"))
+    assert tables.common_distance(two) == 0.3
+    read = tables.looked(two, 0.3)["forgetting"].dropna("layer")
+    last = tables.looked(two)["forgetting"]
+    assert read["layer"].values.tolist() == [0, 1, 2, 3, 4, 5]
+    off = (read - last).mean(["train_seed", "pretraining", "dataset"])
+    np.testing.assert_allclose(off, [0.5] * 5 + [0])  # half of the way, and at the last snapshot
+    table = tables.by_reading(two)
+    assert table["forgetting"].loc["layers read"].tolist() == [
+        "0, 1, 2, 3, 4, 5, 6",
+        "0, 1, 2, 3, 4, 5",
+    ]
+    assert tables.expected(two, 0.3)[FORM][2].sizes["layer"] == 6
+
+
+def built(error: float) -> xr.Dataset:
+    """Results of networks that are built, with a known error and a known spread over draws."""
+    grid = dict(
+        construction=["flips", "grey"], side=[4], recipe=["ngd:9", "anytime:9:images"],
+        built_snapshot=[3, 9], built_layer=["linear"], shared=["all", "less", "some"],
+        n_images=[8, 16], seed=[0, 1, 2], similarity=list(SIMILARITIES),
+    )  # fmt: skip
+    cube = xr.DataArray(np.ones([len(v) for v in grid.values()]), grid, list(grid))
+    draws = xr.DataArray([-1.0, 0, 1], {"seed": [0, 1, 2]}, "seed") / cube["n_images"]
+    truth = (cube * 0.5 + draws).isel(built_snapshot=0, drop=True)
+    left = cube * 0.2 / cube["built_snapshot"]
+    return xr.Dataset(
+        {
+            "truth": truth.transpose(*(d for d in grid if d != "built_snapshot")),
+            "measured": (cube * (0.5 + error) + 2 * draws).transpose(*grid),
+            "distance": left.isel(shared=0, n_images=0, similarity=0, drop=True),
+            "truth_limit": cube[:, :, :, 0, 0, :, 0, 0, 0].drop_vars(
+                ["built_snapshot", "built_layer", "n_images", "seed", "similarity"]) * 0.4,
+            "n_seen": (cube[:, :, 0, 0, 0, 0, 0, 0, 0] * 24).reset_coords(drop=True),
+        }
+    )  # fmt: skip
+
+
+def test_error_and_spread_are_those_that_were_planted():
+    curves = tables.error_curves(built(error=0.1))
+    assert curves["recipe"].values.tolist() == ["anytime:9:images"]
+    np.testing.assert_allclose(curves["error"], 0.1)
+    np.testing.assert_allclose(curves["spread"].sel(n_images=8), 1 / 8)
+    np.testing.assert_allclose(curves["spread"].sel(n_images=16), 1 / 16)
+    np.testing.assert_allclose(curves["distance"].squeeze(), [0.2 / 3, 0.2 / 9])
+    assert len(error_curves(curves).axes) == len(SIMILARITIES)
+
+
+def test_bias_and_spread_are_told_for_every_similarity():
+    table = tables.by_number(built(error=0.1))
+    assert table.index.get_level_values(0).unique().tolist() == list(SIMILARITIES)
+    bias, spread = table["bias", 24].unstack(), table["spread", 24].unstack()
+    np.testing.assert_allclose(spread, [[1 / 8, 1 / 16]] * 5)
+    np.testing.assert_allclose(bias.loc[["biased", "debiased"]], 0.1)  # true 0.5, limit 0.4
+    np.testing.assert_allclose(bias.loc[["trimmed", "mutual_knn"]], [[0, np.nan]] * 2, atol=1e-9)
+    ends = [
+        limit(rows[block < 2], rows[block < 3], 4, "images", similarity="procrustes")
+        for rows, block in (basis_of(name, 4) for name in ("flips", "grey"))
+    ]
+    np.testing.assert_allclose(
+        bias.loc["procrustes"], max((0.5 - end for end in ends), key=abs), atol=1e-6
+    )
+
+
 def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path)
     one = SECTIONS["known_invariances"].from_parameters(
@@ -161,7 +233,9 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     left = max(ds.distance_pt.isel(snapshot=-1).max(), ds.distance_ft.isel(snapshot=-1).max())
     assert f"leave a distance of {float(left):.2f} or less" in tables.trained_says(ds)
     assert len(dots(tables.followed(ds)).axes) == 8
-    axes = number_curves(ds.isel(recipe=1, built_layer=0)).axes
-    assert len(axes) == 15  # three targets; two panels a row
-    assert max(ax.get_subplotspec().colspan.stop for ax in axes) == 2
+    assert len(error_curves(tables.error_curves(ds)).axes) == 5  # a similarity each, one side
     assert tables.similarity_table(ds).shape == (2, 5)
+    number = tables.by_number(ds)
+    assert number.shape == (10, 2) and number.loc["biased", "bias"].notnull().all(axis=None)
+    assert tables.by_reading(ds).loc["layers read"].tolist()[::2] == ["0, 3", "0, 3"]
+    assert tables.accuracy_table(ds).shape == (2, 3)
