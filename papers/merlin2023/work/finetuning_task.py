@@ -11,14 +11,20 @@ from papers.claims.settings import settings
 from papers.claims.shapes import level, pearson
 from papers.claims.statistics import level_in_words
 from papers.merlin2023.finetuning_task import FinetuningTask
-from papers.merlin2023.work.base import compare_finetuned, pretrained_model
+from papers.merlin2023.work.base import compare_finetuned, compare_untrained, pretrained_model
 from papers.work import written
 
 
-@written("comparison")
+@written("baselines")
 def dataset(section: FinetuningTask) -> xr.Dataset:
-    """Train, invert and compare. The first dims are dataset, task and, if several, train_seed."""
-    return compare_all(section, pretrained_model(section))
+    """Train, invert and compare. The first dims are dataset, task and, if several, train_seed.
+
+    What an untrained network makes of the X′ of the pretrained model does not depend on a training.
+    """
+    pretrained = pretrained_model(section)
+    ds = compare_all(section, pretrained)
+    untrained = {name: compare_untrained(section, pretrained, name) for name in section.datasets}
+    return ds.assign(stack(untrained, "dataset").data_vars)
 
 
 def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:
