@@ -125,4 +125,4 @@ def read(
     ds = xr.concat(parts, xr.Variable("when", list(networks))).rename(layer="place")
     rank = ds["numerical_rank"].sel(rtol=1e-3, drop=True).astype(float)
     found = xr.Dataset({"probe_accuracy": ds["probe_accuracy"], "numerical_rank": rank})
-    return found.drop_vars(["layer_name", "depth"], errors="ignore").drop_attrs(deep=False)
+    return found.drop_vars(["layer_name", "depth"], errors="ignore")
