@@ -639,6 +639,7 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     yield f"{span(tuned.sel(task='classification'))} (classification) and "
     yield f"{span(tuned.sel(task='reconstruction'))} (reconstruction)"
 
+    yield from _in_both_directions(ds)
     yield from _larger_pictures()
     yield from _on_another_machine(ds.sel(task="classification", estimator="debiased"))
     paper = reported("A")["test_accuracy"]["imagenet"]["cifar10"]
@@ -652,6 +653,24 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     assert max(float(one.max()) for one in missed) < 0.02
     yield "In the reference results that is less than 0.02 with the biased estimator"
     assert set(missed[0].idxmax("layer").values) <= {1, 2, 3}  # "most for learning in layers 1–3"
+
+
+def _in_both_directions(ds: xr.Dataset) -> Iterator[str]:
+    """Yield what is said of STIR if the models change places, and of the distances."""
+    tasks = ["classification", "reconstruction"]
+    one, other = (mean(diagonal(ds, f"stir_{k}"), "task", "train_seed").sel(task=tasks)
+                  for k in ("ft_pt", "pt_ft"))  # fmt: skip
+    kept, seen = (list(map(two, both.mean("train_seed"))) for both in (one, other))
+    yield "STIR(fine-tuned | pretrained) is {} after classification and {} after".format(*kept)
+    yield "after reconstruction; STIR(pretrained | fine-tuned) is {} and {}.".format(*seen)
+    gap = one - other  # "in every training, and the sign hangs on the task"
+    assert (gap.sel(task=tasks[0]) > 0).all() and (gap.sel(task=tasks[1]) < 0).all()
+    start = mean(ds["inversion_loss_pt"], "ref_layer").sel(ref_layer=12)
+    ends = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(ref_layer=12, task=tasks)
+    yield "at layer 12, {} is left of the pretrained model, {} of the one fine-tuned to ".format(
+        two(start), two(ends[0])
+    )
+    yield f"to classify, {two(ends[1])} of the one fine-tuned to reconstruct"
 
 
 def _beside_twins(ds: xr.Dataset) -> Iterator[str]:
