@@ -667,10 +667,8 @@ def _in_both_directions(ds: xr.Dataset) -> Iterator[str]:
     assert (gap.sel(task=tasks[0]) > 0).all() and (gap.sel(task=tasks[1]) < 0).all()
     start = mean(ds["inversion_loss_pt"], "ref_layer").sel(ref_layer=12)
     ends = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(ref_layer=12, task=tasks)
-    yield "at layer 12, {} is left of the pretrained model, {} of the one fine-tuned to ".format(
-        two(start), two(ends[0])
-    )
-    yield f"to classify, {two(ends[1])} of the one fine-tuned to reconstruct"
+    yield f"at layer 12, {two(start)} is left of the pretrained model, {two(ends[0])} of the one"
+    yield f"fine-tuned to classify, {two(ends[1])} of the one fine-tuned to reconstruct"
 
 
 def _beside_twins(ds: xr.Dataset) -> Iterator[str]:
