@@ -1069,17 +1069,30 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
     yield f"forgetting is {two(squares)}, and {two(tuned)} in the fine-tuned ViT"
     yield f"it moved by {two(less)} and by {two(moved)}"
     probe = ds["probe_accuracy"]
-    read = {c: [two(probe.sel(case=c, place=p, when=w)) for w in ("before", "after")]
+    read = {c: [two(probe.sel(case=c, place=p, when=w)) for w in ("before", "after", "untrained")]
             for c, p in last.items()}  # fmt: skip
     yield f"from that same last layer at {read['C: squares'][1]}, before at {read['C: squares'][0]}"
     yield "its probe reads {} before and {} after".format(*read["A: a ViT fine-tuned"])
+    yield f"An untrained network is the zero of such a probe: it reads {read['C: squares'][2]} there"
+    at = probe.sel(case="C: squares", place=last["C: squares"])
+    before, after, zero = (at.sel(when=w) for w in ("before", "after", "untrained"))
+    left = f"{float((after - zero) / (before - zero)):.0%}".replace("%", " %")
+    yield f"So {left} of what the first training added is still there"
     inside = open_results(results_root("cifar") / "collapse_and_plasticity.nc")
     more, fewer = (json.loads(one.attrs["parameters"])[name]
                    for one, name in ((inside, "probe_n"), (ds, "lens_probe_n")))  # fmt: skip
     assert more > fewer
     untrained = inside["probe_accuracy_untrained"].sel(carrying="original").isel(layer=-1)
-    yield f"to fit the probe, it reads {two(untrained)} there"
-    yield "Random labels take some away, from {} to {}".format(*read["B: random labels"])
+    yield f"(and {two(untrained)} on {{doc}}`/notebooks/collapse_and_plasticity`"
+    was, now, zero = read["B: random labels"]
+    yield f"take some away, from {was} to {now}, and an untrained network reads {zero}"
+    rank = ds["numerical_rank"].sel(case=["A: a ViT fine-tuned", "new: a ViT and squares"])
+    trained = rank.sel(when=["before", "after"], place=slice(1, 12))
+    most = [int(one.max()) for one in trained]
+    assert all((one == limit).all() for one, limit in zip(trained, most, strict=True))
+    zero = list(map(int, rank.sel(when="untrained", place=12)))
+    yield f"it is {zero[0]} of {most[0]} in the last block on CIFAR-10"
+    yield f"and {zero[1]} of {most[1]} on the ten classes of ImageNet"
     rank = ds["numerical_rank"].sel(case="C: squares")
     for place, where in ((7, "seventh"), (2, "second")):
         was, now = (int(rank.sel(place=place, when=w)) for w in ("before", "after"))
