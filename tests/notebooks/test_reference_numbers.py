@@ -1073,7 +1073,7 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
             for c, p in last.items()}  # fmt: skip
     yield f"from that same last layer at {read['C: squares'][1]}, before at {read['C: squares'][0]}"
     yield "its probe reads {} before and {} after".format(*read["A: a ViT fine-tuned"])
-    yield f"An untrained network is the zero of such a probe: it reads {read['C: squares'][2]} there"
+    yield f"network is the zero of such a probe: it reads {read['C: squares'][2]} there"
     at = probe.sel(case="C: squares", place=last["C: squares"])
     before, after, zero = (at.sel(when=w) for w in ("before", "after", "untrained"))
     left = f"{float((after - zero) / (before - zero)):.0%}".replace("%", " %")
