@@ -117,6 +117,18 @@ _LENS = {
     ]
 }
 
+# What an untrained network makes of the X′ of the pretrained model: the zero of STIR.
+_BASELINES = _COMPARISON | {
+    "stir_untrained_pt": Field(
+        "estimator seed layer", "float", "STIR(untrained[layer] | pretrained[layer])", -1, 1,
+        low_biased=0,
+    ),
+    "stir_control_untrained": replace(
+        _COMPARISON["stir_control_pt"],
+        long_name="CKA of untrained[layer] on the images and on the starting images",
+    ),
+}
+
 # Accuracy under attack. Only some trainings are attacked in other ways, as a check.
 _ATTACKS = _COMPARISON | {
     "attacked_accuracy": Field("attack", "float", "accuracy on attacked test images", 0, 1),
@@ -224,7 +236,8 @@ _COORDS = {
     "aggregate": Field("hypothesis", "str", "aggregate over those layers"),
     "n_hypotheses": Field("hypothesis", "int", "number of hypotheses in the family", 1),
     "case": Field("case", "str", "network and training"),
-    "when": Field("when", "str", "network before or after it", values=("before", "after")),
+    "when": Field("when", "str", "network before or after it, or untrained",
+        values=("before", "after", "untrained")),
     "place": Field("place", "int", "number of the layer in its network", 0, increasing=True),
     "ref_place": Field("ref_place", "int", "number of the reference layer", 0, increasing=True),
     "built_snapshot": Field(
@@ -241,6 +254,7 @@ register(
         "accuracy": Kind(_TABLE, (("test_accuracy",),)),
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
+        "baselines": Kind(_BASELINES, (("stir_ft_pt", "stir_ft_pt_diagonal"),)),
         "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
         "readings": Kind(_READINGS, (("stir_ft_pt_diagonal",),)),
         "settings": Kind(_SETTINGS, (("half_accuracy",),)),

@@ -11,9 +11,16 @@ from invlib.plots.style import look_of
 
 __all__ = ["depth_curves"]
 
+STYLES = {
+    "before": dict(linestyle=":", linewidth=1.4),
+    "untrained": dict(linestyle="--", linewidth=0.9, marker=""),
+}
+
 
 def depth_curves(quantities: Mapping[str, xr.DataArray], depth: xr.DataArray) -> Figure:
-    """Draw quantities against depth in [0, 1], a line for each case; dotted where `when` is before.
+    """Draw quantities against depth in [0, 1], a line for each case.
+
+    It is dotted where `when` is before, and thin and dashed where it is untrained.
 
     Parameters
     ----------
@@ -36,11 +43,11 @@ def depth_curves(quantities: Mapping[str, xr.DataArray], depth: xr.DataArray) ->
                 curves = values.sel(case=case).assign_coords(depth=depth.sel(case=case))
                 for when in curves["when"].values if "when" in curves.dims else [None]:
                     curve = curves if when is None else curves.sel(when=when)
-                    style = ":" if when == "before" else "-"
+                    style = STYLES.get(when, dict(linestyle="-", linewidth=1.4))
                     name = case if when is None else f"{case} {when}"
-                    line(ax, curve, "depth", name=name, linestyle=style, linewidth=1.4, **look)
+                    line(ax, curve, "depth", name=name, **look | style)
             ax.set_xlabel("depth in the network")
-        if any("when" in values.dims for values in quantities.values()):
-            looks = looks | {"before": dict(color="0.4", linestyle=":")}
+        whens = {when for q in quantities.values() if "when" in q.dims for when in q["when"].values}
+        looks |= {when: dict(color="0.4") | STYLES[when] for when in STYLES if when in whens}
         legend(fig, looks, 3)
     return fig

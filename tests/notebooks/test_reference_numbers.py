@@ -643,6 +643,7 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     yield f"{span(tuned.sel(task='classification'))} (classification) and "
     yield f"{span(tuned.sel(task='reconstruction'))} (reconstruction)"
 
+    yield from _in_both_directions(ds)
     yield from _larger_pictures()
     yield from _on_another_machine(ds.sel(task="classification", estimator="debiased"))
     paper = reported("A")["test_accuracy"]["imagenet"]["cifar10"]
@@ -656,6 +657,22 @@ def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     assert max(float(one.max()) for one in missed) < 0.02
     yield "In the reference results that is less than 0.02 with the biased estimator"
     assert set(missed[0].idxmax("layer").values) <= {1, 2, 3}  # "most for learning in layers 1–3"
+
+
+def _in_both_directions(ds: xr.Dataset) -> Iterator[str]:
+    """Yield what is said of STIR if the models change places, and of the distances."""
+    tasks = ["classification", "reconstruction"]
+    one, other = (mean(diagonal(ds, f"stir_{k}"), "task", "train_seed").sel(task=tasks)
+                  for k in ("ft_pt", "pt_ft"))  # fmt: skip
+    kept, seen = (list(map(two, both.mean("train_seed"))) for both in (one, other))
+    yield "STIR(fine-tuned | pretrained) is {} after classification and {} after".format(*kept)
+    yield "after reconstruction; STIR(pretrained | fine-tuned) is {} and {}.".format(*seen)
+    gap = one - other  # "in every training, and the sign hangs on the task"
+    assert (gap.sel(task=tasks[0]) > 0).all() and (gap.sel(task=tasks[1]) < 0).all()
+    start = mean(ds["inversion_loss_pt"], "ref_layer").sel(ref_layer=12)
+    ends = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(ref_layer=12, task=tasks)
+    yield f"at layer 12, {two(start)} is left of the pretrained model, {two(ends[0])} of the one"
+    yield f"fine-tuned to classify, {two(ends[1])} of the one fine-tuned to reconstruct"
 
 
 def _beside_twins(ds: xr.Dataset) -> Iterator[str]:
@@ -1127,17 +1144,30 @@ def one_lens_on_three_papers(ds: xr.Dataset) -> Iterator[str]:
     yield f"forgetting is {two(squares)}, and {two(tuned)} in the fine-tuned ViT"
     yield f"it moved by {two(less)} and by {two(moved)}"
     probe = ds["probe_accuracy"]
-    read = {c: [two(probe.sel(case=c, place=p, when=w)) for w in ("before", "after")]
+    read = {c: [two(probe.sel(case=c, place=p, when=w)) for w in ("before", "after", "untrained")]
             for c, p in last.items()}  # fmt: skip
     yield f"from that same last layer at {read['C: squares'][1]}, before at {read['C: squares'][0]}"
     yield "its probe reads {} before and {} after".format(*read["A: a ViT fine-tuned"])
+    yield f"network is the zero of such a probe: it reads {read['C: squares'][2]} there"
+    at = probe.sel(case="C: squares", place=last["C: squares"])
+    before, after, zero = (at.sel(when=w) for w in ("before", "after", "untrained"))
+    left = f"{float((after - zero) / (before - zero)):.0%}".replace("%", " %")
+    yield f"So {left} of what the first training added is still there"
     inside = open_results(results_root("cifar") / "collapse_and_plasticity.nc")
     more, fewer = (json.loads(one.attrs["parameters"])[name]
                    for one, name in ((inside, "probe_n"), (ds, "lens_probe_n")))  # fmt: skip
     assert more > fewer
     untrained = inside["probe_accuracy_untrained"].sel(carrying="original").isel(layer=-1)
-    yield f"to fit the probe, it reads {two(untrained)} there"
-    yield "Random labels take some away, from {} to {}".format(*read["B: random labels"])
+    yield f"(and {two(untrained)} on {{doc}}`/notebooks/collapse_and_plasticity`"
+    was, now, zero = read["B: random labels"]
+    yield f"take some away, from {was} to {now}, and an untrained network reads {zero}"
+    rank = ds["numerical_rank"].sel(case=["A: a ViT fine-tuned", "new: a ViT and squares"])
+    trained = rank.sel(when=["before", "after"], place=slice(1, 12))
+    most = [int(one.max()) for one in trained]
+    assert all((one == limit).all() for one, limit in zip(trained, most, strict=True))
+    zero = list(map(int, rank.sel(when="untrained", place=12)))
+    yield f"it is {zero[0]} of {most[0]} in the last block on CIFAR-10"
+    yield f"and {zero[1]} of {most[1]} on the ten classes of ImageNet"
     rank = ds["numerical_rank"].sel(case="C: squares")
     for place, where in ((7, "seventh"), (2, "second")):
         was, now = (int(rank.sel(place=place, when=w)) for w in ("before", "after"))

@@ -1,11 +1,12 @@
 """Apply every measure to a network before and after each of four trainings."""
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import xarray as xr
 
-from invlib import compare, load_images, train
+from invlib import compare, load_images, load_model, train
 from invlib.comparison.probes import probe_layers
 from invlib.data.images import ImageSet
 from invlib.models.staged import StagedModel
@@ -19,8 +20,6 @@ from papers.parameters import usual_parameters
 from papers.section import Section, section_class
 from papers.work import best_device, written
 
-WHEN = ("before", "after")
-
 
 class Case(NamedTuple):
     """A network before and after a training, and images to measure it on."""
@@ -29,6 +28,7 @@ class Case(NamedTuple):
     after: StagedModel
     train: ImageSet  # probes are fitted to these
     test: ImageSet
+    seed: int  # of random weights, which no training of the case has
 
 
 @written("lens")
@@ -48,8 +48,8 @@ def _cases(section: OneLensOnThreePapers) -> dict[str, Case]:
 
     def case(before: StagedModel, run: TrainingRun, original: TrainingRun) -> Case:
         """`original` is the run whose images and labels the probes use."""
-        test = load_images(original.dataset, "test")
-        return Case(before, model(run), trained_on(original), test)
+        test, seed = load_images(original.dataset, "test"), 1 + max(run.seed, original.seed)
+        return Case(before, model(run), trained_on(original), test, seed)
 
     fine = next(iter(_as_run(section, "dynamics").runs().values()))
     labels = _as_run(section, "unlearning")
@@ -99,11 +99,30 @@ def _measure(section: OneLensOnThreePapers, case: Case) -> xr.Dataset:
         cache=section.inversions,
     )
     ds = by_place(compared, case.before.depth)
-    fitted = case.train.sample(min(section.lens_probe_n, len(case.train)))
-    tested = case.test.sample(min(section.lens_probe_test_n, len(case.test)))
-    probed = [probe_layers(model, fitted, tested) for model in (case.before, case.after)]
-    probed = xr.concat(probed, xr.Variable("when", list(WHEN)))
-    probed = probed.rename(layer="place").drop_vars(["layer_name", "depth"], errors="ignore")
-    ds["probe_accuracy"] = probed["probe_accuracy"]
-    ds["numerical_rank"] = probed["numerical_rank"].sel(rtol=1e-3, drop=True).astype(float)
-    return ds
+    random = untrained(case.before, case.seed)
+    networks = {"before": case.before, "after": case.after, "untrained": random}
+    return ds.assign(read(section, networks, case.train, case.test).data_vars)
+
+
+def untrained(model: StagedModel, seed: int) -> StagedModel:
+    """Return a network like `model` with random weights: the zero of its probes and ranks.
+
+    Its batch norm, where it has some, knows no images, as before the first step of a training.
+    """
+    return load_model(model.name, img_size=model.img_size, seed=seed).to(model.device)
+
+
+def read(
+    section: OneLensOnThreePapers,
+    networks: Mapping[str, StagedModel],
+    fitted: ImageSet,
+    tested: ImageSet,
+) -> xr.Dataset:
+    """Return probes and ranks of `networks`, by their labels along the dim when."""
+    fitted = fitted.sample(min(section.lens_probe_n, len(fitted)))
+    tested = tested.sample(min(section.lens_probe_test_n, len(tested)))
+    parts = [probe_layers(model, fitted, tested) for model in networks.values()]
+    ds = xr.concat(parts, xr.Variable("when", list(networks))).rename(layer="place")
+    rank = ds["numerical_rank"].sel(rtol=1e-3, drop=True).astype(float)
+    found = xr.Dataset({"probe_accuracy": ds["probe_accuracy"], "numerical_rank": rank})
+    return found.drop_vars(["layer_name", "depth"], errors="ignore")

@@ -5,13 +5,17 @@ from collections.abc import Iterable
 import xarray as xr
 
 from invlib import compare, load_images, load_model, train
+from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
 from invlib.training.checkpoints import Trained
 from papers.merlin2023.base import MerlinSection
 from papers.section import Inverted
 from papers.work import best_device
 
-__all__ = ["compare_finetuned", "fill_cache", "pretrained_model", "untrained_model"]
+__all__ = [
+    "compare_finetuned", "compare_untrained", "fill_cache", "of_untrained", "pretrained_model",
+    "untrained_model",
+]  # fmt: skip
 
 
 def pretrained_model(section: MerlinSection) -> StagedModel:
@@ -38,6 +42,41 @@ def compare_finetuned(
 
     `other` replaces arguments of `invlib.compare`.
     """
+    ds = _compared(section, pretrained, trained.model(epoch), trained.run.dataset, **other)
+    log = trained.log.isel(epoch=epoch, drop=True)
+    names = [name for name in ("test_loss", "test_accuracy") if name in log]
+    return ds.assign({name: log[name] for name in names})
+
+
+def compare_untrained(section: MerlinSection, pretrained: StagedModel, dataset: str) -> xr.Dataset:
+    """Return STIR(untrained | pretrained) by layer: the zero of STIR(fine-tuned | pretrained).
+
+    It is what a network of random weights makes of the same X′, those of `compare_finetuned`, so
+    nothing is inverted that is in the cache. ``stir_control_untrained`` is the same measure on the
+    starting images. No training of the section has the seed of these weights.
+    """
+    untrained = untrained_model(section)
+    ds = _compared(section, pretrained, untrained, dataset, inverted=["pt"], examples=0)
+    found = {
+        "stir_untrained_pt": diagonal(ds, "stir_ft_pt"),
+        "stir_control_untrained": ds["stir_control_ft"],
+    }
+    return xr.Dataset(found).drop_attrs()
+
+
+def of_untrained(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return STIR(untrained | pretrained) as a panel of a figure; none of results without it."""
+    name = "stir_untrained_pt"
+    return {"STIR(untrained | pretrained)": ds[name]} if name in ds else {}
+
+
+def _compared(
+    section: MerlinSection,
+    pretrained: StagedModel,
+    other_model: StagedModel,
+    dataset: str,
+    **other: object,
+) -> xr.Dataset:
     device = best_device()
     usual = dict(
         n=section.n,
@@ -49,15 +88,8 @@ def compare_finetuned(
         examples=4,  # few, because these pictures are most of the file: noise does not compress
         cache=section.inversions,
     )
-    ds = compare(
-        pretrained.to(device),
-        trained.model(epoch).to(device),
-        load_images(trained.run.dataset, "test"),
-        **usual | other,
-    )
-    log = trained.log.isel(epoch=epoch, drop=True)
-    names = [name for name in ("test_loss", "test_accuracy") if name in log]
-    return ds.assign({name: log[name] for name in names})
+    pool = load_images(dataset, "test")
+    return compare(pretrained.to(device), other_model.to(device), pool, **usual | other)
 
 
 def fill_cache(section: MerlinSection, wanted: Iterable[Inverted]) -> None:

@@ -6,19 +6,31 @@ import xarray as xr
 
 from invlib import cka_divergence, forgetting, learning, train
 from invlib.comparison.stacking import stack
+from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
 from papers.claims.settings import settings
 from papers.claims.shapes import level, pearson
 from papers.claims.statistics import level_in_words
 from papers.merlin2023.finetuning_task import FinetuningTask
-from papers.merlin2023.work.base import compare_finetuned, pretrained_model
+from papers.merlin2023.work.base import (
+    compare_finetuned,
+    compare_untrained,
+    of_untrained,
+    pretrained_model,
+)
 from papers.work import written
 
 
-@written("comparison")
+@written("baselines")
 def dataset(section: FinetuningTask) -> xr.Dataset:
-    """Train, invert and compare. The first dims are dataset, task and, if several, train_seed."""
-    return compare_all(section, pretrained_model(section))
+    """Train, invert and compare. The first dims are dataset, task and, if several, train_seed.
+
+    What an untrained network makes of the X′ of the pretrained model does not depend on a training.
+    """
+    pretrained = pretrained_model(section)
+    ds = compare_all(section, pretrained)
+    untrained = {name: compare_untrained(section, pretrained, name) for name in section.datasets}
+    return ds.assign(stack(untrained, "dataset").data_vars)
 
 
 def compare_all(section: FinetuningTask, pretrained: StagedModel, **other: object) -> xr.Dataset:
@@ -50,6 +62,29 @@ def _stacked(by_seed: dict[int, xr.Dataset]) -> xr.Dataset:
     pictures = {picture: first[picture]} if picture in first else {}
     parts = {seed: ds.drop_vars(picture, errors="ignore") for seed, ds in by_seed.items()}
     return stack(parts, "train_seed", shared=True).assign(pictures)
+
+
+def directions(ds: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Return panels of each task: STIR in both directions, and the distances they are read at.
+
+    STIR(untrained | pretrained) is beside them, in results that have it. Dims are given, layer and
+    perhaps seed. `ds` has one estimator.
+    """
+    both, panels = ("STIR(fine-tuned | pretrained)", "STIR(pretrained | fine-tuned)"), {}
+    for task in ds["task"].values.tolist():
+        one = ds.sel(task=task)
+        stir = dict(
+            zip(both, (diagonal(one, f"stir_{k}") for k in ("ft_pt", "pt_ft")), strict=True)
+        )
+        left = (one[f"inversion_loss_{k}"].rename(ref_layer="layer") for k in ("pt", "ft"))
+        panels[f"{task}: STIR"] = _given(stir | of_untrained(one))
+        panels[f"{task}: distance left of X′"] = _given(dict(zip(both, left, strict=True)))
+    return panels
+
+
+def _given(curves: dict[str, xr.DataArray]) -> xr.DataArray:
+    bare = [curve.reset_coords(drop=True) for curve in curves.values()]
+    return xr.concat(bare, xr.Variable("given", list(curves)), join="exact")
 
 
 def findings(ds: xr.Dataset) -> list[str]:

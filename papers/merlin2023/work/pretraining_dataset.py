@@ -12,22 +12,25 @@ from invlib.metrics.invariance import diagonals
 from invlib.training.checkpoints import Trained
 from papers.claims.statistics import interval_over_trainings
 from papers.merlin2023.pretraining_dataset import IMAGENET, MATCHED, NONE, PretrainingDataset
-from papers.merlin2023.work.base import compare_finetuned
+from papers.merlin2023.work.base import compare_finetuned, compare_untrained
 from papers.work import written
 
 
-@written("comparison")
+@written("baselines")
 def dataset(section: PretrainingDataset) -> xr.Dataset:
     """Train, invert and compare each model with its own start. Only diagonals are kept.
 
     The first dims are dataset, pretraining and, if several, train_seed. `pretraining_accuracy` is
-    the accuracy of the start on its own data set, NaN if the start was not trained here.
+    the accuracy of the start on its own data set, NaN if the start was not trained here. An
+    untrained network sees the X′ of every start, also of a random one, which has another seed.
     """
     by_target: dict[str, dict[str, dict[int, xr.Dataset]]] = {}
     labels = section.by_start().items()
     for (target, start, seed), run in tqdm(labels, "comparisons", leave=False, disable=None):
         trained = train(run, root=section.training_root)
-        ds = diagonals(compare_finetuned(section, trained.model(0), trained, examples=0))
+        start_model = trained.model(0)
+        ds = diagonals(compare_finetuned(section, start_model, trained, examples=0))
+        ds = ds.assign(compare_untrained(section, start_model, target).data_vars)
         ds = ds.assign(pretraining_accuracy=accuracy_before(section, trained))
         by_target.setdefault(target, {}).setdefault(start, {})[seed] = ds
     several = len(section.train_seeds) > 1

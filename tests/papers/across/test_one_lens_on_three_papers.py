@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+from invlib.models.loading import load_model
 from invlib.results.netcdf import save_results
 from invlib.results.provenance import provenance
+from papers.across.lens_figures import depth_curves
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 
@@ -49,8 +53,32 @@ def test_measures_keep_their_bounds(ds):
     np.testing.assert_allclose((ds["flow"] + swapped).fillna(0), 0, atol=1e-12)
     assert abs(ds["flow"]).max() > 0.01
     assert ds["numerical_rank"].max() < SECTION.lens_probe_test_n  # of centred features
-    assert set(ds["when"].values) == {"before", "after"}
-    assert (ds["probe_accuracy"].sel(when="before") != ds["probe_accuracy"].sel(when="after")).any()
+    assert ds["when"].values.tolist() == ["before", "after", "untrained"]
+    for one, other in itertools.combinations(ds["when"].values, 2):
+        differ = ds["probe_accuracy"].sel(when=one) != ds["probe_accuracy"].sel(when=other)
+        assert differ.where(ds["layer_depth"].notnull(), False).any()
+
+
+def test_an_untrained_network_is_drawn_where_the_results_have_one(ds):
+    for one, more in (
+        (ds, {"before", "untrained"}),
+        (ds.sel(when=["before", "after"]), {"before"}),
+    ):
+        figure = depth_curves({"probe accuracy": one["probe_accuracy"]}, one["layer_depth"])
+        (legend,) = figure.legends
+        assert {text.get_text() for text in legend.get_texts()} == {*ds["case"].values, *more}
+        assert len(figure.axes[0].get_lines()) == ds["case"].size * one["when"].size
+
+
+def test_an_untrained_network_has_the_seed_of_no_training_of_its_case(runs):
+    for case in SECTION.work._cases(SECTION).values():
+        model = SECTION.work.untrained(case.before, case.seed)
+        assert (model.name, model.img_size) == (case.before.name, case.before.img_size)
+        own = load_model(case.before.name, img_size=case.before.img_size, seed=case.seed)
+        mine = dict(own.trunk())
+        assert all(torch.equal(mine[key], value) for key, value in model.trunk().items())
+        for other in (case.before, case.after):
+            assert any(not torch.equal(mine[key], value) for key, value in other.trunk().items())
 
 
 def test_it_looks_at_the_networks_of_the_other_pages(ds, runs):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib.metrics.invariance import cka_divergence, forgetting, learning
+from invlib import compare, load_images, load_model
+from invlib.metrics.invariance import cka_divergence, diagonal, forgetting, learning
 from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from invlib.results.provenance import provenance
@@ -19,6 +20,7 @@ from invlib.training.run import TrainingRun
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.claim import check_claims
 from papers.claims.shapes import last_minus_first
+from papers.merlin2023.work.base import compare_untrained, of_untrained, pretrained_model
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.synthetic import trainings
@@ -270,6 +272,45 @@ def test_the_paper_scale_is_the_papers():
     run = section.finetuning_run("cifar10", "classification")
     assert run == TrainingRun(
         model=usual.model, dataset=usual.dataset, img_size=224, weights="timm"
+    )
+
+
+# --- an untrained network beside it --------------------------------------------------------------
+
+
+def test_an_untrained_network_sees_the_inversions_of_the_comparison(tmp_path, monkeypatch):
+    monkeypatch.setattr("papers.section.runs_root", lambda scale: tmp_path / scale)
+    section = SECTIONS["finetuning_task"].from_parameters(
+        load_scale("smoke") | {"finetuning_seeds": [0, 3], "tasks": [CLS]}
+    )
+    ds = section.dataset()
+    assert ds.attrs["kind"] == "baselines"
+    dims = ("dataset", "estimator", "seed", "layer")  # no task, no training
+    assert ds["stir_untrained_pt"].dims == ds["stir_control_untrained"].dims == dims
+    kept = sorted(section.inversions.glob("*.safetensors"))
+    pretrained = pretrained_model(section)
+    again = compare_untrained(section, pretrained, section.datasets[0])
+    assert sorted(section.inversions.glob("*.safetensors")) == kept  # nothing was inverted for it
+    one = load_model(section.model, img_size=pretrained.img_size, seed=4)  # trained are 0 and 3
+    usual = dict(n=section.n, seeds=section.seeds, iterations=section.iterations, examples=0)
+    pool = load_images(section.datasets[0], "test")
+    direct = compare(pretrained, one, pool, optimizer=section.recipe, inverted="pt", cache=False,
+                     subspace_k=section.subspace_k, **usual)  # fmt: skip
+    for found in (again, ds.isel(dataset=0)):
+        np.testing.assert_allclose(
+            found["stir_untrained_pt"], diagonal(direct, "stir_ft_pt"), atol=1e-6
+        )
+    ((_, row),) = section.rows({"this run": ds}, estimator="debiased")
+    for one, given in ((row, 3), (row.drop_vars("stir_untrained_pt"), 2)):  # of older results
+        panels = section.work.directions(one)
+        assert [values.sizes["given"] for values in panels.values()] == [given, 2]
+        assert len(of_untrained(one)) == given - 2
+    stir, left = section.work.directions(row).values()
+    np.testing.assert_array_equal(
+        stir.sel(given="STIR(pretrained | fine-tuned)"), diagonal(row, "stir_pt_ft").sel(task=CLS)
+    )
+    np.testing.assert_array_equal(
+        left.sel(given="STIR(pretrained | fine-tuned)"), row["inversion_loss_ft"].sel(task=CLS)
     )
 
 

@@ -303,6 +303,10 @@ def test_results_of_several_trainings_are_judged_and_drawn_by_training(tmp_path,
     for name in ("shapes", "none"):  # random weights, and a pretraining, of its own each
         first, second = start.sel(pretraining=name).transpose("train_seed", ...)
         assert abs(first - second).max() > 0
+    untrained = ds["stir_untrained_pt"].isel(dataset=0)  # a model of no training, on every start
+    assert untrained.dims == start.dims and untrained.notnull().all()
+    assert abs(untrained - ds["stir_ft_pt_diagonal"].isel(dataset=0)).max() > 1e-3
+    assert abs(untrained - start).max() > 1e-3
     before = ds["pretraining_accuracy"].isel(dataset=0)
     assert before.sel(pretraining="shapes").notnull().all()
     assert before.sel(pretraining="none").isnull().all()
