@@ -230,6 +230,11 @@ def expected(
     return out
 
 
+def _said(mean: float, half: float, digits: str = ".2f") -> str:
+    """Return a mean with the half of its interval, which a single training does not have."""
+    return f"{mean:{digits}}" + (f" ± {half:{digits.lstrip('+')}}" if half == half else "")
+
+
 def relations(ds: xr.Dataset, distance: float | None = None) -> pd.DataFrame:
     """Return how measures follow movement over layers: correlations, mean over trainings ± half."""
     rows = {}
@@ -239,7 +244,7 @@ def relations(ds: xr.Dataset, distance: float | None = None) -> pd.DataFrame:
             ways = {"Pearson": xr.corr(x, y, "layer"), "given depth": given_depth(x, y)}
             for title, r in (ways | {"Spearman": spearman(x, y)}).items():
                 mean, half = map(float, mean_and_half(r))
-                row[title] = f"{mean:.2f} ± {half:.2f}"
+                row[title] = _said(mean, half)
             rows[f"{name}, first {first}", change] = row | {"follows": answer(mean, half)}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename_axis(["measure", "movement under a change of"])
@@ -258,7 +263,7 @@ def by_layer(ds: xr.Dataset) -> pd.DataFrame:
     if (both := contrast(ds)) is not None:
         for name in both["measure"].values:
             columns["between the two", name] = both.sel(measure=name, drop=True)
-    texts = {title: [f"{m:+.3f} ± {h:.3f}" for m, h in _pairs(v)] for title, v in columns.items()}
+    texts = {title: [_said(m, h, "+.3f") for m, h in _pairs(v)] for title, v in columns.items()}
     return pd.DataFrame(texts, index=pd.Index(values["layer"].values, name="layer"))
 
 
@@ -281,7 +286,7 @@ def by_reading(ds: xr.Dataset) -> pd.DataFrame:
             if both is not None:
                 rows["more than the other way"] = both.sel(measure=name, drop=True).mean("layer")
             pairs = {title: map(float, mean_and_half(v)) for title, v in rows.items()}
-            texts = {title: "{:.2f} ± {:.2f}".format(*pair) for title, pair in pairs.items()}
+            texts = {title: _said(*pair) for title, pair in pairs.items()}
             layers = ", ".join(map(str, values["layer"].values))
             read = "last look" if distance is None else f"at {distance:.2f}"
             columns[name, read] = {"layers read": layers} | texts
