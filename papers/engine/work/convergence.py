@@ -256,32 +256,46 @@ def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") ->
     It is the difference of debiased STIR at equal distance, the largest over the tasks: of
     STIR(fine-tuned | pretrained), which forgetting rests on, or with ``stir="pt_ft"`` of
     STIR(pretrained | fine-tuned), which learning rests on. The first rows have the largest one on
-    the way, the others the one where a recipe ends. The last row of both is the yardstick: how far
-    the other seeds of the first recipe lie. With ``unit="centred"`` the distance is that of
-    `invlib.metrics.distances.at_distance`. Of schedules only the end is taken, see `settled`.
+    the way, the others that at the least distance which both reach. The last row of each is the
+    yardstick: how far the other seeds of the first recipe lie. With ``unit="centred"`` the distance
+    is that of `invlib.metrics.distances.at_distance`. Of schedules only the end is taken.
     """
     short = stir.split("_")[1]
     of = {"relative": f"inversion_loss_{short}", "centred": f"inversion_loss_centred_{short}"}
     ds = settled(ds[[f"stir_{stir}", of[unit]]]).sel(estimator="debiased")
     values = diagonal(ds, f"stir_{stir}")
     left = ds[of[unit]].rename(ref_layer="layer").broadcast_like(values)
-    at_end = values.where(_last(ds) | (ds["recipe"] == ds["recipe"][0]))
-    parts = {"on the way": _apart(values, left), "at the end": _apart(at_end, left)}
-    if ds.sizes["seed"] > 1:
-        first, its_left = values.isel(recipe=0), left.isel(recipe=0)
-        ends = first.where((ds["seed"] == ds["seed"][0]) | _last(ds).isel(recipe=0))
-        for name, curves in zip(parts, (first, ends), strict=True):
-            draws = gap(curves, its_left, "seed").max(("task", "seed"))
-            parts[name].loc["other draws"] = draws.values
+    one, others, parts = dict(seed=ds["seed"].values[0]), slice(1, None), {}
+    for name, measure in {"on the way": gap, "at the end": _end_gap}.items():
+        recipes = measure(values.sel(one), left.sel(one), "recipe").isel(recipe=others)
+        parts[name] = recipes.max("task").transpose("recipe", "layer").to_pandas()
+        if ds.sizes["seed"] > 1:
+            draws = measure(values.isel(recipe=0), left.isel(recipe=0), "seed").isel(seed=others)
+            parts[name].loc["other draws"] = draws.max(("task", "seed")).values
     names = ["", "from " + str(ds["recipe"].values[0])]
     return pd.concat(parts, names=names).round(3)
 
 
-def _apart(values: xr.DataArray, left: xr.DataArray) -> pd.DataFrame:
-    """Return the gap of the other recipes to the first, of the first seed, (recipe, layer)."""
-    one = dict(seed=values["seed"].values[0])
-    table = gap(values.sel(one), left.sel(one), "recipe").max("task")
-    return table.transpose("recipe", "layer").to_pandas().iloc[1:]
+def _end_gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return how far curves lie from the first of `dim` at the least distance that both reach."""
+    first = values.isel({dim: 0}), left.isel({dim: 0})
+    dims = [["snapshot"]] * 4
+    return xr.apply_ufunc(_at_end, values, left, *first, input_core_dims=dims, vectorize=True)
+
+
+def _at_end(values: np.ndarray, left: np.ndarray, first: np.ndarray, its: np.ndarray) -> float:
+    curves = []
+    for y, x in ((values, left), (first, its)):
+        known = np.isfinite(y) & np.isfinite(x)
+        order = np.argsort(x[known])
+        curves.append((x[known][order], y[known][order]))
+    if not all(len(x) for x, _ in curves):
+        return np.nan
+    at = max(x[0] for x, _ in curves)
+    if any(at > x[-1] for x, _ in curves):
+        return np.nan
+    one, other = (np.interp(at, x, y) for x, y in curves)
+    return abs(one - other)
 
 
 def by_rule(ds: xr.Dataset) -> xr.Dataset:

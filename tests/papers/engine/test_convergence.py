@@ -93,6 +93,9 @@ def test_recipes_that_come_together_are_apart_on_the_way_alone():
     np.testing.assert_allclose(table.loc[("at the end", "ngd:100")], 0, atol=1e-9)
     np.testing.assert_allclose(table.loc[("on the way", "other draws")], 0.22)
     np.testing.assert_allclose(table.loc[("at the end", "other draws")], 0.02)
+    nearer = ds["inversion_loss_pt"] / (1 + 0.2 * (ds["seed"] == 1))  # and so no end in common
+    table = one_curve(ds.assign(inversion_loss_pt=nearer))
+    assert table.loc[("at the end", "other draws")].between(0.005, 0.05).all()
 
 
 def test_what_learning_rests_on_has_a_curve_of_its_own():
