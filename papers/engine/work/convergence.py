@@ -232,7 +232,7 @@ def common_distance(ds: xr.Dataset, *, recipe: str | None = None) -> float:
         float(ds[f"inversion_loss_{short}"].sel(recipe=recipe).min("snapshot").max())
         for short in _inverted(ds)
     ]
-    return ceil(20 * max(ends)) / 20
+    return ceil(20 * np.nanmax(ends)) / 20  # NaN where a model was not inverted by this recipe
 
 
 def settled(ds: xr.Dataset) -> xr.Dataset:
