@@ -84,7 +84,7 @@ def method() -> Iterator[str]:
 
     ends = one_curve(ds).loc["at the end"]
     most, draws = number(ends.loc["fast:50"].max()), number(ends.loc["other draws"].max())
-    yield f"There 50 steps of `fast` end {most} or less off `lbfgs` at equal distance, where another"
+    yield f"There 50 steps of `fast` end {most} or less off `lbfgs` at equal distance"
     yield f"where another draw of images lies up to {draws} off"
 
     worst = error_table(result("cifar/known_invariances")[0])
@@ -152,12 +152,14 @@ def replication_notes() -> Iterator[str]:
         if "finetuning_n" in made:
             sizes.setdefault(made["img_size"], set()).add(made["finetuning_n"])
         scratch |= {made[name] for name in ("scratch_n",) if name in made}
-    (fewest, few, small), (large,), (alone,) = sorted(sizes[64]), sizes[96], scratch
+    (fewest, few, small), (check, large), (alone,) = *map(sorted, (sizes[64], sizes[96])), scratch
     assert result("cifar/other_images")[1]["finetuning_n"] == fewest
     assert set(sizes) == {64, 96}
     yield f"at 64 pixels fine-tunings of ViT-Tiny see {small:,} of 50,000 training images "
     yield f"({few:,} where many settings are compared, {fewest:,} on other images) and "
-    yield f"trainings from scratch {alone:,}; at 96 pixels fine-tunings see {large:,}."
+    yield f"trainings from scratch {alone:,}; at 96 pixels fine-tunings see {large:,} "
+    yield f"at 96 pixels fine-tunings see {large:,} ({check:,} in the check of "
+    yield "in the check of {doc}`/notebooks/convergence`)."
 
     for _, one in settings(result("cifar/where_did_scratch_start")[0]):
         table = orders(one)

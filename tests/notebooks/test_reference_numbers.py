@@ -911,7 +911,7 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     ahead = _ahead(ds, level)
     late = ahead.where(ahead["snapshot"] >= 25).drop_sel(recipe="lbfgs:100 -0.3")
     assert late.notnull().any() and late.min() > 0.5
-    yield f"risen by {level} before that of classification in every reading of 25 steps or more, but"
+    yield f"risen by {level} before that of classification in every reading of 25 steps or more"
     last = ahead.sel(recipe="lbfgs:400", snapshot=400)
     yield f"after 400 steps still {' and '.join(number(v, 1) for v in last)} layers before"
 
