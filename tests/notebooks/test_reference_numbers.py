@@ -629,6 +629,7 @@ def _at_224_pixels() -> Iterator[str]:
 
 def finetuning_task(ds: xr.Dataset) -> Iterator[str]:
     yield from _on_further_data_sets(ds)
+    yield from _beside_random_weights(ds)
     ds = ds.isel(dataset=0, drop=True)
     for start, estimator in (("Debiased, it rises by", "debiased"), ("Biased, by", "biased")):
         learnt, forgot = (
@@ -683,6 +684,24 @@ def _in_both_directions(ds: xr.Dataset) -> Iterator[str]:
     ends = mean(ds["inversion_loss_ft"], "task", "ref_layer").sel(ref_layer=12, task=tasks)
     yield f"at layer 12, {two(start)} is left of the pretrained model, {two(ends[0])} of the one"
     yield f"fine-tuned to classify, {two(ends[1])} of the one fine-tuned to reconstruct"
+
+
+def _beside_random_weights(ds: xr.Dataset) -> Iterator[str]:
+    """Yield in which layers a fine-tuned model keeps less than an untrained one; of all sets."""
+    dims = ("dataset", "task", "layer")
+    kept = mean(diagonal(ds, "stir_ft_pt"), *dims) - mean(
+        ds["stir_untrained_pt"], "dataset", "layer"
+    )
+    assert (kept.sel(task="classification") > 0).all()  # "at every layer, on every data set"
+    below = kept.sel(task="reconstruction") < 0
+    layers = {str(d): np.flatnonzero(below.sel(dataset=d)).tolist() for d in ds["dataset"].values}
+    yield f"from layer {min(layers['cifar10'])} on with CIFAR-10 and CIFAR-100, from layer "
+    yield f"from layer {min(layers['eurosat'])} on with EuroSAT, and in layers "
+    for name in ("cifar10", "cifar100", "eurosat"):
+        assert layers[name] == list(range(min(layers[name]), 13))
+    assert layers["cifar10"] == layers["cifar100"]
+    yield f"in layers {min(layers['caltech101'])} to {max(layers['caltech101'])} with Caltech-101"
+    assert layers["caltech101"] == list(range(6))
 
 
 def _beside_twins(ds: xr.Dataset) -> Iterator[str]:
