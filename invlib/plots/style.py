@@ -77,11 +77,13 @@ def marker_of(i: int) -> str:
 
 
 def look_of(i: int) -> dict[str, str]:
-    """Return colour and marker of the `i`-th group, as options of a line.
+    """Return colour, marker and style of the `i`-th group's line; dashed when the colours are used.
 
     Examples
     --------
     >>> look_of(1)
-    {'color': '#D55E00', 'marker': 's'}
+    {'color': '#D55E00', 'marker': 's', 'linestyle': '-'}
     """
-    return dict(color=colour_of(i), marker=marker_of(i))
+    return dict(
+        color=colour_of(i), marker=marker_of(i), linestyle="-" if i < len(COLOURS) else "--"
+    )
