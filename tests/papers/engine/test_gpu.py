@@ -149,16 +149,16 @@ def test_anything_else_is_refused_by_name(back, tmp_path, monkeypatch, capsys, n
     assert [path.name for path in (tmp_path / "gpu").iterdir()] == ["precisions.nc"]
 
 
-def of_section(back, target, **parameters):
-    """Write the results of a section as if they came from a GPU, with some other parameters."""
-    ds = open_results(back / "finetuning_task.nc")
+def of_section(back, target, step="finetuning_task", **parameters):
+    """Write the results of a step as if a section had them from a GPU, with other parameters."""
+    ds = open_results(back / f"{step}.nc")
     made = json.loads(ds.attrs["parameters"]) | parameters
-    changed(back / "finetuning_task.nc", target, **GPU, parameters=json.dumps(made))
+    changed(back / f"{step}.nc", target, **GPU, parameters=json.dumps(made))
 
 
 def test_sections_become_reference_results_only_when_asked(back, tmp_path, monkeypatch, capsys):
     of_section(back, tmp_path / "back/finetuning_task.nc", scale="cifar")
-    of_section(back, tmp_path / "back/placebo.nc", scale="gpu")
+    of_section(back, tmp_path / "back/placebo.nc", "dynamics", scale="gpu")
     monkeypatch.setattr(gpu, "results_root", lambda scale: tmp_path / "results" / scale)
     assert main(["gpu", "merge", str(tmp_path / "back")]) == 0
     assert {file.name for file in (tmp_path / "results").rglob("*.nc")} == {
