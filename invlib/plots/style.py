@@ -77,13 +77,12 @@ def marker_of(i: int) -> str:
 
 
 def look_of(i: int) -> dict[str, str]:
-    """Return colour, marker and style of the `i`-th group's line; dashed when the colours are used.
+    """Return colour and marker of the `i`-th group, dashed past the colours, as options of a line.
 
     Examples
     --------
     >>> look_of(1)
-    {'color': '#D55E00', 'marker': 's', 'linestyle': '-'}
+    {'color': '#D55E00', 'marker': 's'}
     """
-    return dict(
-        color=colour_of(i), marker=marker_of(i), linestyle="-" if i < len(COLOURS) else "--"
-    )
+    look = dict(color=colour_of(i), marker=marker_of(i))
+    return look if i < len(COLOURS) else look | dict(linestyle="--")
