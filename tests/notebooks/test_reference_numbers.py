@@ -695,6 +695,8 @@ def _beside_random_weights(ds: xr.Dataset) -> Iterator[str]:
     assert (kept.sel(task="classification") > 0).all()  # "at every layer, on every data set"
     below = kept.sel(task="reconstruction") < 0
     layers = {str(d): np.flatnonzero(below.sel(dataset=d)).tolist() for d in ds["dataset"].values}
+    made = json.loads(ds.attrs["parameters"])
+    yield f"It is one random network, under {made['iterations']} steps of `{made['recipe']}`"
     yield f"from layer {min(layers['cifar10'])} on with CIFAR-10 and CIFAR-100, from layer "
     yield f"from layer {min(layers['eurosat'])} on with EuroSAT, and in layers "
     for name in ("cifar10", "cifar100", "eurosat"):
@@ -980,6 +982,11 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     lower = xr.concat(tuned, "task").max("task") - bare
     assert lower.sel(layer=slice(0, 6)).max() < 0.025 < lower.sel(layer=7)
     yield "no lower than the fine-tuned ones in layers 0 to 6, to 0.02"
+    x, inverted = (ds[name] / 255.0 for name in ("example_images", "way_images"))
+    inverted = inverted.sel(shown_layer=6).isel(snapshot=-1)
+    spread, off = x - x.mean(("y", "x")), inverted - x
+    rms = [np.sqrt((v**2).mean(("y", "x", "channel"))) for v in (off, spread)]
+    yield f"differ from X by {number((rms[0] / rms[1]).mean(), 1)} times the picture's contrast"
     yield f"In layer 12 the untrained network has {two(bare.sel(layer=12))}, the model"
     first, second = (two(one.sel(layer=12)) for one in tuned)
     yield f"model fine-tuned for classification {first}, and that for reconstruction {second}"
