@@ -160,15 +160,10 @@ _CONVERGENCE = {
     "way_images": Field(
         "shown_layer example y x channel", "uint8", "example images inverted so far", 0, 255
     ),
-    "stir_untrained_pt": Field(
-        "estimator layer", "float",
-        "STIR(untrained[layer] | pretrained[layer])", -1, 1, low_biased=0,
-    ),
-    "stir_control_untrained": Field(
-        "estimator layer", "float",
-        "CKA of untrained[layer] on the images and on the starting images", -1, 1, low_biased=0,
-    ),
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
+} | {
+    name: replace(_BASELINES[name], dims="estimator layer")  # of one seed
+    for name in ("stir_untrained_pt", "stir_control_untrained")
 }
 
 # Invariances that are known. Built networks: what cannot be computed, and snapshots that a recipe

@@ -105,29 +105,17 @@ def _compared(
 
 def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) -> xr.Dataset:
     """Return STIR of an untrained model on the last X′ of the first recipe and seed: a baseline."""
-    rule, steps, init = _split(section.convergence[0])
-    ds = compare(
-        pretrained,
-        untrained_model(section).to(pretrained.device),
-        pool,
-        n=section.convergence_n,
-        seeds=section.convergence_seeds[:1],
-        layers=section.convergence_layers,
-        inverted=["pt"],
-        optimizer=rule,
-        iterations=steps,
-        init=init,
-        snapshots=section.convergence_snapshots,
-        similarities=SIMILARITIES,
-        subspace_k=section.directions(section.convergence_n),
-        examples=0,
-        cache=section.inversions,
-    )
-    found = {
-        "stir_untrained_pt": diagonal(ds, "stir_ft_pt").isel(snapshot=-1, drop=True),
-        "stir_control_untrained": ds["stir_control_ft"],
-    }
-    return xr.Dataset(found).isel(seed=0, drop=True).drop_attrs()
+    seeds = section.convergence_seeds[:1]
+    alone = section.model_copy(update=dict(convergence_seeds=seeds, convergence_learning=False))
+    other = untrained_model(section).to(pretrained.device)
+    ds = _compared(alone, section.convergence[0], pretrained, other, pool, alone=False)
+    last = ds.isel(seed=0, snapshot=-1, drop=True)
+    return xr.Dataset(
+        {
+            "stir_untrained_pt": diagonal(last, "stir_ft_pt"),
+            "stir_control_untrained": last["stir_control_ft"],
+        }
+    ).drop_attrs()
 
 
 def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> xr.Dataset:
