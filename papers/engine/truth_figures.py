@@ -15,7 +15,7 @@ from invlib.plots.words import SAID
 from papers.engine.known_invariances import MARGIN
 from papers.parameters import split
 
-__all__ = ["dots", "error_curves", "error_dots"]
+__all__ = ["distance_errors", "dots", "error_dots"]
 
 
 def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
@@ -66,14 +66,14 @@ def error_dots(error: xr.DataArray, x: xr.DataArray) -> Figure:
     return fig
 
 
-def error_curves(curves: xr.Dataset) -> Figure:
+def distance_errors(curves: xr.Dataset) -> Figure:
     """Draw errors of STIR over distance: rows are similarities, columns are sides of the images.
 
     Parameters
     ----------
     curves
-        `papers.engine.truth_tables.error_curves`. Colours are numbers of images, line styles are
-        rules. Bands are the spread over draws, the grey band is the margin. Distances below 0.001
+        `papers.engine.truth_tables.errors_over_distance`. Colours are numbers of images, line
+        styles are rules. Bands are the spread over draws, the grey band is the margin. Distances below 0.001
         are drawn there.
     """
     counts, rules = curves["n_images"].values, [split(r)[0] for r in curves["recipe"].values]

@@ -20,8 +20,8 @@ from papers.parameters import split
 
 __all__ = [
     "accuracy_table", "answer", "built_says", "by_reading", "by_layer", "by_number",
-    "common_distance", "contrast", "corrected", "error_table", "errors", "followed", "given_depth",
-    "last_look", "looked", "mean_and_half", "relations", "similarity_table", "spearman",
+    "common_distance", "contrast", "corrected", "error_table", "errors", "errors_over_distance",
+    "followed", "given_depth", "last_look", "looked", "mean_and_half", "relations", "similarity_table", "spearman",
     "trained_says", "training_rows", "truths_say",
 ]  # fmt: skip
 
@@ -61,7 +61,7 @@ def similarity_table(ds: xr.Dataset) -> pd.DataFrame:
     return worst.transpose("recipe", "similarity").to_pandas().astype(float)
 
 
-def error_curves(ds: xr.Dataset) -> xr.Dataset:
+def errors_over_distance(ds: xr.Dataset) -> xr.Dataset:
     """Return error, its spread, and the distance left, by snapshot, for targets that see some.
 
     Recipes that start at other images if there are such, without `ngd` if there are others. All are

@@ -63,9 +63,9 @@ from papers.engine.truth_tables import (
     by_number,
     by_reading,
     contrast,
-    error_curves,
     error_table,
     errors,
+    errors_over_distance,
     last_look,
     mean_and_half,
     relations,
@@ -1113,7 +1113,7 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     floor = np.floor(100 * bias.loc["procrustes"].min().min()) / 100
     yield f"Procrustes lies {number(floor)} or more above its limit in every row"
 
-    curves = error_curves(ds)
+    curves = errors_over_distance(ds)
     end = last_look(curves["error"])
     yield f"`lbfgs` ends within {number(abs(end.sel(recipe='lbfgs:50:images')).max(), 3)} of 0"
     adam = end.sel(recipe="anytime:100:images")

@@ -12,7 +12,7 @@ from invlib.training.seen import trained_on
 from papers.engine import truth_tables as tables
 from papers.engine.blind import Blind, basis_of, limit
 from papers.engine.known_invariances import COLOUR, FORM
-from papers.engine.truth_figures import dots, error_curves
+from papers.engine.truth_figures import distance_errors, dots
 from papers.engine.work.known_invariances import moved
 from papers.parameters import ParameterError, load_scale
 from papers.sections import SECTIONS
@@ -183,13 +183,13 @@ def built(error: float) -> xr.Dataset:
 
 
 def test_error_and_spread_are_those_that_were_planted():
-    curves = tables.error_curves(built(error=0.1))
+    curves = tables.errors_over_distance(built(error=0.1))
     assert curves["recipe"].values.tolist() == ["anytime:9:images"]
     np.testing.assert_allclose(curves["error"], 0.1)
     np.testing.assert_allclose(curves["spread"].sel(n_images=8), 1 / 8)
     np.testing.assert_allclose(curves["spread"].sel(n_images=16), 1 / 16)
     np.testing.assert_allclose(curves["distance"].squeeze(), [0.2 / 3, 0.2 / 9])
-    assert len(error_curves(curves).axes) == len(SIMILARITIES)
+    assert len(distance_errors(curves).axes) == len(SIMILARITIES)
 
 
 def test_bias_and_spread_are_told_for_every_similarity():
@@ -233,7 +233,9 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     left = max(ds.distance_pt.isel(snapshot=-1).max(), ds.distance_ft.isel(snapshot=-1).max())
     assert f"leave a distance of {float(left):.2f} or less" in tables.trained_says(ds)
     assert len(dots(tables.followed(ds)).axes) == 8
-    assert len(error_curves(tables.error_curves(ds)).axes) == 5  # a similarity each, one side
+    assert (
+        len(distance_errors(tables.errors_over_distance(ds)).axes) == 5
+    )  # a similarity each, one side
     assert tables.similarity_table(ds).shape == (2, 5)
     number = tables.by_number(ds)
     assert number.shape == (10, 2) and number.loc["biased", "bias"].notnull().all(axis=None)
