@@ -73,8 +73,8 @@ def distance_errors(curves: xr.Dataset) -> Figure:
     ----------
     curves
         `papers.engine.truth_tables.errors_over_distance`. Colours are numbers of images, line
-        styles are rules. Bands are the spread over draws, the grey band is the margin. Distances below 0.001
-        are drawn there.
+        styles are rules. Bands are the spread over draws, the grey band is the margin.
+        Distances below 0.001 are drawn there.
     """
     counts, rules = curves["n_images"].values, [split(r)[0] for r in curves["recipe"].values]
     shades = {n: _colour(i / max(1, len(counts) - 1)) for i, n in enumerate(counts)}

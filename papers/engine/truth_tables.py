@@ -21,8 +21,8 @@ from papers.parameters import split
 __all__ = [
     "accuracy_table", "answer", "built_says", "by_reading", "by_layer", "by_number",
     "common_distance", "contrast", "corrected", "error_table", "errors", "errors_over_distance",
-    "followed", "given_depth", "last_look", "looked", "mean_and_half", "relations", "similarity_table", "spearman",
-    "trained_says", "training_rows", "truths_say",
+    "followed", "given_depth", "last_look", "looked", "mean_and_half", "relations",
+    "similarity_table", "spearman", "trained_says", "training_rows", "truths_say",
 ]  # fmt: skip
 
 

@@ -233,9 +233,8 @@ def test_the_section_computes_and_stores_its_results(tmp_path, monkeypatch):
     left = max(ds.distance_pt.isel(snapshot=-1).max(), ds.distance_ft.isel(snapshot=-1).max())
     assert f"leave a distance of {float(left):.2f} or less" in tables.trained_says(ds)
     assert len(dots(tables.followed(ds)).axes) == 8
-    assert (
-        len(distance_errors(tables.errors_over_distance(ds)).axes) == 5
-    )  # a similarity each, one side
+    curves = tables.errors_over_distance(ds)
+    assert len(distance_errors(curves).axes) == 5  # a similarity each, one side
     assert tables.similarity_table(ds).shape == (2, 5)
     number = tables.by_number(ds)
     assert number.shape == (10, 2) and number.loc["biased", "bias"].notnull().all(axis=None)
