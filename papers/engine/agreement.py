@@ -14,7 +14,7 @@ from invlib.paths import results_root
 from invlib.results.netcdf import open_results
 from papers.claims.agreement import Agreement, agreements
 from papers.claims.claim import Claim
-from papers.claims.curves import kept_curves
+from papers.claims.kept import kept_table
 from papers.claims.measures import claims_of
 from papers.engine.work.convergence import common_distance, findings, shared_distance
 from papers.section import section_class
@@ -50,7 +50,7 @@ def _read(path: Path, written_at: int) -> tuple[Mapping[str, object], pd.DataFra
     """Return the parameters of a result on convergence as it is now, and its `by_recipe`."""
     ds = open_results(path)
     claims = [one for name in READ for one in claims_of(name, section_class(name).measures())]
-    return json.loads(ds.attrs["parameters"]), by_recipe(ds, claims)
+    return json.loads(ds.attrs["parameters"]), kept_table(by_recipe, ds, claims)
 
 
 def by_recipe(ds: xr.Dataset, claims: Iterable[Claim]) -> pd.DataFrame:
@@ -62,9 +62,7 @@ def by_recipe(ds: xr.Dataset, claims: Iterable[Claim]) -> pd.DataFrame:
     """
     distances = sorted({common_distance(ds), shared_distance(ds)})
     recipes = [name for name in ds["recipe"].values.tolist() if " " not in name]
-    with kept_curves():
-        ds = ds.sel(recipe=recipes, estimator=["debiased"])
-        _, holds = findings(ds, claims, *distances)
+    _, holds = findings(ds.sel(recipe=recipes, estimator=["debiased"]), claims, *distances)
     return _of_recipes(holds)
 
 

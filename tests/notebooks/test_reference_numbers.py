@@ -422,6 +422,15 @@ def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
     yield "forgets {} times as much as that from ImageNet, and {} times with".format(
         *(number(one["value_mean"], 1) for one in times)
     )
+    kept = ds["stir_untrained_pt"].sel(estimator="debiased")
+    yield f"(STIR {two(kept.sel(pretraining=['none', 'none, matched']).min())} or more in every"
+    trained = ds["stir_ft_pt_diagonal"].sel(estimator="debiased", pretraining="none")
+    trained = trained.mean(["train_seed", "seed"])
+    yield f"it does so less ({two(trained.min())}–{two(trained.max())})"
+    kept = kept.sel(pretraining="imagenet", dataset="cifar10").mean(["train_seed", "seed"])
+    yield "keeps {} in layer 1 and {} in layer 12 (CIFAR".format(
+        *(two(kept.sel(layer=layer)) for layer in (1, 12))
+    )
     learnt = [number_of("pretrained-below-scratch-learning", "cifar10", name)
               for name in ("debiased", "biased")]  # fmt: skip
     yield "debiased, from scratch it is {} times".format(number(learnt[0]["value_mean"], 1))

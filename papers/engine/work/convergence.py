@@ -16,6 +16,7 @@ from invlib.metrics.invariance import diagonal
 from invlib.models.staged import StagedModel
 from invlib.names import SIMILARITIES
 from papers.claims.claim import Claim
+from papers.claims.curves import kept_curves
 from papers.engine.convergence import Convergence
 from papers.merlin2023.work.base import pretrained_model, untrained_model
 from papers.parameters import split
@@ -350,11 +351,12 @@ def findings(
     holds: dict[str, dict[str, bool | None]] = {}
     for name, part in readings(ds, *distances).items():
         estimator = part["estimator"].item()
-        for claim in claims:
-            if not claim.lacking(part):
-                value = float(claim.measure(part, "measured").mean(skipna=True))
-                numbers.setdefault(claim.id, {})[name] = value
-                holds.setdefault(claim.id, {})[name] = claim.met(value, estimator, "measured")
+        with kept_curves():
+            for claim in claims:
+                if not claim.lacking(part):
+                    value = float(claim.measure(part, "measured").mean(skipna=True))
+                    numbers.setdefault(claim.id, {})[name] = value
+                    holds.setdefault(claim.id, {})[name] = claim.met(value, estimator, "measured")
     tables = (pd.DataFrame.from_dict(numbers, orient="index", dtype=float),
               pd.DataFrame.from_dict(holds, orient="index", dtype=object))  # fmt: skip
     return tuple(table.rename_axis("claim") for table in tables)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -60,6 +61,26 @@ def test_a_damaged_ledger_is_made_again(results, computed, tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     xr.testing.assert_identical(kept.kept_ledger(CLAIMS[SECTION], results), first)
     assert len(computed) == 2
+
+
+def test_a_table_of_answers_is_computed_once_and_is_the_same(results, monkeypatch, tmp_path):
+    monkeypatch.setattr(kept, "runs_root", tmp_path.joinpath)
+    times = []
+
+    def answers(ds, claims):
+        times.append(len(ds))
+        met = [[np.bool_(True), None, False]] * len(claims)
+        table = pd.DataFrame(met, [one.id for one in claims], ["a", "b", "b"], dtype=object)
+        return table.rename_axis("claim")
+
+    first, again = (kept.kept_table(answers, results, CLAIMS[SECTION]) for _ in range(2))
+    assert len(times) == 1
+    pd.testing.assert_frame_equal(first, again)
+    (file,) = tmp_path.glob("ledgers/*.json")
+    file.write_text(file.read_text()[:-9])
+    pd.testing.assert_frame_equal(kept.kept_table(answers, results, CLAIMS[SECTION]), first)
+    kept.kept_table(answers, results, CLAIMS[SECTION][1:])
+    assert len(times) == 3
 
 
 def test_results_without_an_origin_are_judged_and_not_kept(computed, tmp_path):
