@@ -115,6 +115,8 @@ def owners(variable: str) -> dict[str, str]:
     ({'ref_layer': 'pt'}, {})
     """
     words = variable.split("_")
+    if "untrained" in words:  # a network like the pretrained one
+        return {"layer": "pt"}
     models = [word for word in words if word in ("pt", "ft")]
     if len(models) == 2:
         diagonal = words[-1] in ("diagonal", "jackknife")

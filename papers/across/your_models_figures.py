@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from invlib.metrics.invariance import diagonal
 from invlib.plots.matrices import flow_matrix
-from invlib.plots.panels import counted, grid, line, panels, picture
+from invlib.plots.panels import counted, grid, legend, line, panels, picture
 from invlib.plots.style import look_of
 from papers.across.work.your_models import Curve
 
@@ -37,14 +37,22 @@ def by_layer(curves: Mapping[str, Curve]) -> Figure:
 
 
 def checked(checks: Mapping[str, xr.DataArray]) -> Figure:
-    """Draw the checks by layer: a column for each model; dots are the draws."""
-    each, half = list(checks.items()), len(checks) // 2
-    with panels([dict(each[:half]), dict(each[half:])], size=(3.5, 2.2)) as (fig, drawn):
+    """Draw the checks by layer: a row for each inverted model; dots are the draws."""
+    rows: dict[str, dict[str, xr.DataArray]] = {}
+    for name, values in checks.items():
+        rows.setdefault(name.rpartition(", ")[2], {})[name] = values
+    with panels(list(rows.values()), size=(3.5, 2.2)) as (fig, drawn):
         for i, row in enumerate(drawn):
             for ax, values in row:
                 ax.set_ylim(min(0, 1.05 * float(values.min())), max(1.05, float(values.max())))
-                line(ax, values, "layer", dots=True, **look_of(i))
                 counted(ax, "layer")
+                if "who" not in values.dims:
+                    line(ax, values, "layer", dots=True, **look_of(i))
+                    continue
+                looks = {who: look_of(j + 1) for j, who in enumerate(values["who"].values)}
+                for who, look in looks.items():
+                    line(ax, values.sel(who=who), "layer", dots=True, name=who, **look)
+                legend(ax, looks, fontsize="small")
     return fig
 
 

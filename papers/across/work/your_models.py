@@ -18,6 +18,7 @@ from invlib import (
     invariance_flow,
     learning,
     load_images,
+    load_model,
     train,
 )
 from invlib.commands import named_model
@@ -36,17 +37,19 @@ if TYPE_CHECKING:
 
 # Below it, inversion is too far from its target for a difference of scores to mean much.
 SELF_TERM = 0.9
+UNTRAINED = 2  # a seed that neither model has, if both are random
+AS_MUCH = 0.05  # of STIR
 
 
-@written("comparison", keep=("compared",))
+@written("baselines", keep=("compared",))
 def dataset(section: YourModels) -> xr.Dataset:
-    """Compare both models on the images, every matrix also without each image."""
+    """Compare both models on the images, every matrix also without each image.
+
+    A network like the pretrained one, but with random weights, is given the same X′: a baseline.
+    """
     pool, pt, ft = check(section)
     n = min(section.n, len(pool))
-    ds = compare(
-        pt,
-        ft,
-        pool,
+    usual = dict(
         n=n,
         seeds=section.seeds,
         tokens=section.tokens,
@@ -54,11 +57,15 @@ def dataset(section: YourModels) -> xr.Dataset:
         optimizer=section.recipe,
         step=section.step,
         subspace_k=section.directions(n) if section.tokens == "all" else None,
-        jackknife="matrix",
-        examples=4,  # few, because these pictures are most of the file: noise does not compress
         cache=section.inversions,
         progress=True if section.images else None,
     )
+    # few examples, because these pictures are most of the file: noise does not compress
+    ds = compare(pt, ft, pool, jackknife="matrix", examples=4, **usual)
+    untrained = load_model(pt.name, img_size=pt.img_size, seed=UNTRAINED).to(pt.device)
+    other = compare(pt, untrained, pool, inverted=["pt"], examples=0, **usual)
+    ds["stir_untrained_pt"] = diagonal(other, "stir_ft_pt").reset_coords(drop=True)
+    ds["stir_control_untrained"] = other["stir_control_ft"].reset_coords(drop=True)
     weights = [
         Path(text.rpartition("=")[2]).name
         for text in (section.pretrained, section.finetuned)
@@ -171,6 +178,9 @@ def checks(ds: xr.Dataset) -> dict[str, xr.DataArray]:
             f"control, {long}": ds[f"stir_control_{short}"],
             f"distance left, {long}": ds[f"inversion_loss_{short}"].rename(ref_layer="layer"),
         }
+    seen = {"fine-tuned": diagonal(ds, "stir_ft_pt"), "random weights": ds["stir_untrained_pt"]}
+    seen = {who: values.reset_coords(drop=True) for who, values in seen.items()}
+    out["STIR on X′, pretrained"] = xr.concat(seen.values(), xr.Variable("who", list(seen)))
     return {name: values.dropna("layer", how="all") for name, values in out.items()}
 
 
@@ -182,7 +192,20 @@ def findings(ds: xr.Dataset) -> list[str]:
         "learning": "what the pretrained model lacks of a fine-tuned layer's invariances",
     }
     said = [_largest(name.capitalize(), of[name], meaning) for name, meaning in lost.items()]
+    said[0] += _beside_untrained(ds)
     return [*said, _moved(of), _direction(ds), _trust(ds)]
+
+
+def _beside_untrained(ds: xr.Dataset) -> str:
+    """Say where what is shared with the pretrained model is no more than any network shares."""
+    one = ds.sel(estimator="debiased").mean("seed")
+    more = (diagonal(one, "stir_ft_pt") - one["stir_untrained_pt"]).dropna("layer")
+    no_more = more["layer"][(more <= AS_MUCH).values].values.tolist()
+    said = " A network with random weights shares"
+    if not no_more:
+        return f"{said} fewer of them at every layer, by over {AS_MUCH}."
+    where = "every layer" if len(no_more) == more.size else f"layers {_ranges(no_more)}"
+    return f"{said} as many of them, to {AS_MUCH}, at {where}."
 
 
 def _largest(name: str, curve: Curve, meaning: str) -> str:

@@ -87,6 +87,22 @@ def own_term(ds, short, k):
     return np.inf if np.isnan(value) else float(value)
 
 
+def test_an_untrained_network_is_given_the_same_inversions(two, same):
+    section, ds = two
+    assert ds["stir_untrained_pt"].dropna("layer", how="all").layer.values.tolist() == [0, 1, 2, 3]
+    seen = section.work.checks(ds)["STIR on X′, pretrained"]
+    assert seen.sizes["layer"] == 4 and seen["who"].values.tolist() == [
+        "fine-tuned",
+        "random weights",
+    ]
+    section, ds = same
+    kept = ds["stir_untrained_pt"].copy(deep=True)
+    for value, said in ((2, "at every layer."), (-2, "fewer of them at every layer, by over")):
+        assert said in section.work.findings(ds.assign(stir_untrained_pt=0 * kept + value))[0]
+    some = ds.assign(stir_untrained_pt=xr.where(kept.layer == 1, 2, -2 + 0 * kept))
+    assert "as many of them, to 0.05, at layers 1." in section.work.findings(some)[0]
+
+
 def test_a_model_and_itself_forgot_nothing(same):
     section, ds = same
     said = section.work.findings(ds)
