@@ -8,6 +8,7 @@ from itertools import chain
 import xarray as xr
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from invlib.plots.panels import grid, legend, panels
 from invlib.plots.style import colour_of
@@ -98,6 +99,9 @@ def distance_errors(curves: xr.Dataset) -> Figure:
                     ax.plot(x, y, gid=f"{SAID}{rule}, {n} images", **look)
                     ax.fill_between(x, y - spread, y + spread, color=colour, alpha=0.15, lw=0)
             ax.set_xscale("log")
+            ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.minorticks_off()
         for row in drawn:
             row[0][0].set_ylabel("measured − true")
         for ax, _ in drawn[-1]:
