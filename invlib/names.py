@@ -111,17 +111,15 @@ def owners(variable: str) -> dict[str, str]:
     --------
     >>> owners("stir_ft_pt"), owners("stir_ft_pt_jackknife"), owners("stir_control_ft")
     ({'ref_layer': 'pt', 'layer': 'ft'}, {'layer': 'pt'}, {'layer': 'ft'})
-    >>> owners("inversion_loss_pt"), owners("test_accuracy")
-    ({'ref_layer': 'pt'}, {})
+    >>> owners("inversion_loss_pt"), owners("test_accuracy"), owners("stir_untrained_pt")
+    ({'ref_layer': 'pt'}, {}, {'layer': 'pt'})
     """
     words = variable.split("_")
-    if "untrained" in words:  # a network like the pretrained one
-        return {"layer": "pt"}
     models = [word for word in words if word in ("pt", "ft")]
     if len(models) == 2:
         diagonal = words[-1] in ("diagonal", "jackknife")
         return {"layer": models[1]} if diagonal else dict(ref_layer=models[1], layer=models[0])
-    return {"layer" if "control" in words else "ref_layer": short for short in models}
+    return {"layer" if {*words} & {"control", "untrained"} else "ref_layer": m for m in models}
 
 
 def whole_number(parameter: str, value: object, least: int = 0) -> int:
