@@ -183,6 +183,7 @@ def _from_a_gpu(file: Path) -> xr.Dataset:
         kinds |= {section_class(file.stem)().work.dataset.kind}
     if not kinds:
         raise ResultError(f"no step or section is called so; steps are {', '.join(KINDS)}")
+    kinds |= {OLDER[kind] for kind in kinds & OLDER.keys()}
     ds = open_results(file)
     if ds.attrs["kind"] not in kinds:
         raise ResultError(f"its kind is {ds.attrs['kind']}, must be {' or '.join(sorted(kinds))}")
