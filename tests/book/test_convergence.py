@@ -46,11 +46,11 @@ def test_how_far_recipes_lie_off_the_curve(text, ds):
     images, draws = way.loc["lbfgs:200:images", 0:8], way.loc["other draws"]
     assert (images > draws.loc[0:8]).all()
     where = f"{span(images)} off the curve of `lbfgs` from noise on the way in layers 0 to 8"
-    assert f"{where}, where the other draw lies {span(draws.loc[0:8])} off" in text
+    assert f"{where}, where other draws lie {span(draws.loc[0:8])} off" in text
     kin = ["anytime:200", "tv:100", "fourier:100"]
     near = way.loc[kin, 1:2]
     assert (near > draws.loc[1:2]).all(axis=None)
-    said = f"{span(near.values)} off on the way in layers 1 and 2, where the other draw is "
+    said = f"{span(near.values)} off on the way in layers 1 and 2, where other draws are "
     assert f"{said}{span(draws.loc[1:2])} off" in text
 
 
@@ -74,9 +74,9 @@ def test_what_driven_images_do(text, ds):
 
 def test_what_is_left_and_forgotten_late(text, ds, forgotten):
     main = forgotten.sel(recipe="lbfgs:400", task="classification", snapshot=400, layer=12)
-    first, second = (f"{value:.2f}" for value in main.values)
+    a, b, c = (f"{value:.2f}" for value in main.values)
     left = ds.inversion_loss_pt.sel(recipe="lbfgs:400", snapshot=400, ref_layer=12)
-    assert f"layer 12 is at {span(left)}" in text and f"{first} and {second} in the two" in text
+    assert f"layer 12 is at {span(left)}" in text and f"{a}, {b} and {c} in the three draws" in text
     for recipe, words in {
         "anytime:200": "`anytime` has",
         "lbfgs:200:images": "from images",
@@ -96,7 +96,10 @@ def test_what_is_left_and_forgotten_late(text, ds, forgotten):
 def test_early_forgetting_of_reconstruction(text, forgotten):
     main = forgotten.sel(recipe="lbfgs:400", task="reconstruction")
     three, two = (
-        [" and ".join(f"{v:.2f}" for v in main.sel(layer=k, snapshot=s).values) for s in (50, 400)]
+        [
+            "{:.2f}, {:.2f} and {:.2f}".format(*main.sel(layer=k, snapshot=s).values)
+            for s in (50, 400)
+        ]
         for k in (3, 2)
     )
     assert f"it is {three[0]} after 50 steps, {three[1]} after 400" in text
@@ -109,6 +112,9 @@ def test_how_many_claims_hang_on_the_reading(text, ds):
     same = holds.apply(lambda row: row.dropna().nunique() == 1, axis=1)
     assert f"Of the {len(same)} claims above, {same.sum()} have the same answer" in text
     assert f"**What does not:** {(~same).sum()} of them" in text
+    sought = [name for name in holds if " " in name.split(", ")[0]]  # X′ driven or drawn near
+    plain = holds.drop(columns=sought).apply(lambda row: row.dropna().nunique() == 1, axis=1)
+    assert f"and {plain.sum()} if X′ that are driven or drawn near are left out" in text
     recipes = [name for name in holds if name.endswith("its end")]
     beyond = holds.loc[holds.index.str.endswith("beyond-pretrained"), recipes]
     assert len(beyond) == 5 and (beyond.nunique(axis=1) == 2).sum() == 4

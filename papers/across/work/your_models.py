@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,13 +58,14 @@ def dataset(section: YourModels) -> xr.Dataset:
         optimizer=section.recipe,
         step=section.step,
         subspace_k=section.directions(n) if section.tokens == "all" else None,
-        cache=section.inversions,
         progress=True if section.images else None,
     )
-    # few examples, because these pictures are most of the file: noise does not compress
-    ds = compare(pt, ft, pool, jackknife="matrix", examples=4, **usual)
     untrained = load_model(pt.name, img_size=pt.img_size, seed=UNTRAINED).to(pt.device)
-    other = compare(pt, untrained, pool, inverted=["pt"], examples=0, **usual)
+    with TemporaryDirectory() as folder:  # without a cache, too, nothing is inverted twice
+        usual["cache"] = section.inversions or folder
+        # few examples, because these pictures are most of the file: noise does not compress
+        ds = compare(pt, ft, pool, jackknife="matrix", examples=4, **usual)
+        other = compare(pt, untrained, pool, inverted=["pt"], examples=0, **usual)
     ds["stir_untrained_pt"] = diagonal(other, "stir_ft_pt").reset_coords(drop=True)
     ds["stir_control_untrained"] = other["stir_control_ft"].reset_coords(drop=True)
     weights = [

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from invlib import TrainingRun, forgetting, learning, train
+from invlib import TrainingRun, forgetting, invert, learning, train
+from invlib.inversion import cache
 from papers import explorers
 from papers.across import your_models_figures as figures
 from papers.parameters import ParameterError, load_scale
@@ -101,6 +102,18 @@ def test_an_untrained_network_is_given_the_same_inversions(two, same):
         assert said in section.work.findings(ds.assign(stir_untrained_pt=0 * kept + value))[0]
     some = ds.assign(stir_untrained_pt=xr.where(kept.layer == 1, 2, -2 + 0 * kept))
     assert "as many of them, to 0.05, at layers 1." in section.work.findings(some)[0]
+
+
+def test_without_a_cache_it_inverts_nothing_twice(two, tmp_path, monkeypatch):
+    inverted = []
+    monkeypatch.setattr(
+        cache, "invert", lambda *args, **other: inverted.append(args[0]) or invert(*args, **other)
+    )
+    section, ds = run(tmp_path, **OWN, cache=False)
+    assert [model.name for model in inverted] == ["vit_pico_patch8_32", "conv4_w8"] * 2  # draws
+    assert not (tmp_path / "smoke" / "inversions").exists()
+    for name in ("stir_ft_pt", "stir_untrained_pt"):
+        np.testing.assert_array_equal(ds[name], two[1][name])
 
 
 def test_a_model_and_itself_forgot_nothing(same):
