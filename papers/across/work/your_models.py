@@ -207,7 +207,7 @@ def _beside_untrained(ds: xr.Dataset) -> str:
     if not no_more:
         return f"{said} fewer of them at every layer, by over {AS_MUCH}."
     where = "every layer" if len(no_more) == more.size else f"layers {_ranges(no_more)}"
-    return f"{said} as many of them, to {AS_MUCH}, at {where}."
+    return f"{said} at least as many of them, to {AS_MUCH}, at {where}."
 
 
 def _largest(name: str, curve: Curve, meaning: str) -> str:
