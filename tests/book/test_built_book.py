@@ -149,7 +149,9 @@ def test_figures_can_be_read_are_said_in_words_and_have_their_files(visit, page)
     )
     assert min(sizes, default=[SMALLEST])[0] >= SMALLEST, min(sizes)
     if page.startswith("notebooks/"):
-        assert not opened.locator(".bd-article .cell_output figure:not(:has(img, svg))").count()
+        assert not opened.locator(
+            ".bd-article .cell_output figure.align-default:not(:has(img, svg))"
+        ).count()
         figures = opened.locator(".bd-article figure[id]")
         linked = figures.evaluate_all(
             "all => all.map(one => [...one.querySelectorAll('.figure-files a')].map(a => a.href))"
