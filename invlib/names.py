@@ -115,7 +115,7 @@ def owners(variable: str) -> dict[str, str]:
     ({'ref_layer': 'pt'}, {}, {'layer': 'pt'})
     """
     words = variable.split("_")
-    models = [word for word in words if word in ("pt", "ft")]
+    models = [word for word in words if word in ("pt", "ft")] or ["pt"] * ("untrained" in words)
     if len(models) == 2:
         diagonal = words[-1] in ("diagonal", "jackknife")
         return {"layer": models[1]} if diagonal else dict(ref_layer=models[1], layer=models[0])

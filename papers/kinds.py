@@ -126,7 +126,6 @@ _BASELINES = _COMPARISON | {
     "stir_control_untrained": replace(
         _COMPARISON["stir_control_pt"],
         long_name="CKA of untrained[layer] on the images and on the starting images",
-        nan="any",  # layers that the fine-tuned model alone has
     ),
 }
 

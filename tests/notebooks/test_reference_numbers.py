@@ -423,10 +423,10 @@ def pretraining_dataset(ds: xr.Dataset) -> Iterator[str]:
         *(number(one["value_mean"], 1) for one in times)
     )
     kept = ds["stir_untrained_pt"].sel(estimator="debiased")
-    yield f"(STIR {two(kept.sel(pretraining=['none', 'none, matched']).min())} or more in every"
+    yield f"STIR is {two(kept.sel(pretraining=['none', 'none, matched']).min())} or more in every"
     trained = ds["stir_ft_pt_diagonal"].sel(estimator="debiased", pretraining="none")
     trained = trained.mean(["train_seed", "seed"])
-    yield f"it does so less ({two(trained.min())}–{two(trained.max())})"
+    yield f"that start keeps less of it, {two(trained.min())}–{two(trained.max())} in the mean over"
     kept = kept.sel(pretraining="imagenet", dataset="cifar10").mean(["train_seed", "seed"])
     yield "keeps {} in layer 1 and {} in layer 12 (CIFAR".format(
         *(two(kept.sel(layer=layer)) for layer in (1, 12))

@@ -29,7 +29,7 @@ from invlib.metrics.jackknife import interval, left_one_out
 from invlib.models.staged import StagedModel
 from invlib.models.tokens import check_tokens
 from papers.across.your_models import YourModels
-from papers.merlin2023.work.base import pretrained_model
+from papers.merlin2023.work.base import as_untrained, pretrained_model
 from papers.words import counted
 from papers.work import best_device, html_of, written
 
@@ -66,8 +66,7 @@ def dataset(section: YourModels) -> xr.Dataset:
         # few examples, because these pictures are most of the file: noise does not compress
         ds = compare(pt, ft, pool, jackknife="matrix", examples=4, **usual)
         other = compare(pt, untrained, pool, inverted=["pt"], examples=0, **usual)
-    ds["stir_untrained_pt"] = diagonal(other, "stir_ft_pt").reset_coords(drop=True)
-    ds["stir_control_untrained"] = other["stir_control_ft"].reset_coords(drop=True)
+    ds = ds.assign(as_untrained(other).reset_coords(drop=True))
     weights = [
         Path(text.rpartition("=")[2]).name
         for text in (section.pretrained, section.finetuned)

@@ -18,7 +18,7 @@ from invlib.names import SIMILARITIES
 from papers.claims.claim import Claim
 from papers.claims.curves import kept_curves
 from papers.engine.convergence import Convergence
-from papers.merlin2023.work.base import pretrained_model, untrained_model
+from papers.merlin2023.work.base import as_untrained, pretrained_model, untrained_model
 from papers.parameters import split
 from papers.work import best_device, written
 
@@ -110,13 +110,7 @@ def _untrained(section: Convergence, pretrained: StagedModel, pool: ImageSet) ->
     alone = section.model_copy(update=dict(convergence_seeds=seeds, convergence_learning=False))
     other = untrained_model(section).to(pretrained.device)
     ds = _compared(alone, section.convergence[0], pretrained, other, pool, alone=False)
-    last = ds.isel(seed=0, snapshot=-1, drop=True)
-    return xr.Dataset(
-        {
-            "stir_untrained_pt": diagonal(last, "stir_ft_pt"),
-            "stir_control_untrained": last["stir_control_ft"],
-        }
-    ).drop_attrs()
+    return as_untrained(ds.isel(seed=0, snapshot=-1, drop=True))
 
 
 def _along_the_way(section: Convergence, model: StagedModel, pool: ImageSet) -> xr.Dataset:

@@ -13,8 +13,8 @@ from papers.section import Inverted
 from papers.work import best_device
 
 __all__ = [
-    "compare_finetuned", "compare_untrained", "fill_cache", "of_untrained", "pretrained_model",
-    "untrained_model",
+    "as_untrained", "compare_finetuned", "compare_untrained", "fill_cache", "of_untrained",
+    "pretrained_model", "untrained_model",
 ]  # fmt: skip
 
 
@@ -57,6 +57,11 @@ def compare_untrained(section: MerlinSection, pretrained: StagedModel, dataset: 
     """
     untrained = untrained_model(section)
     ds = _compared(section, pretrained, untrained, dataset, inverted=["pt"], examples=0)
+    return as_untrained(ds)
+
+
+def as_untrained(ds: xr.Dataset) -> xr.Dataset:
+    """Return what a comparison with an untrained network, as the fine-tuned one, says of it."""
     found = {
         "stir_untrained_pt": diagonal(ds, "stir_ft_pt"),
         "stir_control_untrained": ds["stir_control_ft"],
