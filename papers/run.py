@@ -39,6 +39,7 @@ _SECONDS = 10  # between two lines where they cannot be written in place
 def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: object) -> None:
     """Execute a notebook; `more` are other options of papermill. It raises what papermill does."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of others would end up in the page
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what stops it is raised, too
     papermill.execute_notebook(
         os.fspath(notebook),
         os.fspath(executed),

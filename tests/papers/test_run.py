@@ -14,11 +14,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from invlib.results.netcdf import open_results
 from papers.__main__ import main
-from papers.run import _Line, _parameter, _place, _tidy
+from papers.run import _Line, _parameter, _place, _tidy, run_notebook
 from papers.sections import SECTIONS
 from tests.workspace import ROOT, copy_project, environment
 
@@ -153,6 +154,15 @@ def test_a_notebook_that_writes_no_results_has_failed(monkeypatch, tmp_path, cap
     monkeypatch.setattr("papers.run.run_notebook", lambda *_, **__: None)
     assert main(["run", "dynamics"]) == 1
     assert "dynamics: it ended without writing" in capsys.readouterr().err
+
+
+def test_a_kernel_that_dies_is_told_of_once(tmp_path, caplog):
+    cell = nbformat.v4.new_code_cell("import os; os._exit(1)", metadata={"tags": ["parameters"]})
+    notebook = tmp_path / "dies.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), notebook)
+    with pytest.raises(DeadKernelError):
+        run_notebook(notebook, tmp_path / "executed.ipynb", {})
+    assert not caplog.records  # run_section says it
 
 
 # ── A real run ───────────────────────────────────────────────────────────────────────────────────
