@@ -117,18 +117,6 @@ _LENS = {
     ]
 }
 
-# What an untrained network makes of the X′ of the pretrained model: the zero of STIR.
-_BASELINES = _COMPARISON | {
-    "stir_untrained_pt": Field(
-        "estimator seed layer", "float", "STIR(untrained[layer] | pretrained[layer])", -1, 1,
-        low_biased=0,
-    ),
-    "stir_control_untrained": replace(
-        _COMPARISON["stir_control_pt"],
-        long_name="CKA of untrained[layer] on the images and on the starting images",
-    ),
-}
-
 # Accuracy under attack. Only some trainings are attacked in other ways, as a check.
 _ATTACKS = _COMPARISON | {
     "attacked_accuracy": Field("attack", "float", "accuracy on attacked test images", 0, 1),
@@ -162,7 +150,7 @@ _CONVERGENCE = {
     ),
     "way_loss": Field("shown_layer example", "float", "relative distance left", 0),
 } | {
-    name: replace(_BASELINES[name], dims="estimator layer")  # of one seed
+    name: replace(_COMPARISON[name], dims="estimator layer")  # of one seed
     for name in ("stir_untrained_pt", "stir_control_untrained")
 }
 
@@ -249,7 +237,6 @@ register(
         "accuracy": Kind(_TABLE, (("test_accuracy",),)),
         "robustness": Kind(_ROBUSTNESS | ACCURACY, (("corrupted_accuracy", "correlation"),)),
         "convergence": Kind(_CONVERGENCE, (("stir_ft_pt",), ("way_images",))),
-        "baselines": Kind(_BASELINES, (("stir_ft_pt", "stir_ft_pt_diagonal"),)),
         "attacks": Kind(_ATTACKS, (("attacked_accuracy",),)),
         "readings": Kind(_READINGS, (("stir_ft_pt_diagonal",),)),
         "settings": Kind(_SETTINGS, (("half_accuracy",),)),

@@ -105,9 +105,8 @@ _LEFT_OUT = {
     for name, field in _MATRICES.items() if name.startswith("stir")
 }
 
-_INVERSION: dict[str, Field] = {"example_images": Field(
-    "seed? example y x channel", "uint8", "example images that were inverted", 0, 255
-)}
+_INVERSION: dict[str, Field] = {"example_images": Field("seed? example y x channel", "uint8",
+    "example images that were inverted", 0, 255)}
 for _short, _long in PAIR.items():
     _INVERSION |= {
         f"stir_control_{_short}": Field(
@@ -127,6 +126,12 @@ for _short, _long in PAIR.items():
         f"example_inverted_{_short}": Field("seed? ref_layer example y x channel", "uint8",
             f"example images, inverted at {_long}[ref_layer]", 0, 255),
     }
+_INVERSION |= {  # an untrained network on the X′ of the pretrained one: the zero of STIR
+    "stir_untrained_pt": replace(_DIAGONALS["stir_ft_pt_diagonal"],
+        long_name="STIR(untrained[layer] | pretrained[layer])"),
+    "stir_control_untrained": replace(_INVERSION["stir_control_pt"],
+        long_name="CKA of untrained[layer] on the images and on the starting images"),
+}
 
 ACCURACY = {
     "train_accuracy": Field("", "float", "accuracy on the training images", 0, 1),

@@ -31,8 +31,9 @@ _NETWORK = ("scale", "model", "weights", "img_size")
 def agreement_about(section: str, claims: Iterable[Claim], ds: xr.Dataset) -> dict[str, Agreement]:
     """Return what the recipes say of a section's claims, judged on results or in a ledger `ds`.
 
-    The readings are those of the reference results of convergence. Without these, or if they are of
-    another network than `ds`, no claim was read. Nor was one of another section than `READ`.
+    The readings are those of the reference results of convergence, in the folder of its scale and
+    in those that begin with its name, such as ``cifar_64images``. Results of another network than
+    `ds` are left out. Without any, no claim was read. Nor was one of another section than `READ`.
     """
     if section not in READ:
         return agreements(claims)
@@ -40,9 +41,13 @@ def agreement_about(section: str, claims: Iterable[Claim], ds: xr.Dataset) -> di
     path = results_root(made["scale"]) / "convergence.nc" if "scale" in made else None
     if path is None or not path.is_file():
         return agreements(claims)
-    network, holds = _read(path, path.stat().st_mtime_ns)
-    same = all(made.get(name) == network.get(name) for name in _NETWORK)
-    return agreements(claims, holds if same else None)
+    others = path.parent.parent.glob(f"{path.parent.name}_*/{path.name}")
+    read = [_read(file, file.stat().st_mtime_ns) for file in (path, *sorted(others))]
+    same = [
+        holds for network, holds in read
+        if all(made.get(name) == network.get(name) for name in _NETWORK)
+    ]  # fmt: skip
+    return agreements(claims, pd.concat(same, axis=1) if same else None)
 
 
 @cache

@@ -42,7 +42,7 @@ UNTRAINED = 2  # a seed that neither model has, if both are random
 AS_MUCH = 0.05  # of STIR
 
 
-@written("baselines", keep=("compared",))
+@written("comparison", keep=("compared",))
 def dataset(section: YourModels) -> xr.Dataset:
     """Compare both models on the images, every matrix also without each image.
 

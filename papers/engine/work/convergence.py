@@ -23,6 +23,7 @@ from papers.parameters import split
 from papers.work import best_device, written
 
 _KEPT = ("stir", "inversion_loss", "cka")
+_MEASURES = {"forgetting": (forgetting, "pt"), "learning": (learning, "ft")}
 _ENDING = ("fast", "adam")  # their schedules end with their steps
 
 
@@ -362,15 +363,20 @@ def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
     return numbers.style.apply(lambda _: marks, axis=None).format(precision=2, na_rep="")
 
 
-def at_one_distance(runs: Mapping[str, xr.Dataset], distance: float) -> pd.DataFrame:
-    """Return debiased forgetting at one distance, (task, run and draw) × layer.
+def at_one_distance(
+    runs: Mapping[str, xr.Dataset], distance: float, measure: str = "forgetting"
+) -> pd.DataFrame:
+    """Return debiased forgetting or learning at one distance, (task, run and draw) × layer.
 
-    Of the first recipe of each run and of the layers that all runs have; NaN where a layer was not
-    read.
+    Of the first recipe of each run that was made for it, and of the layers that all of these have;
+    NaN where a layer was not read.
     """
+    compute, short = _MEASURES[measure]
     parts = {}
     for title, ds in runs.items():
-        one = forgetting(at_distance(ds.isel(recipe=0).sel(estimator="debiased"), distance))
+        if short not in _inverted(ds):
+            continue
+        one = compute(at_distance(ds.isel(recipe=0).sel(estimator="debiased"), distance))
         for seed in one["seed"].values:
             name = f"{title}, draw {seed}" if one.sizes["seed"] > 1 else title
             parts[name] = one.sel(seed=seed, drop=True).reset_coords(drop=True)
@@ -385,7 +391,7 @@ def extrapolations(ds: xr.Dataset, measure: str = "forgetting") -> pd.DataFrame:
     last columns are what each form misses the last look by, if that is held out.
     """
     one = ds.isel(recipe=0).sel(estimator="debiased").mean("seed", keep_attrs=True)
-    compute, short = {"forgetting": (forgetting, "pt"), "learning": (learning, "ft")}[measure]
+    compute, short = _MEASURES[measure]
     values = compute(one)
     found = extrapolate(values, one[f"inversion_loss_{short}"].rename(ref_layer="layer"))
     at_zero, held_out = ({str(f): found[name].sel(form=f, drop=True) for f in found["form"].values}

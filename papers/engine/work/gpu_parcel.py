@@ -26,10 +26,8 @@ MOST = 60  # MB of a bundle
 SUBSET = {"train": 5000, "test": 1500}
 CODE = ("invlib", "papers", "notebooks/scales", "data/papers", "pyproject.toml")
 WEIGHTS = "weights/vit_tiny_patch16_224.safetensors"
-KINDS = dict.fromkeys(("checks", "precisions", "convergence"), "benchmark") | {
-    "finetuning_task": "baselines", "draws": "baselines", "dynamics": "comparison",
-}  # fmt: skip
-OLDER = {"baselines": "comparison"}  # what results had that lack the untrained network
+KINDS = dict.fromkeys(("checks", "precisions", "convergence"), "benchmark")
+KINDS |= dict.fromkeys(("finetuning_task", "draws", "dynamics"), "comparison")
 
 RUN = """#!/bin/sh
 # sh run.sh [arguments of: python -m papers gpu {said}]
@@ -183,7 +181,6 @@ def _from_a_gpu(file: Path) -> xr.Dataset:
         kinds |= {section_class(file.stem)().work.dataset.kind}
     if not kinds:
         raise ResultError(f"no step or section is called so; steps are {', '.join(KINDS)}")
-    kinds |= {OLDER[kind] for kind in kinds & OLDER.keys()}
     ds = open_results(file)
     if ds.attrs["kind"] not in kinds:
         raise ResultError(f"its kind is {ds.attrs['kind']}, must be {' or '.join(sorted(kinds))}")
@@ -197,5 +194,5 @@ def _from_a_gpu(file: Path) -> xr.Dataset:
 def _same_kind(ds: xr.Dataset, file: Path) -> None:
     """Raise ResultError if `file` holds results of another kind, which other pages read."""
     kind, there = ds.attrs["kind"], open_results(file).attrs["kind"] if file.is_file() else None
-    if there not in (None, kind, OLDER.get(kind)):
+    if there not in (None, kind):
         raise ResultError(f"its kind is {kind}, and {file.parent.name} has {there}")

@@ -21,7 +21,7 @@ from papers.merlin2023.work.base import (
 from papers.work import written
 
 
-@written("baselines")
+@written("comparison")
 def dataset(section: FinetuningTask) -> xr.Dataset:
     """Train, invert and compare. The first dims are dataset, task and, if several, train_seed.
 

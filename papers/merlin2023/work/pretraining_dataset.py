@@ -16,7 +16,7 @@ from papers.merlin2023.work.base import compare_finetuned, compare_untrained
 from papers.work import written
 
 
-@written("baselines")
+@written("comparison")
 def dataset(section: PretrainingDataset) -> xr.Dataset:
     """Train, invert and compare each model with its own start. Only diagonals are kept.
 

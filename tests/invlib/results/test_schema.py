@@ -36,7 +36,7 @@ def alone(*names: str) -> list[str]:
 
 def test_the_library_alone_opens_its_own_kinds_and_names_the_owner_of_others():
     known, *said = alone(
-        "placebo.nc", "compression_expansion.nc", "dynamics.nc", "robustness.nc",
+        "finetuning_task.nc", "pretraining_dataset.nc", "placebo.nc", "robustness.nc",
         "how_inverted.nc", "what_it_costs.nc", "unlearning.nc",
     )  # fmt: skip
     assert known.split() == ["comparison", "training", "probes", "benchmark"]

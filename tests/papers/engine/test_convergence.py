@@ -151,6 +151,14 @@ def test_runs_are_read_at_one_distance_on_the_layers_they_share():
     np.testing.assert_allclose(lost.loc[rows[1]] - lost.loc[rows[0]], -0.02)
     np.testing.assert_allclose(lost.loc[rows[2]] - lost.loc[rows[0]], 0.05)
     assert at_one_distance({"64 pixels": ds}, 0.05).isna().all(axis=None)  # nobody got there
+    learnt = at_one_distance({"64 pixels": ds, "96 pixels": _forgetting_alone(larger)}, 0.15,
+                             "learning")  # fmt: skip
+    assert learnt.loc["classification"].index.tolist() == rows[:2]  # the larger one has none
+    np.testing.assert_allclose(learnt.loc["classification"].loc[rows[0]], 0.1 + 0.1 * 0.15)
+
+
+def _forgetting_alone(ds: xr.Dataset) -> xr.Dataset:
+    return ds.drop_vars(["stir_pt_ft", "stir_ft_ft", "inversion_loss_ft"])
 
 
 def test_measures_are_of_every_recipe_and_snapshot():
@@ -166,7 +174,7 @@ def test_without_the_fine_tuned_model_inverted_there_is_no_learning():
     ds = followed()
     whole, part = (
         measures(ds),
-        measures(ds.drop_vars(["stir_pt_ft", "stir_ft_ft", "inversion_loss_ft"])),
+        measures(_forgetting_alone(ds)),
     )
     assert set(whole) - set(part) == {
         "learning",

@@ -136,7 +136,7 @@ def test_results_of_a_gpu_are_merged_without_pictures(back, tmp_path):
         ("robustnes", {}, "no step or section is called so"),
         ("robustness", {}, "its kind is benchmark, must be comparison"),
         ("architectures", {}, "its kind is benchmark, must be lens"),
-        ("draws", {}, "its kind is benchmark, must be baselines or comparison"),
+        ("draws", {}, "its kind is benchmark, must be comparison"),
     ],
 )
 def test_anything_else_is_refused_by_name(back, tmp_path, monkeypatch, capsys, name, attrs, reason):

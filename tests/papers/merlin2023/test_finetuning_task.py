@@ -284,7 +284,7 @@ def test_an_untrained_network_sees_the_inversions_of_the_comparison(tmp_path, mo
         load_scale("smoke") | {"finetuning_seeds": [0, 3], "tasks": [CLS]}
     )
     ds = section.dataset()
-    assert ds.attrs["kind"] == "baselines"
+    assert ds.attrs["kind"] == "comparison"
     dims = ("dataset", "estimator", "seed", "layer")  # no task, no training
     assert ds["stir_untrained_pt"].dims == ds["stir_control_untrained"].dims == dims
     kept = sorted(section.inversions.glob("*.safetensors"))
