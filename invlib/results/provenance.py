@@ -164,8 +164,7 @@ def _git_state() -> tuple[str, bool]:
     On a machine that has the sources without their history, ``INVLIB_GIT_COMMIT`` names the commit,
     as ``git describe --always --dirty --abbrev=40`` prints it.
     """
-    stated = os.environ.get("INVLIB_GIT_COMMIT", "").strip()
-    if stated:
+    if stated := os.environ.get("INVLIB_GIT_COMMIT", "").strip():
         return stated.removesuffix("-dirty"), stated.endswith("-dirty")
     here = Path(__file__).resolve()
     # This file may be installed inside somebody else's repository; git does not track it there.

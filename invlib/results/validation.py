@@ -22,8 +22,7 @@ _RUNNING = ("example", "y", "x", "iteration", "left_out")
 # The attributes that provenance() makes. Nested values are JSON: a netCDF attribute has no parts.
 _INTEGER = (int, np.integer)
 _PROVENANCE = {
-    **dict.fromkeys(["parameters", "seeds", "versions", "device", "git_commit"], (str,)),
-    **dict.fromkeys(["command", "created"], (str,)),
+    **dict.fromkeys("parameters seeds versions device git_commit command created".split(), (str,)),
     "git_dirty": _INTEGER,
     "wall_time_s": (*_INTEGER, float, np.floating),
 }
@@ -84,8 +83,7 @@ def validate(ds: xr.Dataset, *, provenance: bool = True) -> None:
     ...     print(str(error).splitlines()[0])
     unknown variable 'test_acuracy' in a comparison; did you mean 'test_accuracy'?
     """
-    problems = list(_problems(ds, provenance))
-    if problems:
+    if problems := list(_problems(ds, provenance)):
         raise ResultError("\n".join(problems))
 
 
@@ -247,8 +245,7 @@ def _value_problems(
             if dim in array.dims:
                 lacking = np.isin(array[dim].values, absent.get(short, ()))
                 allowed |= lacking.reshape([-1 if d == dim else 1 for d in array.dims])
-        count = int((gap & ~allowed).sum())
-        if count:
+        if count := int((gap & ~allowed).sum()):
             yield f"{array.name}: {count} of {array.size} values are NaN"
     parts = [("", values, field.low)]
     if field.low_biased is not None and "estimator" in array.dims:
@@ -256,8 +253,7 @@ def _value_problems(
         biased = np.compress(where, values, axis=array.dims.index("estimator"))
         parts.append((" (biased)", biased, field.low_biased))
     for label, part, low in parts:
-        part = part[~np.isnan(part)]
-        if not part.size:
+        if not (part := part[~np.isnan(part)]).size:
             continue
         inside = low - SLACK <= part.min() <= part.max() <= field.high + SLACK
         if (part == _FILL).any():
