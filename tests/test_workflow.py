@@ -6,9 +6,11 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from papers.parameters import load_scale
@@ -22,11 +24,17 @@ def dry_run(*config: str, target: tuple[str, ...]) -> subprocess.CompletedProces
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
 
 
+@cache
+def planned(scale: str) -> str:
+    """Return what a dry run says of the whole book."""
+    out = dry_run(f"scale={scale}", target=("book",))
+    assert out.returncode == 0, out.stdout + out.stderr
+    return out.stdout + out.stderr
+
+
 @pytest.mark.parametrize("scale", ["smoke", "laptop", "cifar", "paper"])
 def test_the_workflow_resolves(scale):
-    out = dry_run(f"scale={scale}", target=("book",))
-    said = out.stdout + out.stderr
-    assert out.returncode == 0, said
+    said = planned(scale)
     parameters = load_scale(scale)
     sections = [section.from_parameters(parameters) for section in SECTIONS.values()]
     needed = runs_of(section for section in sections if not section.own_trainings)
@@ -39,6 +47,20 @@ def test_the_workflow_resolves(scale):
     for name, section in SECTIONS.items():
         assert rank[name] >= section.long
         assert all(rank[used] >= rank[name] + SECTIONS[used].long for used in section.uses)
+
+
+def test_a_page_is_made_again_with_the_reference_results_that_it_shows():
+    jobs = re.findall(r"input: (.*)(?:\n.*?)*?\n +wildcards: section=(\w+)\n", planned("smoke"))
+    inputs = {name: set(files.split(", ")) for files, name in jobs}
+    assert set(inputs) == set(SECTIONS)
+    elsewhere = 0
+    for name in SECTIONS:
+        cells = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4).cells
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        for folder, file in re.findall(r'results_root\("(\w+)"\) / "(\w+\.nc)"', code):
+            assert f"data/results/{folder}/{file}" in inputs[name], name
+            elsewhere += folder != "cifar"
+    assert elsewhere > 5
 
 
 def python_elsewhere(folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Which files of the project a result or the book is made from. Paths are relative to its root."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def book() -> list[str]:
 
 def existing(*paths: str) -> list[str]:
     return [path for path in paths if Path(path).is_file()]
+
+
+def references(notebook: str, names: Iterable[str]) -> list[str]:
+    """Return the results in ``data/results`` of any of `names`, and those that a notebook opens."""
+    found = {str(path) for name in names for path in Path("data/results").glob(f"*/{name}.nc")}
+    text = Path(notebook).read_text(encoding="utf-8")
+    opened = re.findall(r'results_root\(\\"(\w+)\\"\) / \\"(\w+\.nc)\\"', text)
+    return sorted(found | {f"data/results/{folder}/{file}" for folder, file in opened})
 
 
 def names(paths: Iterable[str]) -> str:

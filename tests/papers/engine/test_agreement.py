@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 import xarray as xr
@@ -110,6 +110,23 @@ def test_results_of_another_network_were_not_read(reference):
     assert agreement_about("finetuning_task", claims, xr.Dataset()) == agreements(claims)
 
 
+def test_other_runs_of_the_same_network_are_read_too(reference, tmp_path, monkeypatch):
+    ledger, claims = reference["finetuning_task"][0], CLAIMS["finetuning_task"]
+    found = {}
+    for folders in (["cifar"], ["cifar", "cifar_64images"], ["cifar", "cifar_96px"]):
+        place = tmp_path / str(len(found))
+        for name in folders:
+            (place / name).mkdir(parents=True)
+            (place / name / "convergence.nc").symlink_to(results_root(name) / "convergence.nc")
+        with monkeypatch.context() as here:
+            here.setattr("papers.engine.agreement.results_root", lambda name, at=place: at / name)
+            found[tuple(folders)] = agreement_about("finetuning_task", claims, ledger)[MORE]
+    alone, with_64, with_96 = found.values()
+    assert with_64.recipes == alone.recipes + 1  # lbfgs with 800 steps
+    assert with_64.holds + with_64.fails > alone.holds + alone.fails
+    assert with_96 == alone  # its network has another size
+
+
 def test_without_results_of_convergence_nothing_was_read(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(invlib.paths, "project_root", lambda: tmp_path)
     claims = CLAIMS["finetuning_task"]
@@ -120,27 +137,29 @@ def test_without_results_of_convergence_nothing_was_read(reference, tmp_path, mo
 @pytest.fixture(scope="module")
 def counted():
     """What `standings` counts, from the findings on all similarities and the ledger's file."""
-    ds = open_results(results_root("cifar") / "convergence.nc")
-    distances = sorted({common_distance(ds), shared_distance(ds)})  # those of the page
-    _, holds = findings(ds, OURS, *distances)
-    readings = [
-        name for name in holds
-        if not name.endswith(tuple(SIMILARITIES)) and " " not in name.split(", ")[0]
-        and not name.endswith("steps")
-    ]  # fmt: skip
+    answers_of = defaultdict(list)  # (recipe, answer) of every reading of a claim
+    for folder in ("cifar", "cifar_64images"):
+        ds = open_results(results_root(folder) / "convergence.nc")
+        distances = sorted({common_distance(ds), shared_distance(ds)})  # those of the page
+        _, holds = findings(ds, OURS, *distances)
+        for name in holds:
+            recipe = name.split(", ")[0]
+            if not name.endswith((*SIMILARITIES, "steps")) and " " not in recipe:
+                for id, answer in holds[name].dropna().items():
+                    answers_of[id].append((recipe, answer))
     counts = Counter()
     for name, row in json.loads(FILE.read_text(encoding="utf-8")).items():
         id, verdict = name.split(" @ ")[0], row["debiased, measured"][0]
         if id not in {claim.id for claim in OURS} or verdict not in DECIDED:
             continue
-        answers = holds.loc[id, readings].dropna()
+        answers = answers_of[id]
         (claim,) = (claim for claim in OURS if claim.id == id)
         if not claim.inverted:
             counts[WITHOUT, verdict] += 1
-        elif len({name.split(", ")[0] for name in answers.index}) < 2:
+        elif len({recipe for recipe, _ in answers}) < 2:
             counts[ONE, verdict] += 1
         else:
-            every = (answers == (verdict == "reproduced")).all()
+            every = all(answer == (verdict == "reproduced") for _, answer in answers)
             counts[EVERY if every else HANGS, verdict] += 1
     return counts
 
