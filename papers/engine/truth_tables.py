@@ -216,7 +216,7 @@ def expected(
 ) -> dict[str, tuple[str, xr.DataArray, xr.DataArray]]:
     """Return, by first data set, a measure and the movement it should follow, both corrected.
 
-    Where colour starts to matter, the network stops to ignore it: forgetting should be where a
+    Where colour starts to matter, the network stops ignoring it: forgetting should be where a
     change moves pictures *more* than after the placebo. Where it becomes noise, learning should be
     where a change moves them *less*. They are read as by `looked`.
     """

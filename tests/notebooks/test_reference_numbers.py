@@ -559,6 +559,10 @@ def how_inverted(ds: xr.Dataset) -> Iterator[str]:
     yield f"and seeds by up to {spread['larger']}."
     assert abs(last[""].diff("seed")).max() > -last[""].diff("measured_recipe").max()
     assert larger.sizes["seed"] == ds.sizes["seed"] == 2
+    here, there = (json.loads(one.attrs["parameters"]) for one in (ds, larger))
+    yield (f"fine-tuned on {there['finetuning_n']:,} images for {there['finetuning_epochs']} "
+           f"epochs; in the race at {here['img_size']} pixels on {here['finetuning_n']:,} for "
+           f"{here['finetuning_epochs']}. {there['measured_n']} images, two draws")  # fmt: skip
     ends = (number(ds["race_best"].sel(recipe=r, race_layer=12)) for r in ("ngd:500", "fast:50"))
     yield "at another distance, {} and not {} in the race".format(*ends)
     debiased = ds[["learning", "forgetting"]].sel(estimator="debiased")
@@ -585,8 +589,9 @@ def how_inverted(ds: xr.Dataset) -> Iterator[str]:
     reached = [(best.sel(recipe=r) <= yardstick).values for r in ("short_adam:50", "raw_fast:50")]
     assert np.flatnonzero(reached[0]).tolist() == [0, 1]
     assert np.flatnonzero(~reached[1]).tolist() == [12]
-    ends = (two(best.sel(recipe=r, race_layer=12)) for r in ("raw_fast:50", "fast:50"))
-    yield "but the last, where {} is left and not {}".format(*ends)
+    ends = (f"{float(best.sel(recipe=r, race_layer=12)):.3f}"
+            for r in ("raw_fast:50", "ngd:500", "fast:50"))  # fmt: skip
+    yield "There {} is left, where the yardstick leaves {} and `fast` {}".format(*ends)
     raced = larger["race_loss"].sel(race_layer=8)
     raw, fine = (raced.sel(recipe=r) for r in ("raw_fast:50", "fast:50"))
     jump = int(raw.diff("evaluation", label="upper").idxmax())
@@ -957,6 +962,13 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     early, late = two(noise.loc[:, 0:2].max(axis=None)), span(xr.DataArray(noise[12]))
     yield f"From noise `anytime`, `fast` and `tv` are within {early} in layers 0 to 2, and {late}"
     yield f"off in layer 12, where other draws are {two(draws[12])} off"
+    waves, draws = (
+        span(xr.DataArray(end.loc[name, 2:5])) for name in ("fourier:100", "other draws")
+    )
+    yield f"`fourier` is {waves} off in layers 2 to 5, where other draws are {draws} off"
+    one, draws = (two(end.loc[name, 4]) for name in ("anytime:200", "other draws"))
+    yield f"and `anytime` {one} off in layer 4, where they are {draws} off"
+    assert (end.loc["fourier:100", 2:5] > end.loc["other draws", 2:5]).all()
     apart = {two(v) for v in end.loc["lbfgs:200:images", 5:7]}
     yield f"`lbfgs` from images is still {apart.pop()} off in layers 5 to 7, where `anytime` from"
     yield f"`anytime` from images is {span(xr.DataArray(end.loc['anytime:100:images', 5:7]))} off"
@@ -977,6 +989,12 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     assert high.min() > 0.85  # "so high that little could differ"
     yield from _checks_of_convergence(ds)
 
+    near = ds["inversion_loss_ft"].sel(recipe="lbfgs:400", snapshot=400, ref_layer=12)
+    ours = span(near.sel(task="classification"))
+    yield f"that of the model fine-tuned for classification is at {ours}"
+    (there,) = {f"{v:.3f}" for v in near.sel(task="reconstruction").values}
+    yield f"and that of the other one at {there}. Forgetting"
+
     relative = relative.loc["on the way"]
     name, near = (f"lbfgs:100 {weight}" for weight in ("+0.3", "-0.3"))
     weight, steps = float(name.split()[1]), name.split()[0].split(":")[1]
@@ -996,7 +1014,10 @@ def convergence(ds: xr.Dataset) -> Iterator[str]:
     bare = same.sel(which="untrained")
     lower = xr.concat(tuned, "task").max("task") - bare
     assert lower.sel(layer=slice(0, 6)).max() < 0.025 < lower.sel(layer=7)
-    yield "no lower than the fine-tuned ones in layers 0 to 6, to 0.02"
+    above = (bare - tuned[1]).sel(layer=slice(4, 10))
+    assert above.min() > 0
+    yield f"it is higher than the model fine-tuned for reconstruction, by {span(above)}"
+    yield "In layers 0 to 6 the untrained network is no lower than the fine-tuned ones, to 0.02"
     x, inverted = (ds[name] / 255.0 for name in ("example_images", "way_images"))
     inverted = inverted.sel(shown_layer=6).isel(snapshot=-1)
     spread, off = x - x.mean(("y", "x")), inverted - x
@@ -1151,8 +1172,13 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
 
     first = ds["pretraining_accuracy"].mean("train_seed")
     one, other = (number(first.sel(pretraining=name)) for name in ("shapes", "shapes_by_form"))
-    yield f"the first trainings end at {one} and {other}"
-    assert (ds["test_accuracy"].mean("train_seed").max("dataset") < first).all()  # "none higher"
+    yield f"the first trainings end at {one} (`shapes`) and {other} (`shapes_by_form`)"
+    second = ds["test_accuracy"].mean("train_seed")
+    own = {name: float(first.sel(pretraining=name)) for name in ("shapes", "shapes_by_form")}
+    higher = [(start, end) for start in own for end in own
+              if second.sel(pretraining=start, dataset=end) > own[end]]  # fmt: skip
+    assert second.size == 4 and higher == [("shapes", "shapes_by_form")]
+    yield f"`shapes_by_form` after `shapes`, with {two(second.sel(pretraining='shapes').min())}"
     every = np.concatenate([ds[f"{name}_accuracy"].values.ravel() for name in
                             ("test", "pretraining")])  # fmt: skip
     yield f"accuracies of {number(every.min())} to {number(every.max())} in single trainings"
@@ -1170,12 +1196,13 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     mean, half = mean_and_half(both)
     *sure, end = map(str, both["layer"].values[(mean - half).sel(measure="forgetting") > 0])
     more = read["more than the other way"]
-    yield f"it is so in layers {', '.join(sure)} and {end}, and by {more}"
+    yield f"forgetting is greater in layers {', '.join(sure)} and {end}, and by {more}"
     learnt = by_reading(ds)["learning", f"at {distance:.2f}"]["more than the other way"]
     mid, half = map(float, learnt.split(" ± "))
     assert mid + half < 0  # "the wrong sign"
     yield (f"by {read['more than the other way']}, learning the other way by "
            f"{learnt.replace('-', '−')}, which is the wrong sign")  # fmt: skip
+    yield f"at a distance of {distance:.2f} it has the wrong sign, {learnt.replace('-', '−')}"
 
     changes = relations(ds)
     rows = changes.xs("colour", level="movement under a change of")
@@ -1190,7 +1217,8 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
     assert ds.sizes["train_seed"] == 5
     middle, half = mean_and_half(contrast(ds))
     *first, end = map(str, ds["layer"].values[(middle - half).sel(measure="forgetting") > 0])
-    yield f"in layers {', '.join(first)} and {end} of {ds.sizes['layer']}, each with an interval"
+    assert len(first) == 2
+    yield f"three of {ds.sizes['layer']} layers ({', '.join(first)} and {end}), each with an interv"
     assert not ((middle - half).sel(measure="learning") > 0).any()
     place = changes.loc[("forgetting, first shapes_by_form", "place")]
     yield f"movement by *place* that forgetting follows, with {place['given depth']}"
@@ -1198,8 +1226,8 @@ def known_invariances(ds: xr.Dataset) -> Iterator[str]:
                  for part in mean_and_half(contrast(ds).mean("layer")))  # fmt: skip
     forgot, learnt = (f"{number(m)} ± {number(h)}" for m, h in zip(mid, half, strict=True))
     assert mid[0] > half[0]
-    yield f"by {forgot} in the mean over layers; it is so in layers"
-    yield f"in the mean the difference is {learnt}"
+    yield f"by {forgot} in the mean over layers; it is so in three of"
+    yield f"the difference is {learnt} in the mean"
     assert float(place["given depth"].split(" ± ")[0]) > float(place["given depth"].split(" ± ")[1])
     assert place["follows"] != "yes"  # "has not without"
     yield f"the number of classes grows from {pictures // 2} to {pictures} as well"
