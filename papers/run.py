@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def run_section(arguments: argparse.Namespace) -> int:
     executed = section.output.with_suffix(".ipynb")
     running = executed.parent / "running" / executed.name
     failed = executed.parent / "failed" / executed.name
-    running.parent.mkdir(parents=True, exist_ok=True)
+    _begin(running)
     notebook, start = project_root() / section.notebook, time.time()
     print(f"{section.notebook} into {_short(executed.parent)} ...", flush=True)
     line = _Line(cls.name, notebook)
@@ -101,15 +102,13 @@ def run_section(arguments: argparse.Namespace) -> int:
         os.replace(running, executed)
         failed.unlink(missing_ok=True)
         print(f"{_short(section.output)} and {executed.name}: {time.time() - start:.0f} s")
-    elif status == 1 and running.is_file():
+    elif status == 1 and running.is_file() and running.stat().st_size:
         failed.parent.mkdir(exist_ok=True)
         os.replace(running, failed)
         said.append(f"The notebook as far as it got: {_short(failed)}")
     else:  # nothing was done, so nothing is left
         running.unlink(missing_ok=True)
-    for folder in (running.parent, executed.parent):
-        if not any(folder.iterdir()):
-            folder.rmdir()
+    _remove_empty(running.parent, executed.parent)
     if status:
         print("papers: error: " + "\n".join(said), file=sys.stderr)
     return status
@@ -124,6 +123,23 @@ def asked(
     other = usual.keys() - cls.model_fields  # of other sections; a name of none is refused later
     own = {name: value for name, value in everything.items() if name not in other}
     return own | {"scale": _place(scale, given)} | given
+
+
+def _begin(running: Path) -> None:
+    """Make an empty file and its folder, which another run that ends just now may take along."""
+    for attempt in range(1000):
+        try:
+            running.parent.mkdir(parents=True, exist_ok=True)
+            return running.touch()
+        except (FileNotFoundError, FileExistsError):
+            if attempt == 999:
+                raise
+
+
+def _remove_empty(*folders: Path) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it holds something, or another run has removed it
+            folder.rmdir()
 
 
 class _Line:

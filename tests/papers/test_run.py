@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -19,7 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from invlib.results.netcdf import open_results
 from papers.__main__ import main
-from papers.run import _Line, _parameter, _place, _tidy, run_notebook
+from papers.run import _begin, _Line, _parameter, _place, _remove_empty, _tidy, run_notebook
 from papers.sections import SECTIONS
 from tests.workspace import ROOT, copy_project, environment
 
@@ -154,6 +155,22 @@ def test_a_notebook_that_writes_no_results_has_failed(monkeypatch, tmp_path, cap
     monkeypatch.setattr("papers.run.run_notebook", lambda *_, **__: None)
     assert main(["run", "dynamics"]) == 1
     assert "dynamics: it ended without writing" in capsys.readouterr().err
+
+
+def test_runs_that_end_beside_each_other_leave_the_folder_to_those_that_go_on(tmp_path):
+    folder = tmp_path / "laptop" / "running"
+
+    def often(name: str) -> None:
+        file = folder / name
+        for _ in range(500):
+            _begin(file)
+            assert file.stat().st_size == 0  # it was not taken away
+            file.unlink()
+            _remove_empty(folder, folder.parent)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(often, ["dynamics.ipynb", "placebo.ipynb", "accuracy.ipynb", "a.ipynb"]))
+    assert not folder.parent.exists()
 
 
 def test_a_kernel_that_dies_is_told_of_once(tmp_path, caplog):
