@@ -194,8 +194,14 @@ def _name(attrs: Mapping[str, object]) -> list[str]:
 
 
 def _file(attrs: Mapping[str, object], parameters: Mapping[str, object], of: str) -> str:
-    """Return where a result is kept in the project; of a run, where it was written."""
-    kept = f"results/{REFERENCE_SCALE}" if of.startswith("reference") else "runs/{scale}"
+    """Return where a result is kept in the project; of a run, where it was written.
+
+    Of a reference result in the folder of another name, `of` is ``"reference in NAME"``.
+    """
+    other = re.match(r"reference in (\w+)", of)
+    kept = "runs/{scale}"
+    if of.startswith("reference"):
+        kept = f"results/{other[1] if other else REFERENCE_SCALE}"
     scale = parameters.get("scale")
     return "".join(f"data/{kept}/{name}.nc" for name in _name(attrs) if scale).format(scale=scale)
 

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from invlib import learning
+from invlib.paths import results_root
 from invlib.results.netcdf import open_results, save_results
 from papers.across.work.claims_ledger import CLAIMS
 from papers.claims.kept import kept_ledger
 from papers.claims.settings import named, settings
 from papers.claims.tables import claims_html
-from papers.pages import _duration, provenance_html
+from papers.pages import _duration, made_with, provenance_html
 from papers.parameters import load_scale
 from papers.sections import SECTIONS
 from tests.invlib.results.datasets import comparison
@@ -214,3 +215,9 @@ def test_the_command_of_a_reference_result_has_its_parameters(path):
 )  # fmt: skip
 def test_durations(seconds, text):
     assert _duration(seconds) == text
+
+
+def test_a_reference_result_in_another_folder_is_named_with_it():
+    ds = open_results(results_root("cifar_96px") / "convergence.nc")
+    box = made_with({"reference in cifar_96px": ds}).data
+    assert "<code>data/results/cifar_96px/convergence.nc</code>" in box

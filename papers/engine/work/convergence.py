@@ -357,6 +357,23 @@ def findings(
     return tuple(table.rename_axis("claim") for table in tables)
 
 
+def side_by_side(
+    runs: Mapping[str, xr.Dataset], claims: Iterable[Claim]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `findings` of several runs: debiased, by the first recipe of each.
+
+    At its end, and at the least distance that it reaches at every layer.
+    """
+    claims, numbers, holds = list(claims), [], []
+    for title, ds in runs.items():
+        main = ds.isel(recipe=[0]).sel(estimator=["debiased"])
+        for tables, table in zip((numbers, holds), findings(main, claims, common_distance(main)),
+                                 strict=True):  # fmt: skip
+            ends = table.drop(columns=[name for name in table if str(name).endswith(" steps")])
+            tables.append(ends.rename(columns=lambda name, title=title: f"{title}: {name}"))
+    return pd.concat(numbers, axis=1), pd.concat(holds, axis=1)
+
+
 def marked(numbers: pd.DataFrame, holds: pd.DataFrame) -> Styler:
     """Return the numbers of `findings` for a page, bold where the claim's condition holds."""
     marks = holds.map(lambda yes: "font-weight: bold" if yes is True else "")

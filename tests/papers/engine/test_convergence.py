@@ -21,6 +21,7 @@ from papers.engine.work.convergence import (
     readings,
     settled,
     shared_distance,
+    side_by_side,
 )
 from papers.parameters import ParameterError
 from papers.sections import SECTIONS
@@ -155,6 +156,18 @@ def test_runs_are_read_at_one_distance_on_the_layers_they_share():
                              "learning")  # fmt: skip
     assert learnt.loc["classification"].index.tolist() == rows[:2]  # the larger one has none
     np.testing.assert_allclose(learnt.loc["classification"].loc[rows[0]], 0.1 + 0.1 * 0.15)
+
+
+def test_runs_are_judged_side_by_side():
+    claims = [claim for claim in CLAIMS["finetuning_task"] if "u-shape" in claim.id]
+    few, many = followed(), followed(off=0.3)
+    numbers, holds = side_by_side({"few": few, "many": many}, claims)
+    reads = [f"{RECIPES[0]}, its end", f"{RECIPES[0]}, at 0.15"]
+    assert list(numbers) == list(holds) == [f"{t}: {r}" for t in ("few", "many") for r in reads]
+    alone, _ = findings(few, claims, 0.15)
+    for read in reads:  # the other recipes and similarities change nothing of it
+        np.testing.assert_allclose(numbers[f"few: {read}"], alone[read])
+    assert holds.notna().all(axis=None)
 
 
 def _forgetting_alone(ds: xr.Dataset) -> xr.Dataset:
