@@ -39,7 +39,8 @@ def references(notebook: str, names: Iterable[str]) -> list[str]:
     found = {str(path) for name in names for path in Path("data/results").glob(f"*/{name}.nc")}
     text = Path(notebook).read_text(encoding="utf-8")
     opened = re.findall(r'results_root\(\\"(\w+)\\"\) / \\"(\w+\.nc)\\"', text)
-    return sorted(found | {f"data/results/{folder}/{file}" for folder, file in opened})
+    found |= {f"data/results/{folder}/{file}" for folder, file in opened}
+    return existing(*sorted(found))
 
 
 def names(paths: Iterable[str]) -> str:
