@@ -50,8 +50,12 @@ def test_the_workflow_resolves(scale):
 
 
 def test_a_page_is_made_again_with_the_reference_results_that_it_shows():
-    jobs = re.findall(r"input: (.*)(?:\n.*?)*?\n +wildcards: section=(\w+)\n", planned("smoke"))
-    inputs = {name: set(files.split(", ")) for files, name in jobs}
+    inputs = {}
+    for job in re.split(r"\n\w*rule ", planned("smoke")):
+        if job.startswith("section:"):
+            (files,) = re.findall(r"\n +input: (.*)", job)
+            (name,) = re.findall(r"\n +wildcards: section=(\w+)", job)
+            inputs[name] = set(files.split(", "))
     assert set(inputs) == set(SECTIONS)
     elsewhere = 0
     for name in SECTIONS:

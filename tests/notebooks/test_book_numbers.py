@@ -82,7 +82,7 @@ def method() -> Iterator[str]:
     assert few.notnull().all()
     yield f"({made['img_size']} pixels, {made['convergence_n']} images) 100 steps leave a distance"
     more = number((many - few).max())
-    yield f"a distance that is nowhere more than {more} above that of 50 steps of `fast`"
+    yield f"a distance that is nowhere more than {more} above that of 50 steps of `fast`, for"
 
     ends = one_curve(ds).loc["at the end"]
     most, draws = number(ends.loc["fast:50"].max()), number(ends.loc["other draws"].max())

@@ -257,7 +257,7 @@ def one_curve(ds: xr.Dataset, *, stir: str = "ft_pt", unit: str = "relative") ->
             draws = measure(values.isel(recipe=0), left.isel(recipe=0), "seed").isel(seed=others)
             parts[name].loc["other draws"] = draws.max(("task", "seed")).values
     names = ["", "from " + str(ds["recipe"].values[0])]
-    return pd.concat(parts, names=names).round(3)
+    return pd.concat(parts, names=names)
 
 
 def _end_gap(values: xr.DataArray, left: xr.DataArray, dim: str) -> xr.DataArray:
