@@ -40,7 +40,7 @@ _SECONDS = 10  # between two lines where they cannot be written in place
 def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: object) -> None:
     """Execute a notebook; `more` are other options of papermill. It raises what papermill does."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # bars of others would end up in the page
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what stops it is raised, too
+    logging.getLogger("papermill").addFilter(_below_error)
     papermill.execute_notebook(
         os.fspath(notebook),
         os.fspath(executed),
@@ -53,6 +53,10 @@ def run_notebook(notebook: Path, executed: Path, parameters: Mapping, **more: ob
         extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         **more,
     )
+
+
+def _below_error(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR  # an error is raised, too; a warning is only logged
 
 
 def run_section(arguments: argparse.Namespace) -> int:

@@ -176,10 +176,14 @@ def test_runs_that_end_beside_each_other_leave_the_folder_to_those_that_go_on(tm
 def test_a_kernel_that_dies_is_told_of_once(tmp_path, caplog):
     cell = nbformat.v4.new_code_cell("import os; os._exit(1)", metadata={"tags": ["parameters"]})
     notebook = tmp_path / "dies.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), notebook)
+    python = {"language_info": {"name": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=python), notebook)
     with pytest.raises(DeadKernelError):
         run_notebook(notebook, tmp_path / "executed.ipynb", {})
     assert not caplog.records  # run_section says it
+    with pytest.raises(DeadKernelError):
+        run_notebook(notebook, tmp_path / "executed.ipynb", {"n": 8})
+    assert [record.message for record in caplog.records] == ["Passed unknown parameter: n"]
 
 
 # ── A real run ───────────────────────────────────────────────────────────────────────────────────
